@@ -1,0 +1,203 @@
+"""Potentials and unfinished trainings on disk: one safetensors file with a JSON header, no pickle.
+
+The JSON says which model the weights belong to, in plain words; `save` writes a new file and then puts it in place,
+so a crash never leaves half a checkpoint where a whole one was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from piwsl_lab.losses import Objective
+from piwsl_lab.metrics import Metrics
+from piwsl_lab.models import MODELS, Potential, build
+from piwsl_lab.training import Trainer
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+FORMAT = 1
+HEADER = "piwsl_lab"
+
+
+class CheckpointError(ValueError):
+    """A file that is no whole checkpoint of this package, or one of another model or data set."""
+
+
+def save(path: str | Path, potential: Potential, trainer: Trainer | None = None) -> Path:
+    """Write a potential, and with `trainer` everything that is needed to go on exactly where it stopped.
+
+    Parameters
+    ----------
+    path : path
+        Ends in `.safetensors`.
+    potential : Potential
+    trainer : Trainer, optional
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: a checkpoint is a safetensors file; call it {path.with_suffix('.safetensors')}")
+    names = {cls: name for name, cls in MODELS.items()}
+    if type(potential) not in names:
+        raise CheckpointError(
+            f"a {type(potential).__name__} cannot be saved: only {', '.join(MODELS)} can be made again"
+        )
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "model": names[type(potential)],
+        "hyperparameters": potential.hyperparameters,
+        "reference": potential.reference,
+        "dtype": str(potential.scale.dtype).removeprefix("torch."),
+    }
+    tensors = {f"potential.{name}": value for name, value in potential.state_dict().items()}
+    if trainer is not None:
+        header["trainer"], extra = _trainer_state(trainer)
+        tensors |= extra
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def load_potential(path: str | Path) -> Potential:
+    """Read a potential back, in evaluation mode and on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, cut off, of another program or of a newer format.
+    """
+    header, tensors = _read(Path(path))
+    potential = build(header["model"], **header["hyperparameters"]).to(getattr(torch, header["dtype"]))
+    reference = header["reference"]
+    potential.reference = None if reference is None else {int(z): energy for z, energy in reference.items()}
+    _fill(potential, _under(tensors, "potential."), path)
+    return potential.eval()
+
+
+def resume(path: str | Path, train: Dataset, validation: Dataset | None = None, device: str = "auto") -> Trainer:
+    """Read a trainer back that goes on as if it had never stopped.
+
+    Parameters
+    ----------
+    train, validation : Dataset
+        The same as when the run began (the checkpoint knows them by a fingerprint).
+
+    Raises
+    ------
+    CheckpointError
+        As for `load_potential`; also for a file without a trainer and for other training data.
+    """
+    header, tensors = _read(Path(path))
+    if "trainer" not in header:
+        raise CheckpointError(f"{path}: holds a potential but no training to resume; it was saved without trainer=…")
+    state = header["trainer"]
+    trainer = Trainer(
+        load_potential(path).train(),
+        train,
+        Objective(**state["objective"]),
+        validation=validation,
+        device=device,
+        **state["settings"],
+    )
+    if fingerprint(trainer.train_data) != state["fingerprint"]:
+        raise CheckpointError(f"{path}: was trained on other frames or labels; resume with the same split and budget")
+    trainer.done, trainer.seconds = state["done"], state["seconds"]
+    trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
+    best = _under(tensors, "best.")
+    trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
+    trainer.noise.set_state(tensors["noise"])
+    trainer.batches.generator.set_state(tensors["batches"])
+    trainer.batches.queue = tensors["queue"]
+    _restore_optimiser(trainer, _under(tensors, "optimiser."))
+    return trainer
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 of every number a training reads: elements, positions, cells and labels."""
+    digest = hashlib.sha256()
+    for frame in dataset:
+        digest.update(f"{frame.numbers.tolist()} {frame.pbc.tolist()} {frame.energy}".encode())
+        for array in (frame.positions, frame.cell, frame.forces):
+            digest.update(b"none" if array is None else np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def _trainer_state(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    header = {
+        "settings": trainer.settings,
+        "objective": asdict(trainer.objective),
+        "done": trainer.done,
+        "seconds": trainer.seconds,
+        "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
+        "fingerprint": fingerprint(trainer.train_data),
+    }
+    tensors = {
+        "noise": trainer.noise.get_state(),
+        "batches": trainer.batches.generator.get_state(),
+        "queue": trainer.batches.queue,
+    }
+    tensors |= {f"best.{name}": value for name, value in (trainer.best_weights or {}).items()}
+    for number, moments in trainer.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
+    return header, tensors
+
+
+def _restore_optimiser(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, moment = name.split(".")
+        state.setdefault(int(number), {})[moment] = value
+    whole = trainer.optimiser.state_dict()
+    trainer.optimiser.load_state_dict({**whole, "state": state})
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file; give the path of a checkpoint written by `save`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: is cut off or no safetensors file ({error}); save it again") from error
+    if HEADER not in metadata:
+        raise CheckpointError(
+            f"{path}: was not written by piwsl-lab (no {HEADER!r} header); use a checkpoint of `save`"
+        )
+    header = json.loads(metadata[HEADER])
+    if header["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path}: was written by a newer piwsl-lab (format {header['format']}); upgrade piwsl-lab"
+        )
+    if header["model"] not in MODELS:
+        raise CheckpointError(f"{path}: holds a model {header['model']!r}; this piwsl-lab knows {', '.join(MODELS)}")
+    return header, tensors
+
+
+def _fill(potential: Potential, weights: dict[str, Tensor], path: str | Path) -> None:
+    try:
+        potential.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit the model its header names: {error}") from error
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,151 @@
+"""Numbers that say how good a potential is: errors against labels, and agreement with itself."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from piwsl_lab.displacements import DIRECTIONS, longest
+from piwsl_lab.graph import AtomGraph, GraphSet
+from piwsl_lab.losses import pitc, split, work
+from piwsl_lab.models.potential import Prediction
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Errors over the labelled frames of a set; eV and eV/Å, nan where there is no label.
+
+    Energies are errors of a whole structure, and divided by its number of atoms (`…_per_atom`). Force errors are of one
+    Cartesian component; `force_cosine` is the mean cosine of the angle between predicted and reference force.
+    """
+
+    energy_mae: float = NAN
+    energy_rmse: float = NAN
+    energy_mae_per_atom: float = NAN
+    energy_rmse_per_atom: float = NAN
+    force_mae: float = NAN
+    force_rmse: float = NAN
+    force_cosine: float = NAN
+
+
+def as_graphs(potential: Any, data: Dataset | GraphSet, skin: float = 0.0) -> GraphSet:
+    """Graphs of a data set for a potential; a `GraphSet` is passed through.
+
+    A callable that is no `Potential` gets neighbours within its `cutoff` attribute, energies less its `reference`
+    attribute (eV per element) or, without one, less the data set's own reference.
+    """
+    if isinstance(data, GraphSet):
+        return data
+    if hasattr(potential, "graphs"):
+        return potential.graphs(data, skin=skin)
+    if not hasattr(potential, "cutoff"):
+        raise ValueError("the potential has no attribute `cutoff` (Å): set it, so that its neighbours can be found")
+    parameter = (
+        next(iter(potential.parameters()), torch.zeros(())) if hasattr(potential, "parameters") else torch.zeros(())
+    )
+    reference = getattr(potential, "reference", None) or data.reference_energies()
+    return GraphSet.build(data, potential.cutoff, reference, skin, parameter.dtype, parameter.device)
+
+
+@torch.no_grad()
+def evaluate(potential: Any, data: Dataset | GraphSet, batch_size: int = 64) -> Metrics:
+    """Errors of a potential over every labelled frame of a data set."""
+    graphs = as_graphs(potential, data)
+    energy, per_atom, force, cosine = [], [], [], []
+    for indices in torch.arange(len(graphs)).split(batch_size):
+        graph = graphs.batch(indices)
+        prediction = potential(graph, forces=bool(graph.has_forces.any()))
+        error = prediction.energy - graph.energy
+        energy.append(error[graph.has_energy])
+        per_atom.append((error / graph.atoms_per_structure())[graph.has_energy])
+        if prediction.forces is not None:
+            mask = graph.has_forces[graph.structure]
+            predicted, label = prediction.forces[mask], graph.forces[mask]
+            force.append((predicted - label).flatten())
+            cosine.append(torch.nn.functional.cosine_similarity(predicted, label, dim=1))
+    return Metrics(
+        *_mae_rmse(energy), *_mae_rmse(per_atom), *_mae_rmse(force), float(torch.cat(cosine).mean()) if cosine else NAN
+    )
+
+
+def _mae_rmse(errors: list[Tensor]) -> tuple[float, float]:
+    values = torch.cat(errors).double() if errors else torch.zeros(0)
+    if len(values) == 0:
+        return NAN, NAN
+    return float(values.abs().mean()), float(values.square().mean().sqrt())
+
+
+@torch.no_grad()
+def pitc_residual(
+    potential: Any,
+    data: Dataset,
+    epsilons: Sequence[float],
+    order: int = 1,
+    direction: str = "uniform",
+    seed: int = 0,
+) -> np.ndarray:
+    """Root mean square Taylor-consistency residual of a potential at each ε (Å), eV, [len(epsilons)].
+
+    On a smooth conservative potential it grows as ε² at order 1 and as ε³ at order 2; a constant or linear part is
+    disagreement between the energies and the forces.
+    """
+    graph = as_graphs(potential, data, skin=2 * longest(direction, max(epsilons))).all()
+    residuals = []
+    for epsilon in epsilons:
+        # The same random numbers at every ε: the curve then shows the potential and not the draw.
+        delta = DIRECTIONS[direction](graph, float(epsilon), torch.Generator().manual_seed(seed))
+        start, end = split(potential(graph.displaced([delta])), graph)
+        residuals.append(float(pitc(start, end, delta, graph, order).double().square().mean().sqrt()))
+    return np.array(residuals)
+
+
+@torch.no_grad()
+def loop_work(potential: Any, data: Dataset, epsilon: float = 0.1, points: int = 8, seed: int = 0) -> float:
+    """Root mean square work of the forces around random closed triangles r → r+δ₁ → r+δ₂ → r, eV.
+
+    Zero for a conservative force field, but for the quadrature (Gauss-Legendre, `points` a leg).
+    """
+    graph = as_graphs(potential, data, skin=2 * longest("uniform", epsilon)).all()
+    generator = torch.Generator().manual_seed(seed)
+    first, second = (DIRECTIONS["uniform"](graph, epsilon, generator) for _ in range(2))
+    corners = [torch.zeros_like(first), first, second, torch.zeros_like(first)]
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    total = torch.zeros(graph.n_structures, dtype=torch.float64, device=graph.positions.device)
+    for begin, end in itertools.pairwise(corners):
+        for node, weight in zip(nodes, weights, strict=True):
+            place = begin + 0.5 * (1 + float(node)) * (end - begin)
+            forces = potential(graph.at(graph.positions + place)).forces
+            total += 0.5 * float(weight) * work(forces, end - begin, graph).double()
+    return float(total.square().mean().sqrt())
+
+
+def jacobian_antisymmetry(potential: Callable[..., Prediction], data: Dataset) -> float:
+    """How far a force field is from having a potential: mean over frames of ‖J − Jᵀ‖ / ‖J + Jᵀ‖, J = ∂F/∂r.
+
+    0 for conservative forces, 1 for a Jacobian whose symmetric and antisymmetric parts are equally large.
+    """
+    graphs = as_graphs(potential, data)
+    ratios = []
+    for index in range(len(graphs)):
+        jacobian = force_jacobian(potential, graphs.batch([index]))
+        ratios.append(float((jacobian - jacobian.T).norm() / (jacobian + jacobian.T).norm().clamp(min=1e-30)))
+    return float(np.mean(ratios))
+
+
+def force_jacobian(potential: Callable[..., Prediction], graph: AtomGraph) -> Tensor:
+    """∂F_a/∂r_b of one structure, [3N, 3N], eV/Å²; minus the Hessian where forces are conservative."""
+    positions = graph.positions.detach().requires_grad_()
+    forces = potential(graph.at(positions)).forces.flatten()
+    rows = [torch.autograd.grad(f, positions, retain_graph=True)[0].flatten() for f in forces]
+    return torch.stack(rows).detach()

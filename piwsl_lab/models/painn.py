@@ -1,0 +1,117 @@
+"""PaiNN: equivariant message passing with scalars and vectors (Schütt, Unke, Gastegger 2021, arXiv 2102.03150)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from piwsl_lab.models.potential import Potential, initialise
+from piwsl_lab.models.radial import BesselBasis, Geometry
+
+TINY = 1e-8  # keeps the norm of a vector feature differentiable at zero
+
+
+class PaiNN(Potential):
+    """Polarizable atom interaction network; parameters as in `Potential`.
+
+    The message is figure 2b of the paper (equations 7 and 8), the update figure 2c (equations 9 and 10), the direct
+    force head the gated equivariant block of figure 3.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
+        self.embedding = nn.Embedding(len(self.elements), channels)
+        self.basis = BesselBasis(self.hyperparameters["radial"], self.cutoff)
+        # One matrix makes the filters of all layers at once.
+        self.filters = nn.Linear(self.hyperparameters["radial"], layers * 3 * channels)
+        self.messages = nn.ModuleList(Message(channels) for _ in range(layers))
+        self.updates = nn.ModuleList(Update(channels) for _ in range(layers))
+        self.energy_head = nn.Sequential(
+            nn.Linear(channels, channels // 2 or 1), nn.SiLU(), nn.Linear(channels // 2 or 1, 1)
+        )
+        initialise(self)
+        if self.head == "direct":
+            self.force_head = ForceHead(channels)
+            initialise(self.force_head)
+
+    def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
+        s = self.embedding(elements)  # (N, F)
+        v = None  # (N, 3, F) from the first message on
+        filters = self.filters(self.basis(edges.distance)) * edges.envelope  # (E, L·3F)
+        for message, update, w in zip(
+            self.messages, self.updates, filters.chunk(len(self.messages), dim=1), strict=True
+        ):
+            s, v = update(*message(s, v, w, edges))
+        return s, v
+
+    def atom_energies(self, features: tuple[Tensor, ...]) -> Tensor:
+        return self.energy_head(features[0]).squeeze(1)
+
+    def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
+        return self.force_head(*features)
+
+
+class Message(nn.Module):
+    """Δs_i = Σ_j φ_s(s_j)∘W_s and Δv_i = Σ_j [v_j∘φ_vv(s_j)∘W_vv + r̂_ij φ_vs(s_j)∘W_vs]; equations 7 and 8."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.context = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
+
+    def forward(self, s: Tensor, v: Tensor | None, filters: Tensor, edges: Geometry) -> tuple[Tensor, Tensor]:
+        n_atoms, channels = s.shape
+        x = self.context(s).index_select(0, edges.neighbour) * filters  # (E, 3F)
+        to_s, along_r, along_v = x.chunk(3, dim=1)
+        dv = edges.unit.unsqueeze(2) * along_r.unsqueeze(1)  # (E, 3, F)
+        if v is not None:
+            dv = dv + v.index_select(0, edges.neighbour) * along_v.unsqueeze(1)
+        s = s.index_add(0, edges.centre, to_s)
+        v = (s.new_zeros(n_atoms, 3, channels) if v is None else v).index_add(0, edges.centre, dv)
+        return s, v
+
+
+class Update(nn.Module):
+    """Mixes scalars and vectors of one atom through ‖Vv‖ and ⟨Uv, Vv⟩; equations 9 and 10."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(channels, 2 * channels, bias=False)
+        self.gate = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
+
+    def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = self.mix(v).chunk(2, dim=2)  # Uv, Vv: (N, 3, F)
+        length = (right.square().sum(1) + TINY).sqrt()  # (N, F)
+        gate_v, gate_sv, gate_s = self.gate(torch.cat([s, length], dim=1)).chunk(3, dim=1)
+        s = s + gate_s + gate_sv * (left * right).sum(1)
+        return s, v + left * gate_v.unsqueeze(1)
+
+
+class ForceHead(nn.Module):
+    """Two gated equivariant blocks that end in one vector an atom, [N, 3]; figure 3 of the paper."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = max(channels // 2, 1)
+        self.first = GatedBlock(channels, half)
+        self.second = GatedBlock(half, 1)
+
+    def forward(self, s: Tensor, v: Tensor) -> Tensor:
+        s, v = self.first(s, v)
+        return self.second(nn.functional.silu(s), v)[1].squeeze(2)
+
+
+class GatedBlock(nn.Module):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.out = out
+        self.norm_mix = nn.Linear(channels, channels, bias=False)
+        self.vector_mix = nn.Linear(channels, out, bias=False)
+        self.gate = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 2 * out))
+
+    def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        length = (self.norm_mix(v).square().sum(1) + TINY).sqrt()  # (N, F)
+        s, gate = self.gate(torch.cat([s, length], dim=1)).chunk(2, dim=1)
+        return s, self.vector_mix(v) * gate.unsqueeze(1)

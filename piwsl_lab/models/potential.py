@@ -1,0 +1,190 @@
+"""What every potential shares: elements, units, the sum over atoms, and where forces come from.
+
+A model answers two questions about atoms (`features`, then `atom_energies` and, for a direct head, `atom_forces`).
+This base class adds energies up, scales them, and either differentiates them (`head="conservative"`) or asks the model
+for forces (`head="direct"`). Anything else with the same call, `potential(graph, forces=True) -> Prediction`, can be
+trained as well: PIWSL is a loss, not a model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from piwsl_lab.graph import AtomGraph, GraphSet
+from piwsl_lab.models.radial import Geometry, geometry
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+HEADS = ("conservative", "direct")
+
+
+class Prediction(NamedTuple):
+    """energy [S] in eV, per-element reference subtracted; forces [N, 3] in eV/Å, or None when not asked for."""
+
+    energy: Tensor
+    forces: Tensor | None
+
+
+class Potential(nn.Module, ABC):
+    """Base class of the potentials.
+
+    Parameters
+    ----------
+    elements : sequence of int
+        Atomic numbers the model can see.
+    channels, layers, radial : int
+        Width of the features, number of interaction layers, size of the radial basis.
+    cutoff : float, Å
+    head : "conservative" or "direct"
+        Conservative forces are −∂E/∂r; direct forces are a second, independent output.
+
+    Attributes
+    ----------
+    reference : dict of float, eV per element, or None before `calibrate` has set it
+        Subtracted from total energies before the model sees them.
+    scale : Tensor, eV
+        One model unit of energy, and per Å one of force; set by `calibrate`.
+    """
+
+    def __init__(
+        self,
+        elements: Sequence[int] = (1, 6, 8),
+        channels: int = 64,
+        layers: int = 3,
+        radial: int = 20,
+        cutoff: float = 5.0,
+        head: str = "conservative",
+    ) -> None:
+        super().__init__()
+        if head not in HEADS:
+            raise ValueError(f"head {head!r} does not exist; choose one of {', '.join(HEADS)}")
+        if not elements or min(channels, layers, radial) < 1 or cutoff <= 0:
+            raise ValueError(
+                "a potential needs at least one element, channel, layer and radial function and a cutoff above 0 Å, "
+                f"not elements={tuple(elements)}, channels={channels}, layers={layers}, radial={radial}, "
+                f"cutoff={cutoff}"
+            )
+        self.elements = tuple(sorted({int(z) for z in elements}))
+        self.cutoff, self.head = float(cutoff), head
+        self.hyperparameters: dict[str, Any] = {
+            "elements": list(self.elements), "channels": channels, "layers": layers, "radial": radial,
+            "cutoff": self.cutoff, "head": head,
+        }  # fmt: skip
+        self.reference: dict[int, float] | None = None
+        rows = torch.full((119,), -1, dtype=torch.long)
+        rows[list(self.elements)] = torch.arange(len(self.elements))
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("scale", torch.ones(()))
+
+    @abstractmethod
+    def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
+        """Features of every atom from its element row [N] and the edges; invariant [N, F] first."""
+
+    @abstractmethod
+    def atom_energies(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Energy of every atom, [N], in units of `scale`."""
+
+    @abstractmethod
+    def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
+        """Direct force on every atom, [N, 3], in units of `scale` per Å; only called with `head="direct"`."""
+
+    def forward(self, graph: AtomGraph, forces: bool = True) -> Prediction:
+        """Energy of every structure and, if asked for, the force on every atom.
+
+        Raises
+        ------
+        ValueError
+            The graph holds an element the model was not made for.
+        """
+        if forces and self.head == "conservative":
+            return self._differentiated(graph)
+        features, edges = self._features(graph)
+        energy = self._energy(graph, features)
+        return Prediction(energy, self.atom_forces(features, edges) * self.scale if forces else None)
+
+    def _differentiated(self, graph: AtomGraph) -> Prediction:
+        """F = −∂E/∂r, differentiable again while gradients are recorded."""
+        training = torch.is_grad_enabled()
+        positions = graph.positions if graph.positions.requires_grad else graph.positions.detach().requires_grad_()
+        with torch.enable_grad():
+            graph = graph.at(positions)
+            energy = self._energy(graph, self._features(graph)[0])
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=training, materialize_grads=True)
+        return Prediction(energy if training else energy.detach(), -gradient)
+
+    def _features(self, graph: AtomGraph) -> tuple[tuple[Tensor, ...], Geometry]:
+        elements = self.rows[graph.numbers]
+        # On a GPU the check would wait for the device at every step; GraphSet.build and fit have checked there.
+        if not elements.is_cuda and bool((elements < 0).any()):
+            self.check_elements(graph.numbers.unique().tolist())
+        edges = geometry(graph, self.cutoff)
+        return self.features(elements, edges), edges
+
+    def _energy(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
+        return graph.sum_over_atoms(self.atom_energies(features)) * self.scale
+
+    def check_elements(self, numbers: Iterable[int]) -> None:
+        """Raise a ValueError if an atomic number is not one of the model's `elements`."""
+        unknown = sorted({int(z) for z in numbers} - set(self.elements))
+        if unknown:
+            raise ValueError(
+                f"the model never saw the elements {unknown} (atomic numbers), only {list(self.elements)}: "
+                "make a potential with elements=… that names them and train it on frames that hold them"
+            )
+
+    def calibrate(self, dataset: Dataset) -> Potential:
+        """Set `reference` and `scale` from the labels of a training set, in float64; returns the potential.
+
+        The reference is the data set's own (isolated atoms, else least squares) plus the mean energy per atom that is
+        left, so that the model starts near the right energy. The scale is the root mean square of the force labels,
+        or 1 eV where there are none.
+        """
+        self.check_elements(dataset.elements)
+        reference = dataset.reference_energies()
+        left = [
+            (frame.energy - sum(reference[int(z)] for z in frame.numbers)) / len(frame.numbers)
+            for frame in dataset
+            if frame.energy is not None
+        ]
+        mean = float(np.mean(left)) if left else 0.0
+        self.reference = {z: reference.get(z, 0.0) + mean for z in self.elements}
+        forces = [frame.forces for frame in dataset if frame.forces is not None]
+        rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2))) if forces else 1.0
+        self.scale.fill_(rms if rms > 0 else 1.0)
+        return self
+
+    def graphs(self, dataset: Dataset, **options: Any) -> GraphSet:
+        """The graphs of a data set as this potential needs them: its cutoff, reference, dtype and device."""
+        self.check_elements(dataset.elements)
+        return GraphSet.build(
+            dataset, self.cutoff, self.reference, dtype=self.scale.dtype, device=self.scale.device, **options
+        )
+
+    @torch.no_grad()
+    def predict(self, dataset: Dataset, batch_size: int = 64) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Total energies (float64, eV, [M]) and forces (eV/Å, M arrays [N_m, 3]) of every frame of a data set."""
+        graphs = self.graphs(dataset, skin=0.0)
+        energies, forces = [], []
+        for indices in torch.arange(len(dataset)).split(batch_size):
+            prediction = self(graphs.batch(indices))
+            energies.append(prediction.energy.double().cpu().numpy())
+            sizes = [len(dataset[int(i)].numbers) for i in indices]
+            forces += [part.cpu().numpy() for part in prediction.forces.split(sizes)]
+        offset = [sum((self.reference or {}).get(int(z), 0.0) for z in frame.numbers) for frame in dataset]
+        return np.concatenate(energies) + np.array(offset), forces
+
+
+def initialise(module: nn.Module) -> None:
+    """Glorot-uniform weights and zero biases in every linear layer of a module, as SchNet and PaiNN start."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,65 @@
+"""Functions of a distance: the cutoff envelope and the radial bases, all safe at r = 0."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from piwsl_lab.graph import AtomGraph
+
+TINY = 1e-12  # Å²: keeps the square root differentiable where two positions coincide
+
+
+class Geometry(NamedTuple):
+    """Edges as models see them: distance [E, 1] (Å), unit vector [E, 3], centre, neighbour [E], envelope [E, 1]."""
+
+    distance: Tensor
+    unit: Tensor
+    centre: Tensor
+    neighbour: Tensor
+    envelope: Tensor
+
+
+def geometry(graph: AtomGraph, cutoff: float) -> Geometry:
+    """Distances, directions and cutoff envelope of every edge of a graph."""
+    vectors = graph.vectors()  # (E, 3)
+    distance = (vectors.square().sum(1, keepdim=True) + TINY).sqrt()  # (E, 1)
+    centre, neighbour = graph.edge_index
+    return Geometry(distance, vectors / distance, centre, neighbour, envelope(distance, cutoff))
+
+
+def envelope(distance: Tensor, cutoff: float) -> Tensor:
+    """Polynomial that falls from 1 to 0 at the cutoff with two vanishing derivatives, and stays 0 beyond.
+
+    Equation 8 of Gasteiger et al. 2020 (arXiv 2003.03123), p = 6. The second derivative must vanish too: training
+    differentiates forces, so a kink in the force would become a jump in the gradient.
+    """
+    x = (distance / cutoff).clamp(max=1.0)
+    return 1.0 - x.pow(6) * (28.0 - 48.0 * x + 21.0 * x.square())
+
+
+class BesselBasis(nn.Module):
+    """sin(nπr/r_c)/r for n = 1 … K: equation 7 of Gasteiger et al. 2020, as PaiNN uses it. [E, 1] → [E, K]."""
+
+    def __init__(self, n_basis: int, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.register_buffer("frequency", torch.arange(1, n_basis + 1) * math.pi / cutoff)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        return torch.sin(distance * self.frequency) / distance
+
+
+class GaussianBasis(nn.Module):
+    """exp(−γ(r − μ_k)²) on an even grid of centres μ_k from 0 to the cutoff, as SchNet uses it. [E, 1] → [E, K]."""
+
+    def __init__(self, n_basis: int, cutoff: float) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.linspace(0.0, cutoff, n_basis))
+        self.gamma = 0.5 * (max(n_basis - 1, 1) / cutoff) ** 2  # one standard deviation = the spacing of the centres
+
+    def forward(self, distance: Tensor) -> Tensor:
+        return torch.exp(-self.gamma * (distance - self.centres).square())

@@ -1,0 +1,286 @@
+"""Training, to be read top to bottom: one `Trainer`, one `step()`, and `fit()`, a generator that drives it.
+
+The trainer knows no widget and no file. It reads its `Objective` at every step, so a slider, a schedule or a test may
+change a weight while it runs. The optimiser is AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from piwsl_lab.displacements import longest
+from piwsl_lab.graph import DEFAULT_SKIN, GraphSet
+from piwsl_lab.losses import Objective
+from piwsl_lab.metrics import Metrics, as_graphs, evaluate
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+SCHEDULES = ("cosine", "constant")
+BOND_FRACTION = 0.3  # the paper keeps ε under 30 % of a bond
+
+
+class TrainingDiverged(ValueError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one step did.
+
+    Attributes
+    ----------
+    step : int
+        1 for the first.
+    loss : float
+        Weighted sum of the terms.
+    terms : dict of float
+        Unweighted terms by name: energy (eV²), force ((eV/Å)²), pitc, pisc (eV²); those that were on and had a label.
+    seconds : float
+        Time spent in steps so far, validation not counted.
+    metrics : Metrics or None
+        Errors on the validation frames, at the steps that validate.
+    """
+
+    step: int
+    loss: float
+    terms: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    metrics: Metrics | None = None
+
+
+def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) -> Iterator[Record]:
+    """Train a potential: yields a `Record` a step, and leaves the best weights in the potential at the end.
+
+    Parameters
+    ----------
+    potential, train, objective, **options
+        As for `Trainer`.
+
+    Examples
+    --------
+    >>> for record in fit(potential, train, Objective(pitc=100.0), steps=3000):
+    ...     print(record.step, record.loss)  # doctest: +SKIP
+    """
+    trainer = Trainer(potential, train, objective, **options)
+    while not trainer.finished:
+        yield trainer.step()
+    trainer.restore_best()
+
+
+class Trainer:
+    """One training run, a step at a time.
+
+    Parameters
+    ----------
+    potential : Potential, or any torch module with the same call and a `cutoff` (Å)
+        A `Potential` that was not calibrated yet is calibrated on the training labels.
+    train : Dataset
+        Frames with at least one label; labels a budget hides are not there to be read.
+    objective : Objective
+        Read at every step.
+    validation : Dataset, optional
+        Frames that pick the best step, by the supervised part of the objective. Without them the last step is kept.
+    steps, batch_size : int
+    learning_rate : float
+        Of AdamW; `schedule` "cosine" takes it to 0 at the last step, "constant" leaves it.
+    weight_decay : float
+    clip : float
+        Largest norm of the gradient.
+    seed : int
+        Of the batches and the displacements. The same seed gives the same run bit for bit on one machine's CPU, and two
+        trainers of one seed see the same batches whatever their objectives.
+    validate_every : int, optional
+        Steps between validations; a twentieth of the run by default.
+    device : "auto", "cpu", "cuda", …
+
+    Raises
+    ------
+    ValueError
+        Nothing to train on, or a setting that makes no sense; the message says which.
+    """
+
+    def __init__(
+        self,
+        potential: Any,
+        train: Dataset,
+        objective: Objective,
+        *,
+        validation: Dataset | None = None,
+        steps: int = 3000,
+        batch_size: int = 8,
+        learning_rate: float = 1e-3,
+        schedule: str = "cosine",
+        weight_decay: float = 0.01,
+        clip: float = 10.0,
+        seed: int = 0,
+        validate_every: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
+            "weight_decay": weight_decay, "clip": clip, "seed": seed,
+            "validate_every": validate_every or max(1, steps // 20),
+        }  # fmt: skip
+        _check(self.settings)
+        self.train_data, self.objective = train.labelled(), objective
+        if len(self.train_data) == 0:
+            raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
+        self.device = torch.device(pick_device(device))
+        self.potential = potential.to(self.device)
+        if hasattr(potential, "calibrate") and potential.reference is None:
+            potential.calibrate(self.train_data)
+        self.graphs = as_graphs(potential, self.train_data, DEFAULT_SKIN)
+        self.validation = as_graphs(potential, validation) if validation is not None and len(validation) else None
+        self.optimiser = torch.optim.AdamW(
+            potential.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+        self.batches = Batches(len(self.graphs), batch_size, seed)
+        self.noise = torch.Generator().manual_seed(seed + 1)
+        self.steps, self.done, self.seconds = steps, 0, 0.0
+        self.best_weights: dict[str, Tensor] | None = None
+        self.best_metrics: Metrics | None = None
+        self._epsilon_seen: tuple[str, float] | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.done >= self.steps
+
+    def step(self) -> Record:
+        """Train on one batch, and validate when it is time.
+
+        Raises
+        ------
+        TrainingDiverged
+            The loss is not finite. The weights are those before the step.
+        """
+        start = time.perf_counter()
+        self._follow_epsilon()
+        self._set_learning_rate()
+        graph = self.graphs.batch(self.batches.next())
+        terms = self.objective.terms(self.potential, graph, self.noise)
+        values = {}
+        loss = torch.zeros(())
+        if terms:  # none, when the weights in use find no label in this batch
+            loss = self.objective.total(terms)
+            values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+            self._descend(loss)
+        self.done += 1
+        self.seconds += time.perf_counter() - start
+        due = self.done % self.settings["validate_every"] == 0 or self.finished
+        return Record(self.done, float(loss.detach()), values, self.seconds, self.validate() if due else None)
+
+    def validate(self) -> Metrics | None:
+        """Score the current weights on the validation frames and remember them if they are the best so far."""
+        if self.validation is None:
+            return None
+        metrics = evaluate(self.potential, self.validation)
+        if self.best_metrics is None or self._score(metrics) < self._score(self.best_metrics):
+            self.best_metrics = metrics
+            self.best_weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
+        return metrics
+
+    def restore_best(self) -> None:
+        """Put the weights of the best validation into the potential (the present ones, if none was made)."""
+        if self.best_weights is not None:
+            self.potential.load_state_dict(self.best_weights)
+
+    def _descend(self, loss: Tensor) -> None:
+        if not bool(loss.isfinite()):
+            raise TrainingDiverged(
+                f"the loss became {loss.item()} at step {self.done + 1}: lower the learning rate "
+                f"({self.settings['learning_rate']}) or the weights of the objective ({self.objective})"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
+        self.optimiser.step()
+
+    def _set_learning_rate(self) -> None:
+        rate = self.settings["learning_rate"]
+        if self.settings["schedule"] == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * self.done / self.steps))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def _score(self, metrics: Metrics) -> float:
+        """Supervised part of the objective on the validation frames; terms without labels do not count."""
+        errors = {"energy": metrics.energy_rmse, "force": metrics.force_rmse}
+        return sum(getattr(self.objective, name) * e**2 for name, e in errors.items() if not math.isnan(e))
+
+    def _follow_epsilon(self) -> None:
+        """When ε has changed, warn if it is large against a bond, and widen the neighbour list if it must be."""
+        o = self.objective
+        seen = (o.direction, o.epsilon)
+        if (o.pitc == 0 and o.pisc == 0) or seen == self._epsilon_seen:
+            return
+        self._epsilon_seen = seen
+        bond = shortest_distance(self.graphs)
+        if o.epsilon > BOND_FRACTION * bond:
+            warnings.warn(
+                f"epsilon={o.epsilon} Å is more than 30 % of the shortest distance between two atoms of the training "
+                f"set ({bond:.3f} Å): the displaced structures are no longer chemistry; use at most "
+                f"{BOND_FRACTION * bond:.2f} Å",
+                stacklevel=3,
+            )
+        needed = 2 * longest(o.direction, o.epsilon)
+        if self.graphs.radius < self.potential.cutoff + needed:
+            self.graphs = as_graphs(self.potential, self.train_data, needed)
+
+
+class Batches:
+    """An endless stream of batches: every frame once before any frame twice, in an order only the seed decides."""
+
+    def __init__(self, n_frames: int, batch_size: int, seed: int) -> None:
+        self.n_frames, self.batch_size = n_frames, min(batch_size, n_frames)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.queue = torch.zeros(0, dtype=torch.long)
+
+    def next(self) -> Tensor:
+        """Indices of the next batch, [B], int64."""
+        while len(self.queue) < self.batch_size:
+            self.queue = torch.cat([self.queue, torch.randperm(self.n_frames, generator=self.generator)])
+        batch, self.queue = self.queue[: self.batch_size], self.queue[self.batch_size :]
+        return batch
+
+
+def shortest_distance(graphs: GraphSet) -> float:
+    """The shortest distance between two atoms in a set of graphs, Å; infinite where no two atoms are neighbours."""
+    vectors = graphs.all().vectors()
+    return float(vectors.norm(dim=1).min()) if len(vectors) else math.inf
+
+
+def pick_device(name: str = "auto") -> str:
+    """Resolve "auto" to "cuda" where a GPU can be used, else "cpu".
+
+    Raises
+    ------
+    ValueError
+        CUDA is asked for and there is none.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} was asked for, but this torch finds no CUDA GPU; use device='auto' or 'cpu'")
+    return name
+
+
+def _check(settings: dict[str, Any]) -> None:
+    for name in ("steps", "batch_size", "validate_every"):
+        if settings[name] < 1 or int(settings[name]) != settings[name]:
+            raise ValueError(f"{name}={settings[name]} must be a whole number, 1 or larger")
+    for name in ("learning_rate", "clip"):
+        if not (math.isfinite(settings[name]) and settings[name] > 0):
+            raise ValueError(f"{name}={settings[name]} must be a finite number above 0")
+    if settings["weight_decay"] < 0:
+        raise ValueError(f"weight_decay={settings['weight_decay']} must be 0 or larger")
+    if settings["schedule"] not in SCHEDULES:
+        raise ValueError(f"schedule={settings['schedule']!r} does not exist; choose one of {', '.join(SCHEDULES)}")

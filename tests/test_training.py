@@ -1,0 +1,270 @@
+"""Training: reproducible, honest about hidden labels, and robust against bad input."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from frames import dataset, frame, labelled
+from torch import nn
+
+from piwsl_lab.checkpoint import CheckpointError, load_potential, resume, save
+from piwsl_lab.graph import AtomGraph
+from piwsl_lab.losses import Objective
+from piwsl_lab.metrics import evaluate
+from piwsl_lab.models import Prediction, build
+from piwsl_lab.training import Batches, Trainer, TrainingDiverged, fit, pick_device
+
+
+def small(seed=0, **kwargs):
+    torch.manual_seed(seed)
+    return build("painn", **{"channels": 8, "layers": 2, "radial": 6, **kwargs})
+
+
+def run(objective=None, steps=12, potential=None, train=None, **options):
+    potential = potential or small(head="direct")
+    train = train or labelled("CH3CH2OH", 10)
+    objective = objective or Objective(pitc=100.0, pisc=1.0)
+    return potential, list(fit(potential, train, objective, steps=steps, batch_size=4, **options))
+
+
+def test_the_same_seed_gives_the_same_run_bit_for_bit():
+    (first, one), (second, two) = (run(validation=labelled("CH3CH2OH", 4, seed=1)) for _ in range(2))
+    assert [(r.loss, r.terms, r.metrics) for r in one] == [(r.loss, r.terms, r.metrics) for r in two]
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert [r.loss for r in run(seed=1)[1]] != [r.loss for r in one]
+
+
+def test_errors_fall():
+    train, validation = labelled("CH3CH2OH", 40), labelled("CH3CH2OH", 20, seed=1)
+    before = evaluate(small().calibrate(train), validation)
+    options = {"steps": 200, "validation": validation, "learning_rate": 5e-3}
+    potential, records = run(Objective(pitc=10.0), potential=small(), train=train, **options)
+    after = evaluate(potential, validation)
+    assert after.force_rmse < 0.5 * before.force_rmse
+    assert after.energy_mae < 0.5 * before.energy_mae
+    assert [r.step for r in records] == list(range(1, 201))
+    assert all(a.seconds <= b.seconds for a, b in itertools.pairwise(records))
+
+
+def test_the_best_validation_is_what_remains():
+    validation = labelled("CH3CH2OH", 8, seed=1)
+    potential, records = run(steps=40, validation=validation, learning_rate=0.02, validate_every=4)
+    scores = [r.metrics.energy_rmse**2 + 100 * r.metrics.force_rmse**2 for r in records if r.metrics]
+    kept = evaluate(potential, validation)
+    assert kept.energy_rmse**2 + 100 * kept.force_rmse**2 == pytest.approx(min(scores), rel=1e-4)
+    assert min(scores) < scores[-1] or scores.index(min(scores)) == len(scores) - 1
+
+
+def test_twins_of_one_seed_see_the_same_batches_whatever_their_objective():
+    one, two = (
+        Trainer(small(head="direct"), labelled("CH3CH2OH", 10), objective, steps=6, batch_size=4)
+        for objective in (Objective(), Objective(pitc=1.0, pisc=1.0))
+    )
+    for trainer in (one, two):
+        trainer.seen = []
+        drawn = trainer.batches.next
+        trainer.batches.next = lambda t=trainer, d=drawn: t.seen.append(d()) or t.seen[-1]
+        while not trainer.finished:
+            trainer.step()
+    assert [b.tolist() for b in one.seen] == [b.tolist() for b in two.seen]
+
+
+def test_every_frame_comes_once_before_any_comes_twice():
+    batches = Batches(10, 4, seed=0)
+    drawn = torch.cat([batches.next() for _ in range(10)]).tolist()
+    for epoch in range(4):
+        assert sorted(drawn[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    assert len(Batches(3, 8, seed=0).next()) == 3
+
+
+def test_hidden_labels_change_nothing():
+    """The forces a budget hides may be anything, in training and in validation: the run stays the same."""
+
+    def poisoned(data):
+        return dataset(*(frame(f.numbers, f.positions, energy=f.energy, forces=f.forces * 1e3 + 7.0) for f in data))
+
+    def trained(change):
+        train, validation = labelled("CH3CH2OH", 8), labelled("CH3CH2OH", 4, seed=1)
+        train, validation = change(train).budget(8, 0), change(validation).budget(4, 0)
+        potential, records = run(Objective(pitc=10.0), train=train, validation=validation)
+        return [(r.loss, r.metrics.energy_mae if r.metrics else None) for r in records], potential
+
+    (one, a), (two, b) = trained(lambda d: d), trained(poisoned)
+    assert one == two
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_an_objective_changed_while_training_is_seen_by_the_next_step():
+    objective = Objective()
+    records = []
+    for record in fit(small(head="direct"), labelled("CH3CH2OH", 10), objective, steps=6, batch_size=4):
+        records.append(set(record.terms))
+        objective.pitc, objective.pisc = (10.0, 0.0) if record.step < 4 else (0.0, 1.0)
+    assert records == [{"energy", "force"}] + [{"energy", "force", "pitc"}] * 3 + [{"energy", "force", "pisc"}] * 2
+
+
+def test_cosine_schedule_ends_at_zero_and_constant_stays():
+    rates = {}
+    for schedule in ("cosine", "constant"):
+        trainer = Trainer(small(), labelled("H2O", 6), Objective(), steps=10, schedule=schedule)
+        rates[schedule] = []
+        while not trainer.finished:
+            trainer.step()
+            rates[schedule].append(trainer.optimiser.param_groups[0]["lr"])
+    assert rates["constant"] == [1e-3] * 10
+    assert rates["cosine"] == pytest.approx([5e-4 * (1 + math.cos(math.pi * k / 10)) for k in range(10)])
+
+
+@pytest.mark.parametrize("head", ["conservative", "direct"])
+@pytest.mark.parametrize("stop", [1, 7, 13])
+def test_a_stopped_run_resumes_exactly(tmp_path, head, stop):
+    train, validation = labelled("CH3CH2OH", 10), labelled("CH3CH2OH", 4, seed=1)
+    options = {"validation": validation, "steps": 20, "batch_size": 4, "validate_every": 5}
+    whole = Trainer(small(head=head), train, Objective(pitc=10.0), **options)
+    expected = [whole.step() for _ in range(20)]
+    whole.restore_best()
+    half = Trainer(small(head=head), train, Objective(pitc=10.0), **options)
+    records = [half.step() for _ in range(stop)]
+    path = save(tmp_path / "half.safetensors", half.potential, half)
+    rest = resume(path, train, validation)
+    while not rest.finished:
+        records.append(rest.step())
+    rest.restore_best()
+    assert [(r.step, r.loss, r.terms, r.metrics) for r in records] == [
+        (r.step, r.loss, r.terms, r.metrics) for r in expected
+    ]
+    for a, b in zip(whole.potential.state_dict().values(), rest.potential.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("model", ["painn", "schnet"])
+@pytest.mark.parametrize("head", ["conservative", "direct"])
+def test_a_saved_potential_answers_the_same(tmp_path, model, head):
+    data = labelled("CH3CH2OH", 6)
+    torch.manual_seed(0)
+    potential = build(model, channels=8, layers=2, radial=6, head=head).calibrate(data)
+    again = load_potential(save(tmp_path / "p.safetensors", potential))
+    assert np.array_equal(potential.predict(data)[0], again.predict(data)[0])
+    assert all(np.array_equal(a, b) for a, b in zip(potential.predict(data)[1], again.predict(data)[1], strict=True))
+    assert again.hyperparameters == potential.hyperparameters
+
+
+def test_bad_checkpoints_are_named_and_nothing_is_written(tmp_path):
+    potential = small().calibrate(labelled("H2O", 4))
+    with pytest.raises(CheckpointError, match=r"model\.pt.*call it .*model\.safetensors"):
+        save(tmp_path / "model.pt", potential)
+    assert list(tmp_path.iterdir()) == []
+    good = save(tmp_path / "good.safetensors", potential)
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(good.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"cut\.safetensors.*cut off"):
+        load_potential(cut)
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors.*no such file"):
+        load_potential(tmp_path / "nowhere.safetensors")
+    with pytest.raises(CheckpointError, match="no training to resume"):
+        resume(good, labelled("H2O", 4))
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(good.read_bytes().replace(b'\\"channels\\": 8', b'\\"channels\\": 9'))
+    with pytest.raises(CheckpointError, match=r"other\.safetensors.*do not fit the model"):
+        load_potential(other)
+    foreign = tmp_path / "foreign.safetensors"
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(3)}, foreign)
+    with pytest.raises(CheckpointError, match=r"foreign\.safetensors.*not written by piwsl-lab"):
+        load_potential(foreign)
+
+
+def test_resuming_with_other_data_is_an_error(tmp_path):
+    trainer = Trainer(small(), labelled("H2O", 6), Objective(), steps=4)
+    trainer.step()
+    path = save(tmp_path / "run.safetensors", trainer.potential, trainer)
+    with pytest.raises(CheckpointError, match=r"other frames or labels; resume with the same split and budget"):
+        resume(path, labelled("H2O", 6, seed=3))
+    with pytest.raises(CheckpointError, match="other frames or labels"):
+        resume(path, labelled("H2O", 6).budget(6, 2))
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_spoils_the_weights():
+    potential = small(head="direct")
+    trainer = Trainer(potential, labelled("H2O", 6), Objective(energy=1.0, force=1e38), steps=4)
+    trainer.graphs.graph.forces.mul_(1e30)
+    before = {name: value.clone() for name, value in potential.state_dict().items()}
+    with pytest.raises(TrainingDiverged, match=r"at step 1: lower the learning rate"):
+        trainer.step()
+    assert all(torch.equal(before[name], value) for name, value in potential.state_dict().items())
+
+
+def test_epsilon_beyond_30_percent_of_the_shortest_bond_warns():
+    trainer = Trainer(small(head="direct"), labelled("H2O", 4, amplitude=0.01), Objective(pitc=1.0), steps=9)
+    trainer.step()  # 0.05 Å is fine
+    trainer.objective.epsilon = 0.35
+    with pytest.warns(UserWarning, match=r"epsilon=0.35 Å is more than 30 %.*use at most 0.2"):
+        trainer.step()
+    trainer.step()  # said once; and the neighbour list now reaches far enough
+    assert trainer.graphs.radius >= 5.0 + 2 * 3**0.5 * 0.35
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps=0 must be a whole number"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"schedule": "linear"}, "schedule='linear' does not exist"),
+        ({"clip": 0.0}, "clip=0.0"),
+    ],
+)
+def test_impossible_settings_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer(small(), labelled("H2O", 4), Objective(), **options)
+
+
+def test_nothing_to_train_on_is_an_error():
+    bare = dataset(*(frame(f.numbers, f.positions) for f in labelled("H2O", 3)))
+    with pytest.raises(ValueError, match="no frame of the training set has a label"):
+        Trainer(small(), bare, Objective())
+    with pytest.raises(ValueError, match="never saw the elements"):
+        Trainer(small(elements=(1, 6)), labelled("H2O", 4), Objective())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA GPU")
+def test_asking_for_a_gpu_that_is_not_there():
+    assert pick_device("auto") == "cpu"
+    with pytest.raises(ValueError, match="no CUDA GPU; use device='auto'"):
+        pick_device("cuda")
+
+
+class Springs(nn.Module):
+    """Somebody else's model: a learned spring between every pair, no base class of ours."""
+
+    cutoff = 5.0
+
+    def __init__(self):
+        super().__init__()
+        self.strength = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, graph: AtomGraph, forces: bool = True) -> Prediction:
+        with torch.enable_grad():
+            positions = graph.positions.detach().requires_grad_()
+            r = graph.at(positions).vectors().norm(dim=1)
+            energy = graph.sum_over_atoms(
+                torch.zeros_like(positions[:, 0]).index_add(0, graph.edge_index[0], self.strength * (r - 2).square())
+            )
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=True)
+        return Prediction(energy, -gradient)
+
+
+def test_any_callable_can_be_trained():
+    potential = Springs()
+    records = list(fit(potential, labelled("CH4", 8), Objective(pitc=1.0), steps=30, learning_rate=0.05))
+    assert records[-1].loss < records[0].loss
+    assert potential.strength.item() != pytest.approx(0.1)
+    del Springs.cutoff
+    with pytest.raises(ValueError, match="no attribute `cutoff`"):
+        Trainer(Springs(), labelled("CH4", 8), Objective())
