@@ -1,0 +1,24 @@
+"""Frames, labels and where they come from: numpy in float64, eV and Å, no torch."""
+
+from piwsl_lab.data.catalog import datasets, load, test_part
+from piwsl_lab.data.dataset import Dataset, Metadata, Split, require_disjoint
+from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.io import read
+from piwsl_lab.data.oracle import Oracle
+from piwsl_lab.data.table import Entry, Part
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Entry",
+    "Frame",
+    "Metadata",
+    "Oracle",
+    "Part",
+    "Split",
+    "datasets",
+    "load",
+    "read",
+    "require_disjoint",
+    "test_part",
+]
