@@ -1,0 +1,200 @@
+"""The command line as a person types it: what is printed, what is written, and how it refuses."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+import piwsl_lab
+from piwsl_lab import cli, study
+from piwsl_lab.losses import Objective
+from piwsl_lab.metrics import Metrics
+from piwsl_lab.study import Setup
+
+SCORES = {"energy_mae", "energy_rmse", "force_mae", "force_rmse", "seconds"}
+SHORT = ["--energies", "6", "--forces", "3", "--steps", "3", "--batch-size", "2", "--device", "cpu"]
+
+
+def run(*words: str, capsys) -> tuple[int, str, str]:
+    code = cli.main(words)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def flags_of(*words: str) -> argparse.Namespace:
+    return cli._parser().parse_args(words)
+
+
+def test_without_a_command_the_laboratory_opens(monkeypatch):
+    calls = []
+    monkeypatch.setattr("piwsl_lab.launch.launch", lambda **options: calls.append(options) or 0)
+    assert cli.main([]) == 0
+    assert cli.main(["--no-browser", "--port", "8899"]) == 0
+    assert cli.main(["lab"]) == 0
+    assert calls == [
+        {"browser": True, "port": None},
+        {"browser": False, "port": 8899},
+        {"browser": True, "port": None},
+    ]
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_the_flags_have_the_defaults_of_the_library(command):
+    setup, objective = cli._choices(flags_of(command), seed=0)
+    assert setup == Setup()
+    assert objective == dataclasses.replace(Objective(), pitc=100.0)
+    assert (setup.energies, setup.forces, setup.steps, setup.batch_size) == (50, 50, 3000, 8)
+    assert (objective.pitc, objective.pisc, objective.epsilon, objective.order) == (100.0, 0.0, 0.05, 2)
+
+
+def test_every_flag_arrives():
+    words = "compare --data x.xyz --energies 7 --forces 5 --model schnet --head conservative --pitc 3 --pisc 0.5"
+    words += " --epsilon 0.02 --order 1 --steps 9 --batch-size 2 --seeds 4 --device cuda:1 --json out.json"
+    arguments = flags_of(*words.split())
+    setup, objective = cli._choices(arguments, seed=2)
+    assert setup == Setup(
+        data="x.xyz",
+        energies=7,
+        forces=5,
+        model="schnet",
+        head="conservative",
+        steps=9,
+        batch_size=2,
+        device="cuda:1",
+        seed=2,
+    )
+    assert objective == Objective(pitc=3.0, pisc=0.5, epsilon=0.02, order=1)
+    assert (arguments.seeds, str(arguments.json)) == (4, "out.json")
+
+
+def test_compare_prints_a_table_and_writes_the_json(tmp_path, capsys):
+    out = tmp_path / "result.json"
+    code, printed, _ = run("compare", *SHORT, "--seeds", "2", "--json", str(out), capsys=capsys)
+    assert code == 0
+    result = json.loads(out.read_text())
+    assert set(result) == {"config", "supervised", "piwsl"}
+    for twin in ("supervised", "piwsl"):
+        assert set(result[twin]) == SCORES
+        assert all(len(values) == 2 and min(values) > 0 for values in result[twin].values())
+    assert result["supervised"]["energy_mae"] != result["piwsl"]["energy_mae"]
+    assert result["config"]["pitc"] == 100.0
+    assert result["config"]["test_frames"] >= 500
+    assert list(tmp_path.iterdir()) == [out]
+    energy = next(line for line in printed.splitlines() if line.startswith("energy MAE"))
+    assert energy.count("±") == 2
+    first, second = (sum(result[twin]["energy_mae"]) for twin in ("supervised", "piwsl"))
+    assert energy.split()[-1] == f"{first / second:.2f}"
+    assert f"{1000 * first / 2:.1f}" in energy
+
+
+def test_train_saves_a_potential_that_can_be_read_back(tmp_path, capsys):
+    saved, out = tmp_path / "mine.safetensors", tmp_path / "mine.json"
+    code, printed, _ = run("train", *SHORT, "--seed", "3", "--save", str(saved), "--json", str(out), capsys=capsys)
+    assert code == 0
+    assert "energy MAE" in printed
+    result = json.loads(out.read_text())
+    potential = piwsl_lab.load_potential(saved)
+    task = study.prepare(Setup(energies=6, forces=3, seed=3))
+    again = piwsl_lab.evaluate(potential, task.test)
+    assert result["energy_mae"][0] == pytest.approx(again.energy_mae, rel=1e-5)
+
+
+def test_datasets_lists_every_set_with_its_licence(capsys):
+    code, printed, _ = run("datasets", capsys=capsys)
+    assert code == 0
+    for entry in piwsl_lab.datasets():
+        assert entry.name in printed
+        assert entry.licence in printed
+    assert "ethanol:500K (default)" in printed
+
+
+def test_doctor_reports(capsys):
+    code, printed, _ = run("doctor", capsys=capsys)
+    assert code == (1 if "\nproblem " in printed else 0)
+    assert "torch" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare", "--data", "ethanoll"], "Did you mean 'ethanol'"),
+        (["compare", "--epsilon", "-1"], "epsilon"),
+        (["compare", "--seeds", "0"], "seeds=0"),
+        (["compare", "--energies", "0", "--forces", "0"], "at least one label"),
+        (["compare", "--json", "/no/such/folder/out.json"], "/no/such/folder"),
+        (["compare", "--json", "."], "is a folder"),
+        (["train", "--energies", "100000"], "100000"),
+        (["train", "--steps", "0"], "steps=0"),
+        (["train", "--save", "potential.pt"], "potential.pt"),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, printed, error = run(*words, capsys=capsys)
+    assert (code, printed) == (2, "")
+    assert message in error
+    assert error.startswith("piwsl-lab: ")
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["fly"], ["train", "--model", "gap"], ["train", "--device", "abacus"], ["train", "--device", "3"]],
+)
+def test_an_unknown_word_is_refused_by_the_parser(words, capsys):
+    with pytest.raises(SystemExit) as refused:
+        cli.main(words)
+    assert refused.value.code == 2
+    assert words[-1] in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_data_set_is_named(tmp_path, capsys):
+    broken = tmp_path / "broken.xyz"
+    broken.write_text("")
+    code, _, error = run("train", "--data", str(broken), capsys=capsys)
+    assert code == 2
+    assert "broken.xyz" in error
+    assert "Traceback" not in error
+
+
+def test_interrupted(monkeypatch, tmp_path, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "compare", interrupt)
+    code, _, error = run("compare", *SHORT, "--json", str(tmp_path / "out.json"), capsys=capsys)
+    assert (code, error.count("\n")) == (130, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("default:epsilon:UserWarning")
+def test_a_warning_is_one_line(capsys):
+    _, _, error = run("train", *SHORT, "--epsilon", "0.5", capsys=capsys)
+    (warning,) = [line for line in error.splitlines() if "warning" in line]
+    assert warning.startswith("piwsl-lab: warning: epsilon=0.5")
+
+
+def test_what_could_not_be_measured_is_null_in_the_json(tmp_path):
+    out = tmp_path / "out.json"
+    cli._write_json(out, {"scores": [dataclasses.asdict(Metrics(energy_mae=0.5))], "infinite": math.inf})
+    written = json.loads(out.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert (written["scores"][0]["energy_mae"], written["scores"][0]["force_rmse"]) == (0.5, None)
+    assert written["infinite"] is None
+
+
+def test_help_is_quick_and_names_every_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "piwsl_lab.cli", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert all(word in done.stdout for word in ("lab", "datasets", "doctor", "train", "compare"))

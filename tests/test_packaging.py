@@ -1,0 +1,158 @@
+"""What is installed: the wheel, its metadata, and the files beside the code that repeat something of it."""
+
+from __future__ import annotations
+
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import piwsl_lab
+
+ROOT = Path(__file__).resolve().parent.parent
+# Names on conda-forge that differ from those on PyPI.
+CONDA_NAMES = {"pytorch": "torch", "python-vesin": "vesin", "tblite-python": "tblite"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """The wheel of this tree, built as pip would build it, from the build requirements that are installed here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel) -> email.message.Message:
+    (name,) = [name for name in wheel.namelist() if name.endswith("METADATA")]
+    return email.message_from_bytes(wheel.read(name))
+
+
+def requirements(metadata, extra: str = "") -> dict[str, Requirement]:
+    """Requirements by name: the core ones, or those that an extra adds."""
+    parsed = [Requirement(text) for text in metadata.get_all("Requires-Dist")]
+    if extra:
+        return {found.name: found for found in parsed if f'extra == "{extra}"' in str(found.marker)}
+    return {found.name: found for found in parsed if "extra" not in str(found.marker)}
+
+
+def test_the_wheel_carries_the_notebooks(wheel):
+    packed = {name for name in wheel.namelist() if name.startswith("piwsl_lab/notebooks/")}
+    assert packed == {f"piwsl_lab/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert "piwsl_lab/notebooks/00_quickstart.ipynb" in packed
+    assert (
+        wheel.read("piwsl_lab/notebooks/00_quickstart.ipynb") == (ROOT / "notebooks/00_quickstart.ipynb").read_bytes()
+    )
+
+
+def test_the_wheel_carries_the_embedded_data(wheel):
+    packed = [info for info in wheel.infolist() if info.filename.startswith("piwsl_lab/data/embedded/")]
+    files = {
+        f"embedded/{part.file}" for entry in piwsl_lab.datasets() if entry.embedded for part in entry.parts.values()
+    }
+    assert files <= {info.filename.removeprefix("piwsl_lab/data/") for info in packed}
+    assert sum(info.file_size for info in packed) <= 3e6
+
+
+def test_the_wheel_carries_the_code_and_nothing_else(wheel):
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "piwsl_lab").rglob("*.py")}
+    names = set(wheel.namelist())
+    assert modules <= names
+    assert {name.split("/")[0] for name in names} == {"piwsl_lab", f"piwsl_lab-{piwsl_lab.__version__}.dist-info"}
+
+
+def test_the_command_is_there(wheel):
+    (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert "piwsl-lab = piwsl_lab.cli:main" in wheel.read(name).decode()
+
+
+def test_metadata(metadata):
+    assert (metadata["Name"], metadata["Version"]) == ("piwsl-lab", piwsl_lab.__version__)
+    assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.14"}
+    assert metadata["License-Expression"] == "MIT"
+
+
+def test_torch_has_both_bounds(metadata):
+    """An open upper bound replaces a CPU build by gigabytes of CUDA; a wider lower one was never tested."""
+    specifier = requirements(metadata)["torch"].specifier
+    accepted = {version: specifier.contains(version) for version in ("2.5.1", "2.6.0", "2.13.0+cpu", "2.14.0", "3.0")}
+    assert accepted == {"2.5.1": False, "2.6.0": True, "2.13.0+cpu": True, "2.14.0": False, "3.0": False}
+
+
+def test_the_core_has_few_requirements_and_all_are_bounded(metadata):
+    core = requirements(metadata)
+    assert set(core) == {"torch", "numpy", "ase", "vesin", "tblite", "pooch", "safetensors", "tqdm"}
+    for found in (core | requirements(metadata, "lab")).values():
+        operators = {specifier.operator for specifier in found.specifier}
+        assert operators == {">=", "<"}, f"{found} needs a lower and an upper bound"
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wanted"),
+    [("linux", "x86_64", True), ("linux", "aarch64", False), ("darwin", "arm64", True), ("win32", "AMD64", False)],
+)
+def test_tblite_is_asked_for_only_where_it_has_wheels(metadata, system, machine, wanted):
+    marker = requirements(metadata)["tblite"].marker
+    assert marker.evaluate({"sys_platform": system, "platform_machine": machine}) is wanted
+
+
+def test_conda_has_the_same_packages_and_bounds(metadata):
+    """Otherwise pip would replace what conda installed, torch first of all."""
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = [Requirement(line.replace(" ", "", 1)) for line in listed if isinstance(line, str)]
+    found = {CONDA_NAMES.get(line.name, line.name): line.specifier for line in conda}
+    del found["python"], found["pip"]
+    wanted = requirements(metadata) | requirements(metadata, "lab")
+    assert found == {name: requirement.specifier for name, requirement in wanted.items()}
+
+
+def test_versions_agree():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == piwsl_lab.__version__
+    assert f"## [{piwsl_lab.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    (code,) = re.findall(r"```python\n(import piwsl_lab.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    short = code.replace("validation=validation)", "validation=validation, steps=2, device='cpu')")
+    assert short != code
+    exec(compile(short, "README.md", "exec"), {})
+    assert "energy_mae" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("make") is None or os.name != "posix", reason="needs make and a POSIX shell")
+def test_make_names_a_remedy_where_there_is_no_python(tmp_path):
+    """A fresh copy, and a PATH on which every Python is a shim that fails when called (as pyenv's do)."""
+    copy = tmp_path / "clone"
+    (copy / "tools").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "tools/make_venv.sh"):
+        shutil.copy(ROOT / name, copy / name)
+    shims = tmp_path / "bin"
+    shims.mkdir()
+    for name in ("python", "python3", *(f"python3.{minor}" for minor in range(10, 14))):
+        (shims / name).write_text("#!/bin/sh\nexit 127\n")
+        (shims / name).chmod(0o755)
+    environment = {"PATH": f"{shims}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(["make", "test"], cwd=copy, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "no Python 3.10-3.13 found" in done.stderr
+    assert "make lab PYTHON=" in done.stderr
+    assert not (copy / ".venv").exists()
+
+
+def test_continuous_integration_never_skips_the_browser():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "export PIWSL_LAB_REQUIRE_BROWSER=1" in script
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
