@@ -1,0 +1,161 @@
+"""What a picture of a molecule consists of, as plain numbers: balls, arrows, colours, box, legend.
+
+No widget in here: `viewer` puts this on the screen.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
+from ase.symbols import Symbols
+
+PREDICTED_COLOUR = "#D55E00"
+REFERENCE_COLOUR = "#444444"
+# Viridis from light to dark: on white, darker reads as more. The edges (eV/Å) never move, so that colours of
+# different steps, runs and molecules may be compared.
+ERROR_EDGES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+ERROR_COLOURS = ("#fde725", "#90d743", "#35b779", "#21918c", "#31688e", "#443983", "#440154")
+NO_VALUE = "#bbbbbb"
+ARROW_SCALE = 0.5  # Å on the screen for 1 eV/Å
+LONGEST_ARROW = 3.0  # Å: an untrained or diverged potential must not fill the screen
+SMALLEST_ARROW = 0.02  # Å: what is shorter is not drawn
+AIR = 0.4  # Å around the molecule, for the arrows
+# A box is seen a little from above and from the side.
+_ABOUT_X, _ABOUT_Y = np.radians([20.0, -28.0])
+TILT = np.array(
+    [[1, 0, 0], [0, np.cos(_ABOUT_X), -np.sin(_ABOUT_X)], [0, np.sin(_ABOUT_X), np.cos(_ABOUT_X)]]
+) @ np.array([[np.cos(_ABOUT_Y), 0, np.sin(_ABOUT_Y)], [0, 1, 0], [-np.sin(_ABOUT_Y), 0, np.cos(_ABOUT_Y)]])
+
+
+def flat(array: np.ndarray) -> list[float]:
+    """Return an array as a flat list, rounded to 1e-4 Å: what goes over the wire."""
+    return np.round(array, 4).ravel().tolist()
+
+
+def hex_number(colour: str) -> int:
+    """Return "#rrggbb" as the integer 0xrrggbb that NGL takes."""
+    return int(colour.lstrip("#"), 16)
+
+
+def ball_radii(numbers: np.ndarray) -> np.ndarray:
+    """Radii [N] (Å) of the balls: hydrogen 0.23, carbon 0.34, titanium 0.55."""
+    return 0.15 + 0.25 * covalent_radii[numbers]
+
+
+def element_colours(numbers: np.ndarray) -> list[int]:
+    """Usual element colours [N], 0xrrggbb; hydrogen is light grey instead of white, for the page is white."""
+    rgb = np.where(numbers[:, None] == 1, 0.86, jmol_colors[numbers])  # (N, 3)
+    return [int(r) << 16 | int(g) << 8 | int(b) for r, g, b in np.round(255 * rgb)]
+
+
+def error_colours(error: np.ndarray) -> list[int]:
+    """Colours [N], 0xrrggbb, of force errors [N] in eV/Å; an error on an edge belongs to the larger bin."""
+    bins = np.searchsorted(ERROR_EDGES, error, side="right")
+    return [
+        hex_number(ERROR_COLOURS[b]) if known else hex_number(NO_VALUE)
+        for b, known in zip(bins.clip(max=len(ERROR_EDGES)), np.isfinite(error), strict=True)
+    ]
+
+
+def arrow_points(
+    origins: np.ndarray, forces: np.ndarray, radii: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where arrows begin, where their heads begin and where they end.
+
+    Parameters
+    ----------
+    origins : [N, 3] atom positions, Å.
+    forces : [N, 3] eV/Å. A force that is zero or not finite gets an arrow hidden in its atom.
+    radii : [N] Å of the balls. Arrows start at the surface, so that small forces are not hidden inside.
+
+    Returns
+    -------
+    start, neck, tip : [N, 3] each, Å; |tip - start| is `ARROW_SCALE` times the force, at most `LONGEST_ARROW`.
+    """
+    size = np.linalg.norm(forces, axis=1, keepdims=True)  # (N, 1)
+    length = np.minimum(ARROW_SCALE * size, LONGEST_ARROW)
+    drawn = np.isfinite(size) & (length > SMALLEST_ARROW)
+    # Hidden arrows are a dot inside the ball: the number of arrows, and with it every buffer, never changes.
+    direction = np.where(drawn, np.where(drawn, forces, 1.0) / np.where(drawn, size, 1.0), [1.0, 0.0, 0.0])
+    start = origins + np.where(drawn, radii[:, None], 0.0) * direction
+    length = np.where(drawn, length, 0.01)
+    head = np.minimum(0.25, 0.5 * length)
+    return start, start + (length - head) * direction, start + length * direction
+
+
+def arrows(
+    origins: np.ndarray, forces: np.ndarray, radii: np.ndarray, colour: str, radius: float, opacity: float
+) -> dict:
+    """Return the arrows of all atoms as viewer.js takes them; arguments as in `arrow_points`, `radius` in Å."""
+    start, neck, tip = arrow_points(origins, forces, radii)
+    rgb = [((hex_number(colour) >> shift) & 255) / 255 for shift in (16, 8, 0)]
+    points = {"start": flat(start), "neck": flat(neck), "tip": flat(tip)}
+    return points | {"colour": rgb, "radius": radius, "opacity": opacity}
+
+
+def box_edges(cell: np.ndarray) -> list[list[list[float]]]:
+    """Twelve edges [12][2][3] (Å) of a cell [3, 3] in any orientation (NGL's own box assumes a along x)."""
+    edges = []
+    for corner in itertools.product((0, 1), repeat=3):
+        for axis in range(3):
+            if not corner[axis]:
+                start = np.array(corner) @ cell
+                edges.append([flat(start), flat(start + cell[axis])])
+    return edges
+
+
+def long_side_across(positions: np.ndarray) -> np.ndarray:
+    """Rotation [3, 3] that shows positions [N, 3] from their widest side, the longest axis across the screen."""
+    # Full matrices: three axes even for one or two atoms.
+    axes = np.linalg.svd(positions - positions.mean(axis=0), full_matrices=True)[2]  # (3, 3)
+    return np.array([axes[0], axes[1], np.cross(axes[0], axes[1])])
+
+
+def molecule(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, periodic: bool) -> dict:
+    """Return what viewer.js loads once: atoms as PDB text (NGL infers bonds from it), radii, box and extent."""
+    corners = np.array(list(itertools.product((0, 1), repeat=3))) @ cell if periodic else positions
+    centre = 0.5 * (corners.min(axis=0) + corners.max(axis=0))
+    everything = np.concatenate([corners, positions]) - centre
+    # PDB has room for ±999 Å; the true positions follow with the first state.
+    lines = [
+        f"HETATM{index % 100000:5d} {symbol:>2}   MOL A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00{symbol:>12}"
+        for index, (symbol, (x, y, z)) in enumerate(zip(Symbols(numbers), positions - centre, strict=True), 1)
+    ]
+    return {
+        "name": formula(numbers),
+        "text": "\n".join([*lines, "END", ""]),
+        "radii": flat(ball_radii(numbers)),
+        "elements": element_colours(numbers),
+        "box": box_edges(cell) if periodic else [],
+        "centre": flat(centre),
+        "orientation": (TILT if periodic else long_side_across(positions)).tolist(),
+        "reach": float(np.linalg.norm(everything, axis=1).max() + AIR),  # Å
+    }
+
+
+def formula(numbers: np.ndarray) -> str:
+    """Return the sum formula, such as C2H6O."""
+    return Symbols(numbers).get_chemical_formula()
+
+
+def legend(colour: str) -> str:
+    """Return HTML that says in words what arrows and colours mean; `colour` is that of the predicted arrows."""
+    arrow = '<span style="color:{};font-size:1.3em">➜</span> {}'
+    middle = [f"{low:g}–{high:g}" for low, high in itertools.pairwise(ERROR_EDGES)]
+    labels = [f"&lt; {ERROR_EDGES[0]:g}", *middle, f"&gt; {ERROR_EDGES[-1]:g}"]
+    swatch = (
+        '<span style="flex:1;text-align:center;white-space:nowrap">'
+        '<span style="display:block;height:0.9em;background:{}"></span>{}</span>'
+    )
+    bar = "".join(swatch.format(colour, label) for colour, label in zip(ERROR_COLOURS, labels, strict=True))
+    return (
+        '<div style="line-height:1.4;max-width:36em">'
+        f"{arrow.format(colour, 'predicted')} &nbsp; "
+        f"{arrow.format(REFERENCE_COLOUR, 'reference (wide, pale)')} &nbsp; "
+        f"1 eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"
+        '<div style="margin-top:0.3em">atom colour: force error in eV/Å</div>'
+        f'<div style="display:flex;font-size:0.85em">{bar}</div></div>'
+    )
