@@ -98,7 +98,7 @@ class Objective:
         Divide energy and consistency residuals by the number of atoms, for sets of mixed size.
     """
 
-    energy: float = 1.0
+    energy: float = 10.0
     force: float = 100.0
     pitc: float = 0.0
     pisc: float = 0.0

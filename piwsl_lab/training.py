@@ -264,10 +264,14 @@ def pick_device(name: str = "auto") -> str:
     Raises
     ------
     ValueError
-        CUDA is asked for and there is none.
+        There is no such device, or CUDA is asked for and there is none.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device {name!r} does not exist; use 'auto', 'cpu' or 'cuda'") from error
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but this torch finds no CUDA GPU; use device='auto' or 'cpu'")
     return name

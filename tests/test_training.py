@@ -54,9 +54,9 @@ def test_errors_fall():
 def test_the_best_validation_is_what_remains():
     validation = labelled("CH3CH2OH", 8, seed=1)
     potential, records = run(steps=40, validation=validation, learning_rate=0.02, validate_every=4)
-    scores = [r.metrics.energy_rmse**2 + 100 * r.metrics.force_rmse**2 for r in records if r.metrics]
+    scores = [10 * r.metrics.energy_rmse**2 + 100 * r.metrics.force_rmse**2 for r in records if r.metrics]
     kept = evaluate(potential, validation)
-    assert kept.energy_rmse**2 + 100 * kept.force_rmse**2 == pytest.approx(min(scores), rel=1e-4)
+    assert 10 * kept.energy_rmse**2 + 100 * kept.force_rmse**2 == pytest.approx(min(scores), rel=1e-4)
     assert min(scores) < scores[-1] or scores.index(min(scores)) == len(scores) - 1
 
 
@@ -238,6 +238,11 @@ def test_asking_for_a_gpu_that_is_not_there():
     assert pick_device("auto") == "cpu"
     with pytest.raises(ValueError, match="no CUDA GPU; use device='auto'"):
         pick_device("cuda")
+
+
+def test_a_device_that_does_not_exist():
+    with pytest.raises(ValueError, match="device 'abacus' does not exist; use 'auto'"):
+        pick_device("abacus")
 
 
 class Springs(nn.Module):
