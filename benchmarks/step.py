@@ -30,7 +30,7 @@ PITC = {"pitc": 100.0, "epsilon": 0.05}
 def ours(head: str, batch_size: int, device: str, **weights: float) -> Callable[[], object]:
     """A step of this package's trainer on ethanol."""
     torch.manual_seed(0)
-    train = load("ethanol_pbe")[:200]
+    train = load("ethanol")[:200]
     potential = build("painn", elements=train.elements, head=head, **PAINN)
     return Trainer(potential, train, Objective(**weights), steps=10**6, batch_size=batch_size, device=device).step
 
@@ -62,7 +62,7 @@ def schnetpack(batch_size: int, device: str) -> Callable[[], object]:
             spk.atomistic.Forces(energy_key="energy", force_key="forces"),
         ],
     ).to(device)
-    graphs = Trainer(build("painn", **PAINN), load("ethanol_pbe")[:200], Objective(), device=device).graphs
+    graphs = Trainer(build("painn", **PAINN), load("ethanol")[:200], Objective(), device=device).graphs
     batches = [graphs.batch(range(k, k + batch_size)) for k in range(0, 192, batch_size)]
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     turn = iter(range(10**9))

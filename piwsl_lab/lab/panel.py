@@ -1,0 +1,246 @@
+"""`Dashboard`: a session with buttons, sliders, live curves and a molecule.
+
+The session trains on its own thread. While it is busy, one drawing thread looks at it six times a second and pushes
+what has changed; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from typing import Any, ClassVar
+
+import ipywidgets as W
+import numpy as np
+
+from piwsl_lab.lab import report
+from piwsl_lab.lab.code import script
+from piwsl_lab.lab.controls import CSS, Controls, tooltip
+from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work, twin_colours
+from piwsl_lab.lab.session import Session
+from piwsl_lab.lab.viewer import MoleculeView
+
+PERIOD = 0.16  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
+SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
+TABS = ("Errors", "Loss terms", "Parity")
+
+
+class Dashboard(W.VBox):
+    """A panel to train the twins of a session and to watch them.
+
+    Parameters
+    ----------
+    session : Session, optional
+        A new one by default. `session.run(n)` from a cell is drawn as well.
+    """
+
+    _shown: ClassVar[weakref.WeakSet[Dashboard]] = weakref.WeakSet()
+
+    def __init__(self, session: Session | None = None) -> None:
+        for other in Dashboard._shown:  # a cell that runs again would leave its old loop behind, unseen
+            other.session.stop()
+        self.session = session or Session()
+        self._lock = threading.RLock()  # callbacks may come on another thread than the drawing
+        self._drawer: threading.Thread | None = None
+        self._drawn: dict[str, Any] = {}
+        self._note = ""
+        names = [twin.name for twin in self.session.twins]
+        self._plots = dict(zip(TABS, (Curves(names), LossTerms(names), Parity(names)), strict=True))
+        last = self.session.twins[-1]
+        self.controls = Controls(self.session.setup, last.objective, f"Physics of {last.name} (acts while it trains)")
+        self._make_action_bar()
+        self._make_views(names)
+        super().__init__([*self._rows()], layout=W.Layout(width="100%", overflow="hidden"))
+        self._connect()
+        self._show_tab(TABS[0])
+        self.refresh(everything=True)
+        Dashboard._shown.add(self)
+
+    def __repr__(self) -> str:
+        return f"Dashboard({' and '.join(t.name for t in self.session.twins)}, data {self.session.setup.data})"
+
+    # -- making ----------------------------------------------------------------------------------------------------
+
+    def _make_action_bar(self) -> None:
+        self.train = _button("Train", "play", "success", "Begin, or go on where it stopped.")
+        self.stop = _button("Stop", "stop", "danger", "Stop after this step.")
+        self.reset = _button("Reset", "refresh", "", "New weights from the seed, with the settings above.")
+        self.pin = _button("Pin this run", "thumb-tack", "", "Keep settings and errors as a row of the table below.")
+        self.copy = _button("Copy as code", "code", "", "The Python that repeats this run without widgets.")
+        self.bar = W.IntProgress(min=0, max=1, layout=W.Layout(flex="1 1 160px", min_width="120px"))
+        self.progress, self.status, self.headline = W.HTML(), W.HTML(), W.HTML()
+
+    def _make_views(self, names: list[str]) -> None:
+        frame = self.session.test_frames[0]
+        self.tabs = W.ToggleButtons(options=TABS, style={"button_width": "105px"})
+        self.pages = {name: W.VBox([plot.widget], layout=W.Layout(width="100%")) for name, plot in self._plots.items()}
+        self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height="330px")
+        self.twin_choice = W.ToggleButtons(options=names, value=names[-1], style={"button_width": "105px"})
+        self.frame_choice = W.IntSlider(
+            value=0, min=0, max=len(self.session.test_frames) - 1, description="test frame",
+            layout=W.Layout(width="98%"), **tooltip(W.IntSlider, "Which of the monitored test frames is shown."),
+        )  # fmt: skip
+        self.show_choice = W.ToggleButtons(
+            options=["forces on a test frame", "short trajectory"], style={"button_width": "165px"}
+        )
+        self.show_choice.disabled = True
+        self.pins, self.code = W.HTML(), W.HTML()
+
+    def _rows(self) -> list[W.Widget]:
+        wrap = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
+        buttons = [self.train, self.stop, self.reset, self.bar, self.progress, self.pin, self.copy]
+        left = W.VBox(
+            [self.tabs, *self.pages.values()], layout=W.Layout(flex="3 1 460px", min_width="400px", overflow="hidden")
+        )
+        chooser = W.Box([self.twin_choice, self.show_choice], layout=W.Layout(**wrap))
+        right = W.VBox(
+            [chooser, self.frame_choice, self.molecule],
+            layout=W.Layout(flex="2 1 330px", min_width="320px", overflow="hidden"),
+        )
+        return [
+            W.HTML(CSS),
+            self.controls.widget,
+            W.Box(buttons, layout=W.Layout(**wrap, align_items="center")),
+            self.status,
+            self.headline,
+            W.Box([left, right], layout=W.Layout(**wrap)),
+            self.pins,
+            self.code,
+        ]
+
+    def _connect(self) -> None:
+        self.train.on_click(lambda _: self._guarded(self.session.start))
+        self.stop.on_click(lambda _: self._guarded(self.session.stop))
+        self.reset.on_click(lambda _: self._guarded(self._reset))
+        self.pin.on_click(lambda _: self._guarded(self.session.pin))
+        self.copy.on_click(lambda _: self._toggle_code())
+        self.controls.on_physics(self._set_physics)
+        self.controls.on_setup(self.refresh)
+        self.tabs.observe(lambda change: self._show_tab(change["new"]), "value")
+        for choice in (self.twin_choice, self.frame_choice, self.show_choice):
+            choice.observe(lambda _: self._draw_molecule(), "value")
+        self.session.listeners.append(self._draw_while_busy)
+
+    # -- what buttons and sliders do -------------------------------------------------------------------------------
+
+    def _guarded(self, action: Any) -> None:
+        """Do something; a mistake is shown in the status line instead of vanishing in a log."""
+        self._note = ""
+        try:
+            action()
+        except Exception as error:
+            self.session.error = error
+        self.refresh(everything=True)
+
+    def _reset(self) -> None:
+        wanted = self.controls.setup()
+        self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
+        self.session.reset(wanted)
+        self.show_choice.index = 0
+        self.frame_choice.max, self.frame_choice.value = len(self.session.test_frames) - 1, 0
+
+    def _set_physics(self, field: str, value: Any) -> None:
+        """Write a knob into the objective that the loop reads at its next step."""
+        setattr(self.session.twins[-1].objective, field, value)
+        self.refresh()
+
+    def _show_tab(self, name: str) -> None:
+        with self._lock:
+            self._plots[name].draw(self.session)
+            for other, page in self.pages.items():
+                # Not display="none", and no W.Tab: a plot that is made there never learns its width.
+                page.layout.visibility = "visible" if other == name else "hidden"
+                page.layout.height = "auto" if other == name else "0px"
+                page.layout.overflow = "visible" if other == name else "hidden"
+
+    def _toggle_code(self) -> None:
+        self.code.value = "" if self.code.value else report.code_block(script(self.session))
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    def _draw_while_busy(self) -> None:
+        """Start the drawing thread, unless it is there; called when the session begins to run."""
+        with self._lock:
+            if self._drawer is None:
+                self._drawer = threading.Thread(target=self._draw_loop, name="piwsl-drawing", daemon=True)
+                self._drawer.start()
+
+    def _draw_loop(self) -> None:
+        """Draw until the session rests; the next run starts a new thread."""
+        last = False
+        while not last:
+            with self._lock:
+                last = not self.session.busy
+                try:
+                    # The short trajectories appear when they are there, and go when training goes on.
+                    self.show_choice.index = int(last and all(t.trajectory for t in self.session.twins))
+                    self.refresh(everything=last)
+                except Exception as error:  # training goes on unseen, so it has to be said
+                    self._note = f"Drawing failed: {type(error).__name__}: {error}"
+                    self._draw_words()
+                    last = True
+                if last:
+                    self._drawer = None
+            time.sleep(0 if last else PERIOD)
+
+    def refresh(self, everything: bool = False) -> None:
+        """Push what has changed to the screen; `everything` also what is drawn once a second only."""
+        with self._lock:
+            self._draw_words()
+            tab = self.tabs.value
+            if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
+                self._plots[tab].draw(self.session)
+            if self._due("molecule", SLOW_PERIOD) or everything:
+                self._draw_molecule()
+
+    def _due(self, what: str, period: float) -> bool:
+        """Whether `what` has not been drawn for a period, give or take a moment of the clock."""
+        now = time.monotonic()
+        if now - self._drawn.get(what, -np.inf) < 0.9 * period:
+            return False
+        self._drawn[what] = now
+        return True
+
+    def _draw_words(self) -> None:
+        session = self.session
+        pending = self.controls.mark_pending(session.setup)
+        self.train.disabled = session.running or session.finished
+        self.stop.disabled = not session.running
+        self.reset.button_style = "warning" if pending else ""
+        self.bar.max, self.bar.value = session.steps, session.step
+        texts = {
+            self.progress: report.progress_text(session),
+            self.status: report.status(session, pending, self._note),
+            self.headline: report.headline(session),
+            self.pins: report.pinned_runs(session),
+        }
+        for widget, text in texts.items():
+            widget.value = text  # traitlets send it only if it is another text
+
+    def _draw_molecule(self) -> None:
+        """The chosen twin's forces on the chosen test frame, or its short trajectory."""
+        with self._lock:
+            twin = self.session.twin(self.twin_choice.value)
+            self.show_choice.disabled = twin.trajectory is None
+            moving = twin.trajectory is not None and self.show_choice.index == 1
+            self.frame_choice.disabled = moving
+            if moving:
+                key = (twin.name, id(twin.trajectory))
+                if self._drawn.get("trajectory") != key:
+                    self._drawn["trajectory"] = key
+                    self.molecule.show_trajectory(twin.trajectory.positions, f"{twin.name}: {twin.trajectory.label}")
+                return
+            if self._drawn.pop("trajectory", None):
+                self.molecule.clear_trajectory()
+            k, shot = self.frame_choice.value, twin.snapshot
+            frame = self.session.test_frames[k]
+            if not np.array_equal(frame.numbers, self.molecule.numbers):
+                self.molecule.set_molecule(frame.numbers, frame.positions, frame.cell, frame.pbc)
+            error = np.linalg.norm(shot.forces[k] - shot.reference_forces[k], axis=1)  # (N,) eV/Å
+            colour = twin_colours(t.name for t in self.session.twins)[twin.name]
+            self.molecule.show(frame.positions, shot.forces[k], shot.reference_forces[k], error, colour)
+
+
+def _button(text: str, icon: str, style: str, help_text: str) -> W.Button:
+    return W.Button(description=text, icon=icon, button_style=style, tooltip=help_text, layout=W.Layout(width="auto"))

@@ -1,0 +1,95 @@
+"""`Twin`: one potential of a session, its trainer, and everything known about its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from piwsl_lab.graph import GraphSet
+from piwsl_lab.lab.trajectory import Trajectory
+from piwsl_lab.losses import Objective
+from piwsl_lab.metrics import Metrics, evaluate
+from piwsl_lab.models import Potential
+from piwsl_lab.training import Record, Trainer
+
+
+class Snapshot(NamedTuple):
+    """What one twin predicts for the monitored test frames, beside the labels.
+
+    `energy`, `reference_energy` [M] in eV, relative to the per-element reference; `forces`, `reference_forces`:
+    M arrays [N, 3] in eV/Å. References are nan where a frame has no label.
+    """
+
+    step: int
+    energy: np.ndarray
+    reference_energy: np.ndarray
+    forces: list[np.ndarray]
+    reference_forces: list[np.ndarray]
+
+
+@dataclass
+class Twin:
+    """One of the potentials of a session and everything known about its training.
+
+    Attributes
+    ----------
+    objective : Objective
+        The knobs. Write to it at any time: the next step uses it.
+    records : list of Record
+        One per step: step number, loss terms, seconds.
+    points : list of (step, Metrics)
+        Scores of the current weights on the monitored test frames.
+    changes : dict of step → Objective
+        The objective in force after that many steps, wherever it was changed; what *Copy as code* replays.
+    final : Metrics or None
+        Score of the best weights on all test frames, once training has ended.
+    """
+
+    name: str
+    trainer: Trainer
+    objective: Objective
+    records: list[Record] = field(default_factory=list)
+    points: list[tuple[int, Metrics]] = field(default_factory=list)
+    changes: dict[int, Objective] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    final: Metrics | None = None
+    trajectory: Trajectory | None = None
+
+    @property
+    def potential(self) -> Potential:
+        return self.trainer.potential
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """The latest score: on all test frames after training, on the monitored ones before."""
+        return self.final or (self.points[-1][1] if self.points else None)
+
+    def step(self) -> Record:
+        """One training step with the objective as it is now; remembers when the objective changed."""
+        if self.objective != self.trainer.objective or not self.changes:
+            # A copy, so that nothing changes in the middle of a step and what is remembered is what was used.
+            self.trainer.objective = self.changes[len(self.records)] = replace(self.objective)
+        record = self.trainer.step()
+        self.records.append(record)
+        return record
+
+    @torch.no_grad()
+    def look(self, monitored: GraphSet) -> tuple[Snapshot, Metrics]:
+        """What the twin predicts now for the monitored frames, and its score there, from one call of the potential."""
+        graph = monitored.all()
+        prediction = self.potential(graph)
+        metrics = evaluate(lambda *_, **__: prediction, monitored, batch_size=graph.n_structures)
+        sizes = graph.structure.bincount().tolist()
+        # A label that is not there must look like none, not like a force of zero.
+        labels = graph.forces.masked_fill(~graph.has_forces[graph.structure].unsqueeze(1), torch.nan)
+        snapshot = Snapshot(
+            step=len(self.records),
+            energy=prediction.energy.cpu().numpy(),
+            reference_energy=graph.energy.masked_fill(~graph.has_energy, torch.nan).cpu().numpy(),
+            forces=[part.cpu().numpy() for part in prediction.forces.split(sizes)],
+            reference_forces=[part.cpu().numpy() for part in labels.split(sizes)],
+        )
+        return snapshot, metrics

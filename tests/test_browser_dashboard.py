@@ -1,0 +1,152 @@
+"""The dashboard in a real Chromium: curves that move, knobs that arrive, a molecule that is drawn, at what cost."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import textwrap
+from pathlib import Path
+
+import browser
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.browser
+
+CELLS = (
+    """
+    import threading
+    import time
+    import psutil
+    from piwsl_lab.lab.panel import Dashboard
+    from piwsl_lab.lab.session import Session
+
+    def queued(thread):
+        # Seconds this thread was ready to run while others had the cores (Linux).
+        return int(open(f"/proc/self/task/{thread.native_id}/schedstat").read().split()[1]) / 1e9
+
+    def rate(session, thread, drive):
+        # Steps a second, and the share of the time that others had the cores.
+        step, clock, wait = session.step, time.perf_counter(), queued(thread)
+        drive()
+        seconds = time.perf_counter() - clock
+        return (session.step - step) / seconds, (queued(thread) - wait) / seconds
+
+    def headless():
+        alone = Session()
+        alone.run(10)
+        return rate(alone, threading.current_thread(), lambda: alone.run(150))
+    """,
+    """
+    session = Session()
+    dashboard = Dashboard(session)
+    dashboard
+    """,
+)
+# Counts the drawings after which a curve is longer than before.
+COUNT_MOVES = """() => {
+    const plot = [...document.querySelectorAll('.js-plotly-plot')].find(p => p.data[0].legendgroup);
+    const points = () => plot.data.reduce((sum, trace) => sum + trace.x.length, 0);
+    window.moves = 0;
+    let last = points();
+    plot.on('plotly_afterplot', () => { if (points() !== last) { window.moves += 1; last = points(); } });
+}"""
+# Clicks a button and returns the milliseconds until the status line matches.
+CLICK_AND_TIME = """([button, words]) => new Promise(done => {
+    const status = () => document.querySelector('.piwsl-status').innerText;
+    const pressed = [...document.querySelectorAll('button')].find(b => b.innerText.trim() === button);
+    const began = performance.now();
+    pressed.click();
+    const look = () => words.some(w => status().includes(w)) ? done(performance.now() - began) : setTimeout(look, 5);
+    look();
+})"""
+IN_KERNEL = """async code => {
+    const kernel = jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+    const future = kernel.requestExecute({code, store_history: false});
+    let text = '';
+    future.onIOPub = message => { text += message.content.text || (message.content.traceback || []).join('\\n'); };
+    await future.done;
+    return text;
+}"""
+
+
+def in_kernel(page, expression: str):
+    """The value of an expression in the kernel of the open notebook: numbers, or tuples of them."""
+    printed = page.evaluate(IN_KERNEL, f"print({expression})")
+    try:
+        return ast.literal_eval(printed.strip())
+    except (ValueError, SyntaxError):
+        pytest.fail(f"{expression} printed {printed}")
+
+
+def save_picture(page, path: Path) -> None:
+    """The dashboard as a PNG under 300 kB."""
+    from PIL import Image
+
+    area = page.locator(".jp-OutputArea-output").last
+    image = Image.open(io.BytesIO(area.screenshot())).convert("RGB")
+    image.quantize(128).save(path, optimize=True)
+    assert path.stat().st_size < 300_000
+
+
+def test_the_dashboard_lives_in_a_browser(tmp_path):
+    cells = [nbformat.v4.new_code_cell(textwrap.dedent(cell).strip()) for cell in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "dashboard.ipynb")
+    with browser.jupyter_lab(tmp_path) as server, browser.browser_page() as page:
+        browser.open_notebook(page, server, "dashboard.ipynb")
+        browser.run_all(page)
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace", state="attached")
+        page.wait_for_selector(".piwsl-status")
+        before, before_taken = in_kernel(page, "headless()")
+
+        page.evaluate(CLICK_AND_TIME, ["Train", ["Training."]])
+        page.wait_for_timeout(2000)
+        page.evaluate(COUNT_MOVES)
+        live, live_taken = in_kernel(page, "rate(session, session._thread, lambda: time.sleep(10))")
+        moves = page.evaluate("window.moves") / 10
+
+        knob = page.locator(".widget-inline-hbox", has_text="perturbation ε").locator(".noUi-handle")
+        knob.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('ε = 0.06 Å')", timeout=1000)
+        assert in_kernel(page, "session.twins[1].trainer.objective.epsilon") == 0.06
+
+        page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('Training.')")
+        atoms = browser.pixel_stats(page.locator(".nglview-main canvas, canvas").last)
+        if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
+            page.wait_for_timeout(20_000)
+            save_picture(page, Path(target))
+        milliseconds = page.evaluate(CLICK_AND_TIME, ["Stop", ["Stopped.", "Moving a molecule"]])
+        page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('Stopped.')", timeout=60_000)
+        megabytes = in_kernel(page, "psutil.Process().memory_info().rss / 1e6")
+        after, after_taken = in_kernel(page, "headless()")
+        errors = browser.page_errors(page)
+        widest = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollWidth")
+        room = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').clientWidth")
+        cut = page.evaluate(
+            "[...document.querySelectorAll('.widget-label')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+            ".map(e => e.innerText)"
+        )
+
+    headless, taken = (before + after) / 2, max(before_taken, after_taken)
+    print(
+        f"moves {moves:.1f}/s, stop {milliseconds:.0f} ms, {megabytes:.0f} MB; "
+        f"headless {before:.1f} and {after:.1f} steps/s, with dashboard {live:.1f}; "
+        f"others had the cores {before_taken:.0%}, {after_taken:.0%} and {live_taken:.0%} of the time; "
+        f"molecule {atoms.foreground} pixels in {atoms.colours} colours"
+    )
+    if taken > 0.1:  # no quiet machine: count only the time that the training thread was not kept waiting for a core
+        moves, live = moves / (1 - live_taken), live / (1 - live_taken)
+        headless = (before / (1 - before_taken) + after / (1 - after_taken)) / 2
+    assert errors == []
+    assert moves >= 4
+    assert milliseconds < 500
+    assert atoms.foreground > 0.02 * atoms.total
+    assert atoms.colours > 50
+    assert megabytes < 1000
+    assert cut == []
+    assert widest <= room
+    assert live >= 0.85 * headless

@@ -1,0 +1,318 @@
+"""The dashboard without a browser: what its controls do to the session, and what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import time
+
+import numpy as np
+import pytest
+
+from piwsl_lab.lab import report
+from piwsl_lab.lab.code import script
+from piwsl_lab.lab.figures import Curves, LossTerms, Parity, log_ticks, smooth, thin, twin_colours
+from piwsl_lab.lab.panel import TABS, Dashboard
+from piwsl_lab.lab.session import Session
+from piwsl_lab.losses import Objective
+from piwsl_lab.metrics import Metrics
+from piwsl_lab.study import Setup
+
+SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
+
+
+@pytest.fixture
+def panel() -> Dashboard:
+    return Dashboard(Session(Setup(**SMALL, steps=100_000), monitor_every=2))
+
+
+def small_panel(steps: int) -> Dashboard:
+    return Dashboard(Session(Setup(**SMALL, steps=steps), monitor_every=5))
+
+
+def text(widget) -> str:
+    """What a reader sees of an HTML widget."""
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", widget.value)).strip()
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it never happened"
+        time.sleep(0.005)
+
+
+def at_rest(panel: Dashboard) -> bool:
+    return not panel.session.busy and panel._drawer is None
+
+
+def test_train_draws_while_it_runs_and_stop_ends_it(panel):
+    session, figure = panel.session, panel._plots["Errors"].figure
+    assert "Press Train" in text(panel.headline)
+    assert panel.stop.disabled
+    panel.train.click()
+    wait_for(lambda: session.step > 20 and len(figure.data[0].x) > 5)
+    assert panel.train.disabled
+    assert not panel.stop.disabled
+    assert "steps/s" in text(panel.progress)
+    began = time.monotonic()
+    panel.stop.click()
+    assert time.monotonic() - began < 0.5
+    step = session.step
+    assert not session.running
+    assert not panel.train.disabled
+    wait_for(lambda: at_rest(panel))
+    assert session.step == step
+    assert "Stopped." in text(panel.status)
+    assert f"step {step} of" in text(panel.progress)
+    assert figure.data[0].x[-1] == figure.data[1].x[-1] == step
+
+
+def test_a_knob_of_the_physics_reaches_the_running_loop(panel):
+    panel.train.click()
+    wait_for(lambda: panel.session.step > 2)
+    panel.controls.physics_knobs["epsilon"].value = 0.1
+    panel.controls.physics_knobs["pisc"].value = 1
+    panel.controls.physics_knobs["order"].value = 1
+    trained = panel.session.twins[1].trainer
+    wait_for(lambda: (trained.objective.epsilon, trained.objective.pisc, trained.objective.order) == (0.1, 1, 1), 1.0)
+    wait_for(lambda: "ε = 0.1 Å, PITC 100, PISC 1, order 1" in text(panel.status), 1.0)
+    panel.stop.click()
+    supervised = panel.session.twins[0].trainer.objective
+    assert (supervised.pitc, supervised.pisc, supervised.epsilon) == (0, 0, 0.05)
+
+
+def test_the_off_position_switches_a_term_off():
+    panel = small_panel(100)
+    knob = panel.controls.physics_knobs["pitc"]
+    assert knob.options[0] == ("off", 0)
+    knob.value = 0
+    panel.session.run(3)
+    wait_for(lambda: at_rest(panel))
+    assert set(panel.session.twins[1].records[-1].terms) == {"energy", "force"}
+    assert "labels alone" in text(panel.status)
+
+
+def test_settings_wait_for_reset():
+    panel = small_panel(100)
+    panel.session.run(4)
+    wait_for(lambda: at_rest(panel))
+    knobs = panel.controls.setup_knobs
+    knobs["energies"].value, knobs["head"].value = 20, "conservative"
+    assert panel.session.setup.energies == 10
+    assert "Waiting for Reset: energy labels 10 → 20" in text(panel.status)
+    assert "piwsl-pending" in knobs["energies"]._dom_classes
+    assert "piwsl-pending" not in knobs["forces"]._dom_classes
+    panel.reset.click()
+    assert panel.session.step == 0
+    assert panel.session.task.train.n_energies == 20
+    assert panel.session.twins[0].potential.head == "conservative"
+    assert "piwsl-pending" not in knobs["energies"]._dom_classes
+    assert "Waiting" not in text(panel.status)
+
+
+def test_the_parts_of_the_chosen_data_set_are_offered_for_testing():
+    panel = small_panel(100)
+    test, data = panel.controls.setup_knobs["test_part"], panel.controls.setup_knobs["data"]
+    assert [value for _, value in test.options] == ["held-out frames", "ethanol:300K", "ethanol:800K"]
+    test.value = "ethanol:800K"
+    assert panel.controls.setup().test_part == "ethanol:800K"
+    data.value = "acac_pbe"
+    assert panel.controls.setup().test_part is None
+    assert "acac_pbe:test-600K" in [value for _, value in test.options]
+
+
+def test_a_reset_that_cannot_be_done_says_why_and_train_still_works():
+    panel = small_panel(20)
+    panel.controls.setup_knobs["energies"].value = 0
+    panel.controls.setup_knobs["forces"].value = 0
+    panel.reset.click()
+    assert "nothing to learn" in text(panel.status)
+    panel.train.click()
+    wait_for(lambda: panel.session.finished and at_rest(panel))
+    assert "Finished;" in text(panel.status)
+
+
+def test_an_error_in_the_loop_is_shown_and_the_next_train_works():
+    panel = small_panel(30)
+    trainer = panel.session.twins[1].trainer
+    step, calls = trainer.step, []
+
+    def failing():
+        calls.append(1)
+        if len(calls) == 5:
+            raise RuntimeError("a <cosmic> ray")
+        return step()
+
+    trainer.step = failing
+    panel.train.click()
+    wait_for(lambda: at_rest(panel))
+    assert "RuntimeError: a &lt;cosmic&gt; ray" in panel.status.value
+    assert not panel.train.disabled
+    panel.train.click()
+    wait_for(lambda: panel.session.finished and at_rest(panel))
+    assert "cosmic" not in panel.status.value
+
+
+def test_every_tab_draws_what_the_session_knows():
+    panel = small_panel(40)
+    panel.session.run(20)
+    wait_for(lambda: at_rest(panel))
+    curves, terms, parity = (panel._plots[name].figure for name in TABS)
+    for name in TABS:
+        panel.tabs.value = name
+        assert [page.layout.visibility for page in panel.pages.values()].count("visible") == 1
+        assert panel.pages[name].layout.visibility == "visible"
+    twins = panel.session.twins
+    assert list(curves.data[0].x) == [0, 5, 10, 15, 20]
+    assert curves.data[1].y[-1] == pytest.approx(1000 * twins[1].points[-1][1].energy_mae)
+    assert curves.data[3].y[-1] == pytest.approx(1000 * twins[1].points[-1][1].force_rmse)
+    drawn = {(t.name, len(t.x)) for t in terms.data if len(t.x)}
+    assert drawn == {
+        *(("supervised", 20), ("supervised: force", 20), ("PIWSL", 20), ("PIWSL: force", 20)),
+        ("PIWSL: Taylor consistency (PITC)", 20),
+    }
+    energy = parity.data[2]
+    errors = np.abs(np.array(energy.y) - np.array(energy.x))
+    assert errors.mean() == pytest.approx(curves.data[1].y[-1], rel=1e-4)
+    colours = {t.line.color or t.marker.color for t in (*curves.data, *parity.data) if t.name == "PIWSL"}
+    assert colours == {twin_colours(["supervised", "PIWSL"])["PIWSL"]}
+
+
+def test_where_no_figure_widget_works_the_plot_is_redrawn():
+    session = Session(Setup(**SMALL, steps=20), monitor_every=5).run(10)
+    for kind in (Curves, LossTerms, Parity):
+        plot = kind([twin.name for twin in session.twins], live=False)
+        plot.draw(session)
+        (output,) = plot.widget.outputs
+        assert "plotly" in output["data"]["text/html"]
+        assert len(plot.figure.data[-1].x) > 0 or kind is LossTerms
+
+
+def test_many_points_are_thinned_and_batches_averaged():
+    assert thin([1, 2, 3, 4, 5], limit=2) == [2, 5]
+    assert thin([], limit=2) == []
+    x, y = smooth(np.arange(10.0), np.arange(10.0) ** 2, limit=5)
+    assert x.tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
+    assert y.tolist() == [0.5, 6.5, 20.5, 42.5, 72.5]
+
+
+@pytest.mark.parametrize("low", [1e-5, 0.3, 90.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.3, 5.0, 100.0, 1e6])
+def test_ticks_of_a_logarithmic_axis_can_be_read(low, ratio):
+    ticks, words = log_ticks(np.array([low, low * ratio]))
+    assert len(ticks) == len(words) <= 7
+    assert ratio < 3 or len(ticks) >= 2
+    np.testing.assert_allclose([float(word) for word in words], ticks, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [(0.31, 0.1, "3.1× lower"), (0.1, 0.14, "1.4× higher"), (0.1, 0.099, "about the same"), (np.nan, 0.1, "no labels")],
+)
+def test_the_headline_says_who_is_better(before, after, said):
+    assert said in re.sub("<[^>]*>", "", report.comparison("energy error", before, after))
+
+
+def test_the_live_headline_takes_the_median_of_the_last_scores():
+    session = Session(Setup(**SMALL, steps=20), monitor_every=5)
+    session.twins[1].points = [(k, Metrics(energy_mae=e)) for k, e in enumerate([9.0, 1, 2, 3, 4, 5, 6, 100])]
+    assert report.recent(session.twins[1], "energy_mae") == 4
+
+
+def test_pinned_runs_are_rows_of_a_table():
+    panel = small_panel(40)
+    panel.session.run(5)
+    panel.pin.click()
+    panel.controls.physics_knobs["epsilon"].value = 0.02
+    panel.session.run(5)
+    panel.pin.click()
+    assert panel.pins.value.count("<tr>") == 1 + 2 * 2
+    assert "run 2" in panel.pins.value
+    assert "ε = 0.05 Å, PITC 100" in panel.pins.value
+    assert "ε = 0.02 Å, PITC 100" in panel.pins.value
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_copied_code_gives_the_same_numbers_bit_for_bit(finished):
+    panel = small_panel(30)
+    session = panel.session
+    session.run(8)
+    panel.controls.physics_knobs["epsilon"].value = 0.02
+    panel.controls.physics_knobs["pisc"].value = 3
+    session.run(9)
+    panel.controls.physics_knobs["pitc"].value = 0
+    session.run() if finished else session.run(4)
+    panel.copy.click()
+    code = script(session)
+    assert code.splitlines()[0] in panel.code.value
+    assert "ipywidgets" not in code
+    namespace: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code, "copied.py", "exec"), namespace)
+    assert namespace["results"] == session.evaluate()
+    assert printed.getvalue().count("energy MAE") == 2
+    if finished:
+        assert namespace["results"]["PIWSL"] == session.twin("PIWSL").final
+
+
+def test_the_short_trajectory_appears_when_training_stops(panel):
+    assert panel.show_choice.disabled
+    panel.train.click()
+    wait_for(lambda: panel.session.step > 3)
+    panel.stop.click()
+    wait_for(lambda: at_rest(panel))
+    assert not panel.show_choice.disabled
+    assert panel.show_choice.value == "short trajectory"
+    panel.train.click()
+    wait_for(lambda: panel.session.step > 5 and panel.show_choice.index == 0)
+    panel.stop.click()
+
+
+def test_a_run_in_a_cell_is_drawn_too():
+    panel = small_panel(40)
+    panel.session.run(20)
+    wait_for(lambda: at_rest(panel))
+    assert "step 20 of 40" in text(panel.progress)
+    assert panel._plots["Errors"].figure.data[0].x[-1] == 20
+
+
+def test_a_drawing_that_fails_is_reported_and_training_goes_on(panel):
+    plot = panel._plots["Errors"]
+    draw, plot.draw = plot.draw, lambda session: 1 / 0
+    panel.train.click()
+    wait_for(lambda: "Drawing failed: ZeroDivisionError" in text(panel.status))
+    step = panel.session.step
+    wait_for(lambda: panel.session.step > step)
+    plot.draw = draw
+    panel.stop.click()
+    panel.session.wait()
+    panel.train.click()
+    wait_for(lambda: "Drawing failed" not in text(panel.status) and panel.session.running)
+    panel.stop.click()
+
+
+def test_a_new_dashboard_stops_the_loop_of_the_old_one(panel):
+    panel.train.click()
+    wait_for(lambda: panel.session.running)
+    small_panel(20)
+    assert not panel.session.running
+
+
+def test_reprs_do_not_change_from_run_to_run():
+    one, other = small_panel(20), small_panel(20)
+    assert repr(one) == repr(other) == "Dashboard(supervised and PIWSL, data ethanol)"
+    assert repr(one._plots["Errors"].widget) == repr(other._plots["Errors"].widget) == "LivePlot()"
+
+
+def test_every_control_has_a_tooltip_and_what_is_unusual_is_offered_too():
+    objectives = {"supervised": Objective(), "PIWSL": Objective(pitc=42.0, epsilon=0.033)}
+    panel = Dashboard(Session(Setup(**SMALL, steps=77), objectives))
+    knobs = {**panel.controls.setup_knobs, **panel.controls.physics_knobs}
+    for name, knob in knobs.items():
+        assert knob.description, name
+        assert knob.tooltip, name
+    assert knobs["pitc"].value == 42.0
+    assert knobs["epsilon"].value == 0.033
+    assert panel.controls.setup() == panel.session.setup

@@ -1,0 +1,257 @@
+"""The session: twins in turn, one code path, changes that reach the loop, errors that do not end it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from piwsl_lab.lab.fairlock import FairLock
+from piwsl_lab.lab.session import Session
+from piwsl_lab.lab.trajectory import simulate
+from piwsl_lab.losses import Objective
+from piwsl_lab.study import Setup
+
+SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
+
+
+def small(steps: int = 30, monitor_every: int | None = 10, objectives=None, **changes) -> Session:
+    return Session(Setup(**SMALL | changes, steps=steps), objectives, monitor_every)
+
+
+def wait_for(condition, seconds: float = 20.0) -> float:
+    """Seconds until a condition holds."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it never happened"
+        time.sleep(0.002)
+    return time.monotonic() - began
+
+
+def losses(session: Session) -> list[list[float]]:
+    return [[record.loss for record in twin.records] for twin in session.twins]
+
+
+def test_button_and_cell_take_the_same_steps_bit_for_bit():
+    in_a_cell = small().run(13).run()
+    by_button = small()
+    by_button.start()
+    by_button.wait()
+    assert by_button.error is None
+    assert losses(in_a_cell) == losses(by_button)
+    for one, other in zip(in_a_cell.twins, by_button.twins, strict=True):
+        assert one.points[-1] == other.points[-1]
+        assert one.final == other.final
+        state = other.potential.state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in one.potential.state_dict().items())
+
+
+def test_stopping_in_the_middle_changes_nothing():
+    straight, broken = small(steps=60).run(), small(steps=60)
+    broken.start()
+    wait_for(lambda: broken.step >= 5)
+    broken.stop()
+    assert not broken.running
+    assert broken.step < 60
+    taken = broken.step
+    time.sleep(0.05)
+    assert broken.step == taken
+    broken.run()
+    assert losses(straight) == losses(broken)
+
+
+def test_twins_start_equal_and_see_the_same_batches(monkeypatch):
+    from piwsl_lab.graph import GraphSet
+
+    session = small()
+    first, second = (twin.potential.state_dict() for twin in session.twins)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    seen: dict[int, list[list[int]]] = {}
+    batch = GraphSet.batch
+
+    def listening(self, indices):
+        seen.setdefault(id(self), []).append([int(i) for i in indices])
+        return batch(self, indices)
+
+    monkeypatch.setattr(GraphSet, "batch", listening)
+    session.run(9)
+    supervised, piwsl = (seen[id(twin.trainer.graphs)] for twin in session.twins)
+    assert len(supervised) == 9
+    assert supervised == piwsl
+    losses_differ = losses(session)
+    assert losses_differ[0] != losses_differ[1]
+
+
+def test_a_twin_without_consistency_weights_pays_for_no_displaced_copy(monkeypatch):
+    from piwsl_lab.graph import AtomGraph
+
+    copies = []
+    displaced = AtomGraph.displaced
+    monkeypatch.setattr(AtomGraph, "displaced", lambda self, steps: copies.append(len(steps)) or displaced(self, steps))
+    session = small(objectives={"supervised": Objective(), "PIWSL": Objective(pitc=0.0)})
+    session.run(3)
+    assert copies == []
+    assert losses(session)[0] == losses(session)[1]
+    session.twins[1].objective.pitc = 10.0
+    session.run(1)
+    assert copies == [1]
+    assert set(session.twins[1].records[-1].terms) == {"energy", "force", "pitc"}
+
+
+def test_a_change_reaches_the_running_loop_and_is_remembered():
+    session = small(steps=100_000)
+    session.start()
+    wait_for(lambda: session.step >= 3)
+    session.twins[1].objective.epsilon = 0.1
+    assert wait_for(lambda: session.twins[1].trainer.objective.epsilon == 0.1) < 1.0
+    session.stop()
+    (begin, first), (step, changed) = session.twins[1].changes.items()
+    assert (begin, first.epsilon, changed.epsilon) == (0, 0.05, 0.1)
+    assert 3 <= step < session.step
+    assert list(session.twins[0].changes) == [0]
+
+
+def test_an_error_in_the_loop_is_kept_and_the_next_start_works():
+    session = small(steps=20)
+    session.twins[1].objective.epsilon = -1.0
+    session.start()
+    session.wait()
+    assert isinstance(session.error, ValueError)
+    assert "epsilon" in str(session.error)
+    assert not session.busy
+    session.twins[1].objective.epsilon = 0.05
+    session.start()
+    session.wait()
+    assert session.error is None
+    # The supervised twin was a step ahead when the other failed: it must have waited.
+    assert [len(twin.records) for twin in session.twins] == [20, 20]
+    assert session.finished
+
+
+def test_run_raises_what_went_wrong():
+    session = small()
+    session.twins[0].objective.order = 3
+    with pytest.raises(ValueError, match="order=3"):
+        session.run(5)
+    assert not session.running
+
+
+def test_final_score_is_that_of_the_best_weights_on_all_test_frames():
+    from piwsl_lab.study import compare
+
+    session = small(steps=20).run()
+    result = compare(session.setup, Objective(pitc=100.0), seeds=1)
+    for twin, name in zip(session.twins, ("supervised", "piwsl"), strict=True):
+        assert result[name]["energy_mae"] == [twin.final.energy_mae]
+        assert result[name]["force_rmse"] == [twin.final.force_rmse]
+
+
+def test_reset_begins_again_and_a_failed_reset_keeps_the_old_setup():
+    session = small().run(7)
+    before = losses(session)
+    session.pin("first")
+    with pytest.raises(ValueError, match="frames"):
+        session.reset(Setup(**SMALL | {"energies": 10**6}))
+    assert session.setup.energies == 10
+    assert losses(session) == before
+    session.reset()
+    assert session.step == 0
+    session.run(7)
+    assert losses(session) == before
+    assert session.pins[0]["label"] == "first"
+    assert session.pins[0]["step"] == 7
+
+
+def test_monitoring_costs_less_than_a_tenth_of_the_time():
+    session = small(monitor_every=None, channels=64, layers=3, steps=200)
+    spent = []
+    look = session._monitor
+
+    def timed(twins):
+        began = time.perf_counter()
+        look(twins)
+        spent.append(time.perf_counter() - began)
+
+    session._monitor = timed
+    began = time.perf_counter()
+    session.run(150)
+    assert len(spent) > 3
+    # The first score, made before a rate is known, and the last one are not paced.
+    assert sum(spent[1:-1]) < 0.15 * (time.perf_counter() - began)
+
+
+def test_a_snapshot_agrees_with_the_potential_and_with_its_score():
+    session = small().run(10)
+    twin = session.twins[1]
+    energies, forces = twin.potential.predict(session.test_frames)
+    labels = np.array([frame.energy for frame in session.test_frames])
+    assert twin.snapshot.step == 10
+    np.testing.assert_allclose(twin.snapshot.energy - twin.snapshot.reference_energy, energies - labels, atol=1e-4)
+    np.testing.assert_allclose(twin.snapshot.forces[3], forces[3], atol=1e-5)
+    np.testing.assert_allclose(twin.points[-1][1].energy_mae, np.abs(energies - labels).mean(), rtol=1e-3)
+
+
+def test_short_trajectories_come_after_training_and_end_when_the_molecule_does():
+    session = small(steps=10)
+    session.start()
+    session.wait()
+    for twin in session.twins:
+        assert np.isfinite(twin.trajectory.positions).all()
+        assert twin.trajectory.positions.shape[1:] == (9, 3)
+
+    class Torn:
+        def predict(self, dataset):
+            return [0.0], [np.full((9, 3), 1e3)]
+
+    torn = simulate(Torn(), session.test_frames[0])
+    assert torn.exploded
+    assert torn.femtoseconds == 0.5
+    assert len(torn.positions) == 1
+
+
+def test_a_trajectory_of_a_spring_keeps_its_energy():
+    session = small()
+    start = session.test_frames[0]
+    home = start.positions.copy()
+
+    class Spring:
+        def predict(self, dataset):
+            return [0.0], [-2.0 * (dataset[0].positions - home)]
+
+    path = simulate(Spring(), start)
+    assert not path.exploded
+    assert path.femtoseconds == 200.0
+    swing = np.abs(path.positions - home).max(axis=(1, 2))
+    assert 0 < swing.max() < 1.0  # kT = 0.026 eV on a spring of 2 eV/Å²: tenths of an Å
+
+
+def test_the_lock_is_handed_over_to_who_waits():
+    lock, waits, stop = FairLock(), [], threading.Event()
+
+    def greedy():
+        while not stop.is_set():
+            with lock, lock:  # re-entrant
+                time.sleep(0.01)
+
+    loop = threading.Thread(target=greedy, daemon=True)
+    loop.start()
+    for _ in range(10):
+        began = time.monotonic()
+        with lock:
+            waits.append(time.monotonic() - began)
+    stop.set()
+    loop.join()
+    assert max(waits) < 0.1
+
+
+def test_a_session_needs_no_widgets():
+    program = (
+        "import sys, piwsl_lab.lab.session; print([m for m in ('ipywidgets', 'plotly', 'nglview') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
