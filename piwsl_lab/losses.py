@@ -114,9 +114,9 @@ class Objective:
         """Raise a ValueError that names the field that makes no sense."""
         for name in WEIGHTS:
             weight = getattr(self, name)
-            if not (math.isfinite(weight) and weight >= 0):
+            if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"the weight {name}={weight} must be a finite number, 0 (off) or larger")
-        if not (math.isfinite(self.epsilon) and self.epsilon > 0):
+        if not (isinstance(self.epsilon, int | float) and math.isfinite(self.epsilon) and self.epsilon > 0):
             raise ValueError(f"epsilon={self.epsilon} Å must be larger than 0; 0.01 to 0.1 Å is the useful range")
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order} does not exist; choose 1 (Taylor) or 2 (trapezoid)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,14 @@ class Metrics:
 def as_graphs(potential: Any, data: Dataset | GraphSet, skin: float = 0.0) -> GraphSet:
     """Graphs of a data set for a potential; a `GraphSet` is passed through.
 
-    A callable that is no `Potential` gets neighbours within its `cutoff` attribute, energies less its `reference`
-    attribute (eV per element) or, without one, less the data set's own reference.
+    A callable that is no `Potential` gets neighbours within its attribute `cutoff` (Å) and energies less its attribute
+    `reference` (eV per element). Both must be its own: a reference fitted to the frames it is scored on would hide a
+    constant error.
+
+    Raises
+    ------
+    ValueError
+        It has no `cutoff` or no `reference`.
     """
     if isinstance(data, GraphSet):
         return data
@@ -54,8 +61,12 @@ def as_graphs(potential: Any, data: Dataset | GraphSet, skin: float = 0.0) -> Gr
     parameter = (
         next(iter(potential.parameters()), torch.zeros(())) if hasattr(potential, "parameters") else torch.zeros(())
     )
-    reference = getattr(potential, "reference", None) or data.reference_energies()
-    return GraphSet.build(data, potential.cutoff, reference, skin, parameter.dtype, parameter.device)
+    if getattr(potential, "reference", None) is None:
+        raise ValueError(
+            "the potential has no attribute `reference` (eV per element): set potential.reference = "
+            "train.reference_energies(), or train it with `fit`, which does"
+        )
+    return GraphSet.build(data, potential.cutoff, potential.reference, skin, parameter.dtype, parameter.device)
 
 
 @torch.no_grad()
@@ -94,40 +105,50 @@ def pitc_residual(
     order: int = 1,
     direction: str = "uniform",
     seed: int = 0,
+    batch_size: int = 64,
 ) -> np.ndarray:
     """Root mean square Taylor-consistency residual of a potential at each ε (Å), eV, [len(epsilons)].
 
     On a smooth conservative potential it grows as ε² at order 1 and as ε³ at order 2; a constant or linear part is
     disagreement between the energies and the forces.
     """
-    graph = as_graphs(potential, data, skin=2 * longest(direction, max(epsilons))).all()
-    residuals = []
-    for epsilon in epsilons:
-        # The same random numbers at every ε: the curve then shows the potential and not the draw.
-        delta = DIRECTIONS[direction](graph, float(epsilon), torch.Generator().manual_seed(seed))
-        start, end = split(potential(graph.displaced([delta])), graph)
-        residuals.append(float(pitc(start, end, delta, graph, order).double().square().mean().sqrt()))
-    return np.array(residuals)
+    graphs = as_graphs(potential, data, skin=2 * longest(direction, max(epsilons)))
+    squares = np.zeros(len(epsilons))
+    for indices in torch.arange(len(graphs)).split(batch_size):
+        graph = graphs.batch(indices)
+        for k, epsilon in enumerate(epsilons):
+            # The same random numbers at every ε: the curve then shows the potential and not the draw.
+            generator = torch.Generator().manual_seed(seed + int(indices[0]))
+            delta = DIRECTIONS[direction](graph, float(epsilon), generator)
+            start, end = split(potential(graph.displaced([delta])), graph)
+            squares[k] += float(pitc(start, end, delta, graph, order).double().square().sum())
+    return np.sqrt(squares / len(graphs))
 
 
 @torch.no_grad()
-def loop_work(potential: Any, data: Dataset, epsilon: float = 0.1, points: int = 8, seed: int = 0) -> float:
+def loop_work(
+    potential: Any, data: Dataset, epsilon: float = 0.1, points: int = 8, seed: int = 0, batch_size: int = 64
+) -> float:
     """Root mean square work of the forces around random closed triangles r → r+δ₁ → r+δ₂ → r, eV.
 
     Zero for a conservative force field, but for the quadrature (Gauss-Legendre, `points` a leg).
     """
-    graph = as_graphs(potential, data, skin=2 * longest("uniform", epsilon)).all()
+    graphs = as_graphs(potential, data, skin=2 * longest("uniform", epsilon))
     generator = torch.Generator().manual_seed(seed)
-    first, second = (DIRECTIONS["uniform"](graph, epsilon, generator) for _ in range(2))
-    corners = [torch.zeros_like(first), first, second, torch.zeros_like(first)]
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    total = torch.zeros(graph.n_structures, dtype=torch.float64, device=graph.positions.device)
-    for begin, end in itertools.pairwise(corners):
-        for node, weight in zip(nodes, weights, strict=True):
-            place = begin + 0.5 * (1 + float(node)) * (end - begin)
-            forces = potential(graph.at(graph.positions + place)).forces
-            total += 0.5 * float(weight) * work(forces, end - begin, graph).double()
-    return float(total.square().mean().sqrt())
+    square = 0.0
+    for indices in torch.arange(len(graphs)).split(batch_size):
+        graph = graphs.batch(indices)
+        first, second = (DIRECTIONS["uniform"](graph, epsilon, generator) for _ in range(2))
+        corners = [torch.zeros_like(first), first, second, torch.zeros_like(first)]
+        total = torch.zeros(graph.n_structures, dtype=torch.float64, device=graph.positions.device)
+        for begin, end in itertools.pairwise(corners):
+            for node, weight in zip(nodes, weights, strict=True):
+                place = begin + 0.5 * (1 + float(node)) * (end - begin)
+                forces = potential(graph.at(graph.positions + place)).forces
+                total += 0.5 * float(weight) * work(forces, end - begin, graph).double()
+        square += float(total.square().sum())
+    return math.sqrt(square / len(graphs))
 
 
 def jacobian_antisymmetry(potential: Callable[..., Prediction], data: Dataset) -> float:

@@ -65,9 +65,11 @@ class Setup:
             raise ValueError(f"no model is called {self.model!r}; choose one of {', '.join(MODELS)}")
         if self.head not in HEADS:
             raise ValueError(f"head {self.head!r} does not exist; choose one of {', '.join(HEADS)}")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} must be 0 or larger")
         if self.energies < 0 or self.forces < 0 or self.energies + self.forces == 0:
             raise ValueError(
-                f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for a label or more"
+                f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for at least one label"
             )
         if self.test < 1:
             raise ValueError(f"test={self.test} must be at least 1 frame; 500 give an error you can trust")
@@ -84,8 +86,9 @@ class Task(NamedTuple):
 def prepare(setup: Setup) -> Task:
     """Load, split and budget the data of a run.
 
-    The test frames do not depend on the budget or the seed of the run, so that runs are compared on the same ones;
-    `setup.seed` picks which frames are labelled.
+    The test frames do not depend on the seed of the run, nor on the budget while the set is large enough for both, so
+    that runs are compared on the same ones; `setup.seed` picks which frames are labelled. With one seed, a larger
+    training set contains the smaller.
 
     Raises
     ------
@@ -93,9 +96,9 @@ def prepare(setup: Setup) -> Task:
         More labels or frames are asked for than there are; the message says how many there are.
     """
     setup.check()
-    pool = load(setup.data)
     labels = max(setup.energies, setup.forces)
     n_validation = max(4, labels // 5) if setup.validation is None else setup.validation
+    pool = _with_labels(load(setup.data), setup, labels + n_validation + 1)
     published = test_part(setup.data)
     if published:
         rest, test = pool, _at_most(load(published), setup.test)
@@ -110,15 +113,37 @@ def prepare(setup: Setup) -> Task:
         _, test, rest = pool.split(0, n_test, None, seed=0)
     if setup.test_part:
         test = _at_most(load(setup.test_part), setup.test)
-    train, validation, _ = rest.split(labels, n_validation, 0, seed=setup.seed)
+    # The part that `split` fills first is nested: a larger training set then contains the smaller one.
+    validation, _, train = rest.split(n_validation, 0, labels, seed=setup.seed)
     train = train.budget(setup.energies, setup.forces, seed=setup.seed)
     if n_validation:
         share = n_validation / labels
         validation = validation.budget(
             round(share * setup.energies), round(share * setup.forces), seed=setup.seed
         ).labelled()
-    require_disjoint(train=train, validation=validation, test=test)
+    _check_parts(train, validation, test)
     return Task(train, validation, test)
+
+
+def _with_labels(pool: Dataset, setup: Setup, enough: int) -> Dataset:
+    """Only the frames that have every kind of label asked for, where there are enough of them."""
+    complete = [
+        i
+        for i, frame in enumerate(pool)
+        if (frame.energy is not None or not setup.energies) and (frame.forces is not None or not setup.forces)
+    ]
+    return pool[complete] if enough <= len(complete) < len(pool) else pool
+
+
+def _check_parts(train: Dataset, validation: Dataset, test: Dataset) -> None:
+    """Before any training: no frame in two parts, and no element that training never sees."""
+    require_disjoint(train=train, validation=validation, test=test)
+    unseen = sorted({*validation.elements, *test.elements} - set(train.elements))
+    if unseen:
+        raise ValueError(
+            f"the test or validation frames hold the elements {unseen} (atomic numbers), the {len(train)} training "
+            f"frames only {list(train.elements)}: ask for more labels or take another seed"
+        )
 
 
 def _at_most(dataset: Dataset, frames: int) -> Dataset:

@@ -7,6 +7,7 @@ change a weight while it runs. The optimiser is AdamW (Loshchilov and Hutter 201
 from __future__ import annotations
 
 import math
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from piwsl_lab.data import require_disjoint
 from piwsl_lab.displacements import longest
 from piwsl_lab.graph import DEFAULT_SKIN, GraphSet
 from piwsl_lab.losses import Objective
@@ -82,7 +84,8 @@ class Trainer:
     Parameters
     ----------
     potential : Potential, or any torch module with the same call and a `cutoff` (Å)
-        A `Potential` that was not calibrated yet is calibrated on the training labels.
+        A `Potential` that was not calibrated yet is calibrated on the training labels; another module without an
+        attribute `reference` (eV per element) is given that of the training set.
     train : Dataset
         Frames with at least one label; labels a budget hides are not there to be read.
     objective : Objective
@@ -138,8 +141,13 @@ class Trainer:
         self.potential = potential.to(self.device)
         if hasattr(potential, "calibrate") and potential.reference is None:
             potential.calibrate(self.train_data)
+        elif getattr(potential, "reference", None) is None:
+            potential.reference = self.train_data.reference_energies()
         self.graphs = as_graphs(potential, self.train_data, DEFAULT_SKIN)
-        self.validation = as_graphs(potential, validation) if validation is not None and len(validation) else None
+        self.validation_data = validation if validation is not None and len(validation) else None
+        if self.validation_data is not None:
+            require_disjoint(train=self.train_data, validation=self.validation_data)
+        self.validation = as_graphs(potential, self.validation_data) if self.validation_data is not None else None
         self.optimiser = torch.optim.AdamW(
             potential.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
@@ -160,7 +168,7 @@ class Trainer:
         Raises
         ------
         TrainingDiverged
-            The loss is not finite. The weights are those before the step.
+            The loss or its gradient is not finite. The weights are those before the step.
         """
         start = time.perf_counter()
         self._follow_epsilon()
@@ -183,7 +191,8 @@ class Trainer:
         if self.validation is None:
             return None
         metrics = evaluate(self.potential, self.validation)
-        if self.best_metrics is None or self._score(metrics) < self._score(self.best_metrics):
+        score = self._score(metrics)
+        if score < (math.inf if self.best_metrics is None else self._score(self.best_metrics)):
             self.best_metrics = metrics
             self.best_weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
         return metrics
@@ -195,14 +204,19 @@ class Trainer:
 
     def _descend(self, loss: Tensor) -> None:
         if not bool(loss.isfinite()):
-            raise TrainingDiverged(
-                f"the loss became {loss.item()} at step {self.done + 1}: lower the learning rate "
-                f"({self.settings['learning_rate']}) or the weights of the objective ({self.objective})"
-            )
+            raise self._diverged("the loss", loss)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
+        norm = torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
+        if not bool(norm.isfinite()):
+            raise self._diverged("the gradient", norm)
         self.optimiser.step()
+
+    def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"{what} became {value.item()} at step {self.done + 1}: lower the learning rate "
+            f"({self.settings['learning_rate']}) or the weights of the objective ({self.objective})"
+        )
 
     def _set_learning_rate(self) -> None:
         rate = self.settings["learning_rate"]
@@ -212,9 +226,21 @@ class Trainer:
             group["lr"] = rate
 
     def _score(self, metrics: Metrics) -> float:
-        """Supervised part of the objective on the validation frames; terms without labels do not count."""
-        errors = {"energy": metrics.energy_rmse, "force": metrics.force_rmse}
-        return sum(getattr(self.objective, name) * e**2 for name, e in errors.items() if not math.isnan(e))
+        """Supervised part of the objective on the validation frames; infinite where it cannot tell good from bad.
+
+        That is where an error is not finite, and where no term with a weight has a label.
+        """
+        labels = self.validation.graph
+        counted = [
+            weight * error**2
+            for weight, error, has in (
+                (self.objective.energy, metrics.energy_rmse, labels.has_energy),
+                (self.objective.force, metrics.force_rmse, labels.has_forces),
+            )
+            if weight > 0 and bool(has.any())
+        ]
+        score = sum(counted) if counted else math.inf
+        return score if math.isfinite(score) else math.inf
 
     def _follow_epsilon(self) -> None:
         """When ε has changed, warn if it is large against a bond, and widen the neighbour list if it must be."""
@@ -264,22 +290,21 @@ def pick_device(name: str = "auto") -> str:
     Raises
     ------
     ValueError
-        There is no such device, or CUDA is asked for and there is none.
+        The device is none of auto, cpu, cuda, cuda:0, …, or there is no such GPU.
     """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"device {name!r} does not exist; use 'auto', 'cpu' or 'cuda'") from error
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} was asked for, but this torch finds no CUDA GPU; use device='auto' or 'cpu'")
+        return "cuda" if gpus else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError(f"device {name!r} does not exist; use 'auto', 'cpu', 'cuda' or 'cuda:1'")
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= gpus:
+        raise ValueError(f"device {name!r} was asked for, but this torch finds {gpus} CUDA GPUs; use 'auto' or 'cpu'")
     return name
 
 
 def _check(settings: dict[str, Any]) -> None:
     for name in ("steps", "batch_size", "validate_every"):
-        if settings[name] < 1 or int(settings[name]) != settings[name]:
+        if not isinstance(settings[name], int) or settings[name] < 1:
             raise ValueError(f"{name}={settings[name]} must be a whole number, 1 or larger")
     for name in ("learning_rate", "clip"):
         if not (math.isfinite(settings[name]) and settings[name] > 0):

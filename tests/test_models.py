@@ -153,7 +153,7 @@ def test_parameter_gradient_of_a_force_loss(model, head):
 
     parameters = [p for p in potential.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss(), parameters, allow_unused=True, materialize_grads=True)
-    step = 1e-5
+    step = 1e-6
     for parameter, gradient in zip(parameters, gradients, strict=True):
         flat = parameter.data.view(-1)
         index = int(gradient.abs().argmax())

@@ -111,7 +111,10 @@ def _array(name: str, values: object, shape: tuple[int, ...], dtype: type) -> np
 
 
 def _energy(value: object) -> float:
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"energy is {value!r}, not a number; give the total energy of the frame in eV") from error
     if array.size != 1:
         raise DataError(f"energy has shape {array.shape}, expected one number; give the total energy of the frame")
     energy = float(array.reshape(()))

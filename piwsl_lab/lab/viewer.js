@@ -14,6 +14,9 @@ if (!this.piwsl) {
 
   // No fog, and nothing cut away: NGL hides what is closer than 10 Å, which is all of a small molecule.
   stage.setParameters({ backgroundColor: "white", fogNear: 100, fogFar: 100, clipNear: 0, clipFar: 100, clipDist: 0.5 });
+  // Half a second after every change NGL would draw the picture sixteen times over to smooth its edges; without a graphics
+  // card that takes a core from the training.
+  stage.setParameters({ sampleLevel: -1 });
   const scheme = NGL.ColormakerRegistry.addScheme(function () {
     this.atomColor = (atom) => (state ? state.colours[atom.index] : 0x909090);
   }, "piwsl");

@@ -25,14 +25,16 @@ class PaiNN(Potential):
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         self.embedding = nn.Embedding(len(self.elements), channels)
         self.basis = BesselBasis(self.hyperparameters["radial"], self.cutoff)
-        # One matrix makes the filters of all layers at once.
-        self.filters = nn.Linear(self.hyperparameters["radial"], layers * 3 * channels)
-        self.messages = nn.ModuleList(Message(channels) for _ in range(layers))
+        self.messages = nn.ModuleList(Message(channels, has_vectors=layer > 0) for layer in range(layers))
+        # One matrix makes the filters of all layers at once. Its last column is their bias: the envelope multiplies the
+        # few basis functions instead of the many filters.
+        self.filters = nn.Linear(self.hyperparameters["radial"] + 1, sum(m.width for m in self.messages), bias=False)
         self.updates = nn.ModuleList(Update(channels) for _ in range(layers))
         self.energy_head = nn.Sequential(
             nn.Linear(channels, channels // 2 or 1), nn.SiLU(), nn.Linear(channels // 2 or 1, 1)
         )
         initialise(self)
+        nn.init.zeros_(self.filters.weight[:, -1])
         if self.head == "direct":
             self.force_head = ForceHead(channels)
             initialise(self.force_head)
@@ -40,10 +42,9 @@ class PaiNN(Potential):
     def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
         s = self.embedding(elements)  # (N, F)
         v = None  # (N, 3, F) from the first message on
-        filters = self.filters(self.basis(edges.distance)) * edges.envelope  # (E, L·3F)
-        for message, update, w in zip(
-            self.messages, self.updates, filters.chunk(len(self.messages), dim=1), strict=True
-        ):
+        basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
+        filters = self.filters(basis).split([message.width for message in self.messages], dim=1)
+        for message, update, w in zip(self.messages, self.updates, filters, strict=True):
             s, v = update(*message(s, v, w, edges))
         return s, v
 
@@ -55,19 +56,23 @@ class PaiNN(Potential):
 
 
 class Message(nn.Module):
-    """Δs_i = Σ_j φ_s(s_j)∘W_s and Δv_i = Σ_j [v_j∘φ_vv(s_j)∘W_vv + r̂_ij φ_vs(s_j)∘W_vs]; equations 7 and 8."""
+    """Δs_i = Σ_j φ_s(s_j)∘W_s and Δv_i = Σ_j [v_j∘φ_vv(s_j)∘W_vv + r̂_ij φ_vs(s_j)∘W_vs]; equations 7 and 8.
 
-    def __init__(self, channels: int) -> None:
+    The first message of a model meets no vectors yet, so it has no W_vv.
+    """
+
+    def __init__(self, channels: int, has_vectors: bool) -> None:
         super().__init__()
-        self.context = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
+        self.width = (3 if has_vectors else 2) * channels
+        self.context = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, self.width))
 
     def forward(self, s: Tensor, v: Tensor | None, filters: Tensor, edges: Geometry) -> tuple[Tensor, Tensor]:
         n_atoms, channels = s.shape
-        x = self.context(s).index_select(0, edges.neighbour) * filters  # (E, 3F)
-        to_s, along_r, along_v = x.chunk(3, dim=1)
+        x = self.context(s).index_select(0, edges.neighbour) * filters  # (E, 2F or 3F)
+        to_s, along_r, *along_v = (part.contiguous() for part in x.split(channels, dim=1))
         dv = edges.unit.unsqueeze(2) * along_r.unsqueeze(1)  # (E, 3, F)
         if v is not None:
-            dv = dv + v.index_select(0, edges.neighbour) * along_v.unsqueeze(1)
+            dv = torch.addcmul(dv, v.index_select(0, edges.neighbour), along_v[0].unsqueeze(1))
         s = s.index_add(0, edges.centre, to_s)
         v = (s.new_zeros(n_atoms, 3, channels) if v is None else v).index_add(0, edges.centre, dv)
         return s, v
