@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from piwsl_lab.losses import Objective
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
 FORMAT = 1
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HEADER = "piwsl_lab"
 
 
@@ -66,13 +68,15 @@ def save(path: str | Path, potential: Potential, trainer: Trainer | None = None)
         header["trainer"], extra = _trainer_state(trainer)
         tensors |= extra
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path}: there is no folder {path.parent}; make it first")
+    partial = path.with_name(f"{path.name}.part")
     try:
-        save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
-        os.replace(temporary, path)
+        # Not `save_file`, which makes a file that nobody else on a cluster may read.
+        partial.write_bytes(to_bytes(tensors, metadata={HEADER: json.dumps(header)}))
+        os.replace(partial, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return path
 
 
@@ -85,10 +89,11 @@ def load_potential(path: str | Path) -> Potential:
         The file is missing, cut off, of another program or of a newer format.
     """
     header, tensors = _read(Path(path))
-    potential = build(header["model"], **header["hyperparameters"]).to(getattr(torch, header["dtype"]))
-    reference = header["reference"]
-    potential.reference = None if reference is None else {int(z): energy for z, energy in reference.items()}
-    _fill(potential, _under(tensors, "potential."), path)
+    with _damaged(path):
+        potential = build(header["model"], **header["hyperparameters"]).to(DTYPES[header["dtype"]])
+        reference = header["reference"]
+        potential.reference = None if reference is None else {int(z): energy for z, energy in reference.items()}
+        potential.load_state_dict(_under(tensors, "potential."))
     return potential.eval()
 
 
@@ -108,25 +113,23 @@ def resume(path: str | Path, train: Dataset, validation: Dataset | None = None, 
     header, tensors = _read(Path(path))
     if "trainer" not in header:
         raise CheckpointError(f"{path}: holds a potential but no training to resume; it was saved without trainer=…")
-    state = header["trainer"]
-    trainer = Trainer(
-        load_potential(path).train(),
-        train,
-        Objective(**state["objective"]),
-        validation=validation,
-        device=device,
-        **state["settings"],
-    )
-    if fingerprint(trainer.train_data) != state["fingerprint"]:
-        raise CheckpointError(f"{path}: was trained on other frames or labels; resume with the same split and budget")
-    trainer.done, trainer.seconds = state["done"], state["seconds"]
-    trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
-    best = _under(tensors, "best.")
-    trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
-    trainer.noise.set_state(tensors["noise"])
-    trainer.batches.generator.set_state(tensors["batches"])
-    trainer.batches.queue = tensors["queue"]
-    _restore_optimiser(trainer, _under(tensors, "optimiser."))
+    potential, state = load_potential(path).train(), header["trainer"]
+    with _damaged(path):
+        objective, settings, seen = Objective(**state["objective"]), state["settings"], state["fingerprints"]
+    trainer = Trainer(potential, train, objective, validation=validation, device=device, **settings)
+    if _fingerprints(trainer) != seen:
+        raise CheckpointError(
+            f"{path}: was trained or validated on other frames or labels; resume with the same split and budget"
+        )
+    with _damaged(path):
+        trainer.done, trainer.seconds = state["done"], state["seconds"]
+        trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
+        best = _under(tensors, "best.")
+        trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
+        trainer.noise.set_state(tensors["noise"])
+        trainer.batches.generator.set_state(tensors["batches"])
+        trainer.batches.queue = tensors["queue"]
+        _restore_optimiser(trainer, _under(tensors, "optimiser."))
     return trainer
 
 
@@ -140,6 +143,23 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+def _fingerprints(trainer: Trainer) -> list[str | None]:
+    validation = trainer.validation_data
+    return [fingerprint(trainer.train_data), None if validation is None else fingerprint(validation)]
+
+
+@contextmanager
+def _damaged(path: str | Path) -> Iterator[None]:
+    """Whatever a header or a tensor that is not as `save` wrote it leads to becomes one error with the path."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: header and weights do not fit together ({type(error).__name__}: {error}); "
+            "use a checkpoint as `save` wrote it"
+        ) from error
+
+
 def _trainer_state(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
     header = {
         "settings": trainer.settings,
@@ -147,7 +167,7 @@ def _trainer_state(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]
         "done": trainer.done,
         "seconds": trainer.seconds,
         "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
-        "fingerprint": fingerprint(trainer.train_data),
+        "fingerprints": _fingerprints(trainer),
     }
     tensors = {
         "noise": trainer.noise.get_state(),
@@ -182,21 +202,16 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path}: was not written by piwsl-lab (no {HEADER!r} header); use a checkpoint of `save`"
         )
-    header = json.loads(metadata[HEADER])
-    if header["format"] > FORMAT:
+    with _damaged(path):
+        header = json.loads(metadata[HEADER])
+        newer, model = header["format"] > FORMAT, header["model"]
+    if newer:
         raise CheckpointError(
             f"{path}: was written by a newer piwsl-lab (format {header['format']}); upgrade piwsl-lab"
         )
-    if header["model"] not in MODELS:
-        raise CheckpointError(f"{path}: holds a model {header['model']!r}; this piwsl-lab knows {', '.join(MODELS)}")
+    if model not in MODELS:
+        raise CheckpointError(f"{path}: holds a model {model!r}; this piwsl-lab knows {', '.join(MODELS)}")
     return header, tensors
-
-
-def _fill(potential: Potential, weights: dict[str, Tensor], path: str | Path) -> None:
-    try:
-        potential.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: its weights do not fit the model its header names: {error}") from error
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -118,6 +118,23 @@ def test_terms_match_plain_loops_over_structures(order, head):
     assert objective.total(terms).item() == pytest.approx(total, rel=1e-8)
 
 
+def test_per_atom_divides_every_energy_residual_by_the_number_of_atoms():
+    frames = [labelled("H2O", 1)[0], labelled("CH3CH2OH", 1, seed=1)[0]]
+    graph = GraphSet.build(dataset(*frames), 5.0, dtype=torch.float64).all()
+    terms = Objective(pitc=1.0, pisc=1.0, order=1, per_atom=True, epsilon=0.1).terms(morse(), graph, seeded(4))
+    generator = seeded(4)
+    first, second = uniform(graph, 0.1, generator), uniform(graph, 0.1, generator)
+    a, c, b = split(morse()(graph.displaced([first, second])), graph)
+    atoms = torch.tensor([3.0, 9.0], dtype=torch.float64)
+    expected = {
+        "energy": ((a.energy - graph.energy) / atoms).square().mean(),
+        "force": force_loss(a, graph),
+        "pitc": (pitc(a, c, first, graph, 1) / atoms).square().mean(),
+        "pisc": (pisc(b, c, first, second, graph, 1) / atoms).square().mean(),
+    }
+    assert {k: v.item() for k, v in terms.items()} == pytest.approx({k: v.item() for k, v in expected.items()})
+
+
 def test_one_call_for_all_copies_and_none_for_a_term_that_is_off():
     graph, potential = mixed_graph(), morse()
     sizes = []
@@ -191,6 +208,7 @@ def test_displacements_are_two_sided_and_of_the_stated_size():
         ("epsilon", -0.1, "larger than 0"),
         ("epsilon", float("nan"), "larger than 0"),
         ("pitc", -1.0, "must be a finite number"),
+        ("pisc", None, "must be a finite number"),
         ("force", float("inf"), "must be a finite number"),
         ("order", 3, "choose 1"),
         ("direction", "up", "choose one of uniform"),

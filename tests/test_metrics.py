@@ -35,16 +35,16 @@ def test_errors_by_hand():
     graphs = GraphSet.build(dataset(*frames), 3.0, dtype=torch.float64)
 
     def wrong(graph, forces=True):
-        f = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [9.0, 9, 9]], dtype=torch.float64)
+        f = torch.tensor([[-1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [9.0, 9, 9]], dtype=torch.float64)
         return Prediction(torch.tensor([2.0, -2.0, 2.0], dtype=torch.float64), f)
 
     m = evaluate(wrong, graphs)
     assert m.energy_mae == pytest.approx((1 + 0 + 3) / 3)
     assert m.energy_rmse == pytest.approx(math.sqrt(10 / 3))
     assert m.energy_mae_per_atom == pytest.approx((0.5 + 0 + 3) / 3)
-    assert m.force_mae == pytest.approx((1 + 1 + 2) / 9)
-    assert m.force_rmse == pytest.approx(math.sqrt((1 + 1 + 4) / 9))
-    assert m.force_cosine == pytest.approx((1 + 0 + 1) / 3)
+    assert m.force_mae == pytest.approx((2 + 1 + 1 + 2) / 9)
+    assert m.force_rmse == pytest.approx(math.sqrt((4 + 1 + 1 + 4) / 9))
+    assert m.force_cosine == pytest.approx((-1 + 0 + 1) / 3)  # against the force, across it, along it
 
 
 def test_no_label_is_not_a_number_and_not_zero():

@@ -112,7 +112,7 @@ def test_lone_atom_has_an_energy_and_no_force(model, head):
 
 
 @EVERY
-def test_no_displacement_inside_the_skin_changes_the_answer(model, head):
+def test_neighbours_beyond_the_cutoff_change_nothing(model, head):
     potential, f = make(model, head), crystal()
     narrow, wide = potential(graph_of(f, skin=0.0)), potential(graph_of(f, skin=1.5))
     assert torch.allclose(narrow.energy, wide.energy, atol=1e-12)

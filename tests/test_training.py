@@ -53,11 +53,87 @@ def test_errors_fall():
 
 def test_the_best_validation_is_what_remains():
     validation = labelled("CH3CH2OH", 8, seed=1)
-    potential, records = run(steps=40, validation=validation, learning_rate=0.02, validate_every=4)
-    scores = [10 * r.metrics.energy_rmse**2 + 100 * r.metrics.force_rmse**2 for r in records if r.metrics]
-    kept = evaluate(potential, validation)
-    assert 10 * kept.energy_rmse**2 + 100 * kept.force_rmse**2 == pytest.approx(min(scores), rel=1e-4)
-    assert min(scores) < scores[-1] or scores.index(min(scores)) == len(scores) - 1
+    trainer = Trainer(
+        small(), labelled("CH3CH2OH", 10), Objective(), validation=validation, steps=8, validate_every=1, batch_size=4
+    )
+    scores = []
+    while not trainer.finished:
+        metrics = trainer.step().metrics
+        scores.append(10 * metrics.energy_rmse**2 + 100 * metrics.force_rmse**2)
+        if trainer.done == 4:  # spoil the weights: the best step is then not the last
+            for parameter in trainer.potential.parameters():
+                parameter.data.mul_(1.1)
+    assert min(scores) < 0.9 * min(scores[4:])
+    trainer.restore_best()
+    kept = evaluate(trainer.potential, validation)
+    assert 10 * kept.energy_rmse**2 + 100 * kept.force_rmse**2 == pytest.approx(min(scores), rel=1e-6)
+
+
+def test_a_validation_that_is_not_finite_never_wins():
+    train, validation = labelled("CH3CH2OH", 10), labelled("CH3CH2OH", 4, seed=1)
+    potential = small(head="direct")
+    trainer = Trainer(
+        potential, train, Objective(), validation=validation, learning_rate=1e5, validate_every=1, steps=50
+    )
+
+    def until_the_end():
+        while True:
+            trainer.step()
+
+    with pytest.raises(TrainingDiverged):
+        until_the_end()
+    assert trainer.best_metrics is None or math.isfinite(trainer.best_metrics.force_rmse)
+    if trainer.best_metrics is not None:
+        trainer.restore_best()
+        assert math.isfinite(evaluate(potential, validation).force_rmse)
+
+
+def test_a_validation_that_says_nothing_keeps_the_last_weights():
+    validation = labelled("CH3CH2OH", 4, seed=1).budget(0, 4)
+    trainer = Trainer(small(), labelled("CH3CH2OH", 8), Objective(force=0.0), validation=validation, steps=6)
+    while not trainer.finished:
+        trainer.step()
+    last = {name: value.clone() for name, value in trainer.potential.state_dict().items()}
+    trainer.restore_best()
+    assert all(torch.equal(last[name], value) for name, value in trainer.potential.state_dict().items())
+
+
+def test_clip_and_weight_decay_do_what_they_say():
+    """A gradient clipped to nothing leaves AdamW with its decay alone: every weight shrinks by 1 − lr·decay."""
+    options = {"steps": 3, "clip": 1e-20, "schedule": "constant", "learning_rate": 0.01}
+    for decay in (0.0, 0.5):
+        potential = small(head="direct")
+        before = [p.detach().clone() for p in potential.parameters()]
+        list(fit(potential, labelled("H2O", 6), Objective(), weight_decay=decay, **options))
+        for old, new in zip(before, potential.parameters(), strict=True):
+            assert torch.allclose(new, old * (1 - 0.01 * decay) ** 3, atol=1e-7)
+
+
+def test_training_and_validation_must_not_share_a_frame():
+    train = labelled("H2O", 6)
+    with pytest.raises(ValueError, match=r"train.*validation"):
+        Trainer(small(), train, Objective(), validation=train[4:])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+@pytest.mark.parametrize("head", ["conservative", "direct"])
+def test_a_gpu_takes_the_same_steps_as_the_cpu(tmp_path, head):
+    train, validation = labelled("CH3CH2OH", 10), labelled("CH3CH2OH", 4, seed=1)
+    losses, predictions = {}, {}
+    for device in ("cpu", "cuda"):
+        trainer = Trainer(
+            small(head=head).double(), train, Objective(pitc=10.0, pisc=1.0), validation=validation, steps=10,
+            batch_size=4, device=device,
+        )  # fmt: skip
+        losses[device] = [trainer.step().loss for _ in range(5)]
+        trainer = resume(
+            save(tmp_path / f"{device}.safetensors", trainer.potential, trainer), train, validation, device
+        )
+        losses[device] += [trainer.step().loss for _ in range(5)]
+        trainer.restore_best()
+        predictions[device] = trainer.potential.predict(validation)[0]
+    assert losses["cpu"] == pytest.approx(losses["cuda"], rel=1e-6)
+    assert predictions["cpu"] == pytest.approx(predictions["cuda"], rel=1e-6)
 
 
 def test_twins_of_one_seed_see_the_same_batches_whatever_their_objective():
@@ -170,7 +246,7 @@ def test_bad_checkpoints_are_named_and_nothing_is_written(tmp_path):
         resume(good, labelled("H2O", 4))
     other = tmp_path / "other.safetensors"
     other.write_bytes(good.read_bytes().replace(b'\\"channels\\": 8', b'\\"channels\\": 9'))
-    with pytest.raises(CheckpointError, match=r"other\.safetensors.*do not fit the model"):
+    with pytest.raises(CheckpointError, match=r"other\.safetensors.*do not fit together"):
         load_potential(other)
     foreign = tmp_path / "foreign.safetensors"
     from safetensors.torch import save_file
@@ -184,10 +260,41 @@ def test_resuming_with_other_data_is_an_error(tmp_path):
     trainer = Trainer(small(), labelled("H2O", 6), Objective(), steps=4)
     trainer.step()
     path = save(tmp_path / "run.safetensors", trainer.potential, trainer)
-    with pytest.raises(CheckpointError, match=r"other frames or labels; resume with the same split and budget"):
+    with pytest.raises(CheckpointError, match="on other frames or labels; resume with the same split"):
         resume(path, labelled("H2O", 6, seed=3))
     with pytest.raises(CheckpointError, match="other frames or labels"):
         resume(path, labelled("H2O", 6).budget(6, 2))
+    with pytest.raises(CheckpointError, match="other frames or labels"):
+        resume(path, labelled("H2O", 6), validation=labelled("H2O", 2, seed=5))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'\\"format\\"', b'\\"tamrof\\"'),
+        (b'\\"reference\\"', b'\\"ecnerefer\\"'),
+        (b'\\"layers\\"', b'\\"layerz\\"'),
+        (b"float32", b"float99"),
+        (b'{\\"format', b'[\\"format'),
+    ],
+)
+def test_a_damaged_header_is_named(tmp_path, old, new):
+    path = save(tmp_path / "hurt.safetensors", small().calibrate(labelled("H2O", 4)))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(CheckpointError, match=r"hurt\.safetensors.*use a checkpoint as `save` wrote it"):
+        load_potential(path)
+
+
+def test_a_checkpoint_needs_a_folder_and_can_be_read_by_others(tmp_path):
+    potential = small()
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        save(tmp_path / "nowhere" / "p.safetensors", potential)
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert save(tmp_path / "p.safetensors", potential).stat().st_mode == plain.stat().st_mode
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.safetensors", "plain"]
 
 
 def test_a_loss_that_is_not_finite_stops_before_it_spoils_the_weights():
@@ -270,6 +377,9 @@ def test_any_callable_can_be_trained():
     records = list(fit(potential, labelled("CH4", 8), Objective(pitc=1.0), steps=30, learning_rate=0.05))
     assert records[-1].loss < records[0].loss
     assert potential.strength.item() != pytest.approx(0.1)
+    assert potential.reference == labelled("CH4", 8).reference_energies()  # not refitted to what it is scored on
+    with pytest.raises(ValueError, match=r"no attribute `reference`.*train it with `fit`"):
+        evaluate(Springs(), labelled("CH4", 8))
     del Springs.cutoff
     with pytest.raises(ValueError, match="no attribute `cutoff`"):
         Trainer(Springs(), labelled("CH4", 8), Objective())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -25,8 +26,8 @@ def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
 def distances(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
     """Distance of every pair i < j, (N(N-1)/2,) Å.
 
-    Periodic directions use the nearest image in fractional coordinates. That is exact for all short
-    distances, which is what tells whether two atoms are on one spot.
+    Periodic directions use the nearest of the images around the rounded fractional coordinates: in a skewed
+    cell, or half-way between two images, rounding alone would depend on how the atoms were wrapped.
     """
     i, j = _pairs(len(positions))
     vectors = positions[j] - positions[i]
@@ -34,4 +35,7 @@ def distances(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> np.nd
         lattice = cell[pbc]
         fractional = vectors @ np.linalg.pinv(lattice)
         vectors = vectors - np.round(fractional) @ lattice
+        around = np.array(list(itertools.product((-1, 0, 1), repeat=len(lattice)))) @ lattice
+        images = vectors[:, None] + around  # (pairs, images, 3)
+        return np.sqrt(np.einsum("ijk,ijk->ij", images, images).min(axis=1))
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
