@@ -184,7 +184,10 @@ def _front_end_version(folders: list[Path], name: str) -> str | None:
     for folder in folders:
         package = folder / name / "package.json"
         if package.exists():
-            return json.loads(package.read_text(encoding="utf-8")).get("version", "of unknown version")
+            try:
+                return json.loads(package.read_text(encoding="utf-8")).get("version", "of unknown version")
+            except json.JSONDecodeError:
+                return f"unreadable ({package})"
     return None
 
 
@@ -202,9 +205,13 @@ def check_kernels(folders: list[Path]) -> Iterator[Check]:
         description = folder / "python3" / "kernel.json"
         if not description.exists():
             continue
-        program = json.loads(description.read_text(encoding="utf-8"))["argv"][0]
+        remedy = "choose this environment's kernel, or: python -m ipykernel install --sys-prefix"
+        try:
+            program = json.loads(description.read_text(encoding="utf-8"))["argv"][0]
+        except (json.JSONDecodeError, KeyError, IndexError):
+            yield Check(PROBLEM, "kernel", f"{description} is damaged", remedy)
+            return
         if os.path.isabs(program) and not _same_environment(program):
-            remedy = "choose this environment's kernel, or: python -m ipykernel install --sys-prefix"
             yield Check(WARNING, "kernel", f"notebooks start {program} ({description})", remedy)
         else:
             yield Check(OK, "kernel", f"notebooks start this Python ({description})")

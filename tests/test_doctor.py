@@ -121,3 +121,12 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path):
     before = sorted(tmp_path.iterdir())
     assert statuses(doctor.check_writable(tmp_path, tmp_path / "not there")) == [OK, PROBLEM]
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"argv": []}'])
+def test_a_damaged_kernel_is_a_problem_with_a_remedy(tmp_path, content):
+    (tmp_path / "python3").mkdir()
+    (tmp_path / "python3" / "kernel.json").write_text(content)
+    (check,) = doctor.check_kernels([tmp_path])
+    assert check.status == doctor.PROBLEM
+    assert "python -m ipykernel install" in check.remedy
