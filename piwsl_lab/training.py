@@ -19,7 +19,7 @@ from torch import Tensor
 
 from piwsl_lab.data import require_disjoint
 from piwsl_lab.displacements import longest
-from piwsl_lab.graph import DEFAULT_SKIN, GraphSet
+from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
 from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import Metrics, as_graphs, evaluate
 
@@ -173,18 +173,18 @@ class Trainer:
         start = time.perf_counter()
         self._follow_epsilon()
         self._set_learning_rate()
-        graph = self.graphs.batch(self.batches.next())
-        terms = self.objective.terms(self.potential, graph, self.noise)
-        values = {}
-        loss = torch.zeros(())
-        if terms:  # none, when the weights in use find no label in this batch
-            loss = self.objective.total(terms)
-            values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
-            self._descend(loss)
+        drawn = self.noise.get_state(), self.batches.generator.get_state(), self.batches.queue
+        try:
+            loss, values = self._train_on(self.graphs.batch(self.batches.next()))
+        except BaseException:  # an interrupt too: the next try then sees the same batch, as the other twins do
+            self.noise.set_state(drawn[0])
+            self.batches.generator.set_state(drawn[1])
+            self.batches.queue = drawn[2]
+            raise
         self.done += 1
         self.seconds += time.perf_counter() - start
         due = self.done % self.settings["validate_every"] == 0 or self.finished
-        return Record(self.done, float(loss.detach()), values, self.seconds, self.validate() if due else None)
+        return Record(self.done, loss, values, self.seconds, self.validate() if due else None)
 
     def validate(self) -> Metrics | None:
         """Score the current weights on the validation frames and remember them if they are the best so far."""
@@ -201,6 +201,15 @@ class Trainer:
         """Put the weights of the best validation into the potential (the present ones, if none was made)."""
         if self.best_weights is not None:
             self.potential.load_state_dict(self.best_weights)
+
+    def _train_on(self, graph: AtomGraph) -> tuple[float, dict[str, float]]:
+        """One step of the optimiser; the loss and the unweighted terms."""
+        terms = self.objective.terms(self.potential, graph, self.noise)
+        if not terms:  # the weights in use find no label in this batch
+            return 0.0, {}
+        loss = self.objective.total(terms)
+        self._descend(loss)
+        return loss.item(), dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
 
     def _descend(self, loss: Tensor) -> None:
         if not bool(loss.isfinite()):

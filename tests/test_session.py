@@ -255,3 +255,46 @@ def test_a_session_needs_no_widgets():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_interrupted_cell_leaves_a_session_that_goes_on():
+    session = Session(Setup(**SMALL, steps=20))
+    trainer = session.twins[1].trainer
+    terms, calls = trainer.objective.__class__.terms, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return terms(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Objective, "terms", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.run(10)
+    assert not session.running
+    session.run()
+    undisturbed = Session(Setup(**SMALL, steps=20)).run()
+    for one, other in zip(session.twins, undisturbed.twins, strict=True):
+        assert [r.loss for r in one.records] == [r.loss for r in other.records]
+
+
+def test_a_pin_remembers_what_the_last_step_used():
+    session = Session(Setup(**SMALL, steps=20))
+    session.run(2)
+    session.twins[1].objective.pitc = 0.0  # a slider moved after the last step
+    assert session.pin()["twins"]["PIWSL"][0].pitc == 100.0
+    session.run(1)
+    objective, _, changed = session.pin()["twins"]["PIWSL"]
+    assert (objective.pitc, changed) == (0.0, True)
+
+
+def test_a_molecule_without_forces_has_come_apart():
+    """Nothing holds it: no force is large, but the bonds grow without end."""
+    frame = Session(Setup(**SMALL, steps=20)).test_frames[0]
+
+    class Nothing:
+        def predict(self, dataset):
+            return np.zeros(1), [np.zeros_like(frame.positions)]
+
+    assert simulate(Nothing(), frame).exploded

@@ -107,7 +107,7 @@ def test_error_colours_are_fixed_bins(error, colour):
 
 
 def test_legend_names_units_and_every_bin():
-    text = scene.legend("#0072B2")
+    text = scene.legend("#0072B2", reference=True, error=True)
     assert "eV/Å" in text
     assert "#0072B2" in text
     assert all(colour in text for colour in scene.ERROR_COLOURS)

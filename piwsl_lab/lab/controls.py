@@ -50,7 +50,6 @@ class Controls:
     """
 
     def __init__(self, setup: Setup, objective: Objective, physics_title: str = "Physics") -> None:
-        self._base = setup
         self.setup_knobs = {
             "data": _dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
             "energies": _steps(
@@ -112,9 +111,9 @@ class Controls:
             layout=W.Layout(display="flex", flex_flow="row wrap", width="100%", overflow="hidden"),
         )
 
-    def setup(self) -> Setup:
-        """The setup that the knobs ask for; what has no knob stays as it was."""
-        return replace(self._base, **{name: self._wanted(name) for name in self.setup_knobs})
+    def setup(self, running: Setup) -> Setup:
+        """The setup that the knobs ask for; what has no knob stays as it is in the running one."""
+        return replace(running, **{name: self._wanted(name) for name in self.setup_knobs})
 
     def _wanted(self, name: str) -> Any:
         value = self.setup_knobs[name].value

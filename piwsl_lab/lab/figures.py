@@ -99,8 +99,8 @@ class Curves(LivePlot):
                 figure.add_trace(line, row, 1)
         _style(figure)
         figure.update_yaxes(type="log")
-        figure.update_yaxes(title_text="energy error<br>MAE, meV", row=1)
-        figure.update_yaxes(title_text="force error<br>RMSE, meV/Å", row=2)
+        figure.update_yaxes(title_text="energy error, MAE<br>meV a structure", row=1)
+        figure.update_yaxes(title_text="force error, RMSE<br>meV/Å", row=2)
         figure.update_xaxes(title_text="training step", row=2)
         self._shown: dict[str, tuple[int, int, int]] = {}
         super().__init__(figure, live)

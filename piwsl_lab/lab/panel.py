@@ -44,7 +44,7 @@ class Dashboard(W.VBox):
         self._lock = threading.RLock()  # callbacks may come on another thread than the drawing
         self._drawer: threading.Thread | None = None
         self._drawn: dict[str, Any] = {}
-        self._note = ""
+        self._mistake = ""
         names = [twin.name for twin in self.session.twins]
         self._plots = dict(zip(TABS, (Curves(names), LossTerms(names), Parity(names)), strict=True))
         last = self.session.twins[-1]
@@ -56,6 +56,8 @@ class Dashboard(W.VBox):
         self._show_tab(TABS[0])
         self.refresh(everything=True)
         Dashboard._shown.add(self)
+        if self.session.busy:
+            self._draw_while_busy()
 
     def __repr__(self) -> str:
         return f"Dashboard({' and '.join(t.name for t in self.session.twins)}, data {self.session.setup.data})"
@@ -110,10 +112,10 @@ class Dashboard(W.VBox):
         ]
 
     def _connect(self) -> None:
-        self.train.on_click(lambda _: self._guarded(self.session.start))
-        self.stop.on_click(lambda _: self._guarded(self.session.stop))
-        self.reset.on_click(lambda _: self._guarded(self._reset))
-        self.pin.on_click(lambda _: self._guarded(self.session.pin))
+        self.train.on_click(lambda _: self._guarded("Train", self.session.start))
+        self.stop.on_click(lambda _: self._guarded("Stop", self.session.stop))
+        self.reset.on_click(lambda _: self._guarded("Reset", self._reset))
+        self.pin.on_click(lambda _: self._guarded("Pin", self.session.pin))
         self.copy.on_click(lambda _: self._toggle_code())
         self.controls.on_physics(self._set_physics)
         self.controls.on_setup(self.refresh)
@@ -124,17 +126,17 @@ class Dashboard(W.VBox):
 
     # -- what buttons and sliders do -------------------------------------------------------------------------------
 
-    def _guarded(self, action: Any) -> None:
+    def _guarded(self, name: str, action: Any) -> None:
         """Do something; a mistake is shown in the status line instead of vanishing in a log."""
-        self._note = ""
+        self._mistake = ""
         try:
             action()
         except Exception as error:
-            self.session.error = error
-        self.refresh(everything=True)
+            self._mistake = report.button_failed(name, error)
+        self._redraw(everything=True)
 
     def _reset(self) -> None:
-        wanted = self.controls.setup()
+        wanted = self.controls.setup(self.session.setup)
         self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
         self.session.reset(wanted)
         self.show_choice.index = 0
@@ -172,17 +174,22 @@ class Dashboard(W.VBox):
         while not last:
             with self._lock:
                 last = not self.session.busy
-                try:
-                    # The short trajectories appear when they are there, and go when training goes on.
-                    self.show_choice.index = int(last and all(t.trajectory for t in self.session.twins))
-                    self.refresh(everything=last)
-                except Exception as error:  # training goes on unseen, so it has to be said
-                    self._note = f"Drawing failed: {type(error).__name__}: {error}"
-                    self._draw_words()
-                    last = True
+                # The short trajectories appear when they are there, and go when training goes on.
+                self.show_choice.index = int(last and all(t.trajectory for t in self.session.twins))
+                drawn = self._redraw(everything=last)
                 if last:
                     self._drawer = None
-            time.sleep(0 if last else PERIOD)
+            time.sleep(0 if last else PERIOD if drawn else SLOW_PERIOD)
+
+    def _redraw(self, everything: bool) -> bool:
+        """Refresh; where that fails, training goes on unseen, so it is said."""
+        try:
+            self.refresh(everything)
+        except Exception as error:
+            self._mistake = report.drawing_failed(error)
+            self._draw_words()
+            return False
+        return True
 
     def refresh(self, everything: bool = False) -> None:
         """Push what has changed to the screen; `everything` also what is drawn once a second only."""
@@ -211,7 +218,7 @@ class Dashboard(W.VBox):
         self.bar.max, self.bar.value = session.steps, session.step
         texts = {
             self.progress: report.progress_text(session),
-            self.status: report.status(session, pending, self._note),
+            self.status: report.status(session, pending, self._mistake),
             self.headline: report.headline(session),
             self.pins: report.pinned_runs(session),
         }

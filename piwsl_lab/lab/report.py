@@ -10,6 +10,7 @@ from piwsl_lab.lab.figures import MEV, twin_colours
 from piwsl_lab.lab.session import Session, Twin
 from piwsl_lab.losses import Objective
 
+TOO_EARLY = 7  # scores of a twin, before its errors are compared in words
 ABOUT_EQUAL = 1.05  # a smaller ratio of two errors is not worth a word
 RECENT = 7  # scores
 # Inline, because JupyterLab's own rule for <pre> is stronger than a class.
@@ -31,6 +32,8 @@ def headline(session: Session) -> str:
     colours = twin_colours(twin.name for twin in session.twins)
     if session.step == 0:
         text = "Two potentials, the same frames, the same start. Press <b>Train</b>."
+    elif not last.final and min(len(first.points), len(last.points)) < TOO_EARLY:
+        text = "Both have just begun: too early to say who is better."
     else:
         who = f'<b style="color:{colours[last.name]}">{escape(last.name)}</b>'
         text = f"With {who}: " + ", ".join(
@@ -38,8 +41,8 @@ def headline(session: Session) -> str:
             for what, name in (("energy error", "energy_mae"), ("force error", "force_rmse"))
         )
     numbers = " &nbsp; ".join(
-        f'<span style="color:{colours[t.name]}">■</span> {escape(t.name)}: {_milli(recent(t, "energy_mae"))} meV, '
-        f"{_milli(recent(t, 'force_rmse'))} meV/Å"
+        f'<span style="color:{colours[t.name]}">■</span> {escape(t.name)}: energy {_milli(recent(t, "energy_mae"))} '
+        f"meV a structure, force {_milli(recent(t, 'force_rmse'))} meV/Å"
         for t in session.twins
     )
     scored = f"all {len(session.task.test)} test frames" if last.final else f"{len(session.test_frames)} test frames"
@@ -80,23 +83,36 @@ def progress_text(session: Session) -> str:
     return text
 
 
-def status(session: Session, pending: list[str], note: str = "") -> str:
-    """One line: what is going on, with what physics, or what went wrong."""
-    if session.error is not None:
-        message = f"{type(session.error).__name__}: {session.error}"
-        text = (
-            f'<b style="color:#B00020">Stopped by an error.</b> {escape(message)} <i>Mend it and press Train again.</i>'
-        )
+def status(session: Session, pending: list[str], mistake: str = "") -> str:
+    """One line: what is going on, with what physics, or what went wrong; `mistake` is what a button could not do."""
+    if mistake or session.error is not None:
+        said = mistake or _error("Stopped by an error.", session.error, "Mend it and press Train again.")
+        text = said
     else:
         state = ACTIVITIES.get(session.activity)
         if state is None:
             state = "Finished; Reset begins anew" if session.finished else "Stopped" if session.step else "Ready"
-        text = f"<b>{state}.</b> {escape(physics(session.twins[-1].trainer.objective, session.twins[-1].name))}"
-    if note:
-        text += f" <i>{escape(note)}</i>"
+        twin = session.twins[-1]
+        # While it runs, what the loop uses; at rest, what the next step will use.
+        text = f"<b>{state}.</b> {escape(physics((twin.trainer if session.running else twin).objective, twin.name))}"
     if pending:
         text += f'<br><span style="color:#B45F06">● Waiting for Reset: {escape("; ".join(pending))}</span>'
     return f'<div class="piwsl-status" style="line-height:1.4">{text}</div>'
+
+
+def _error(what: str, error: Exception, remedy: str) -> str:
+    message = escape(f"{type(error).__name__}: {error}")
+    return f'<b style="color:#B00020">{what}</b> {message} <i>{remedy}</i>'
+
+
+def button_failed(name: str, error: Exception) -> str:
+    """What the status line says when a button could not do its work."""
+    return _error(f"{name} was not possible; nothing has changed.", error, f"Mend it and press {name} again.")
+
+
+def drawing_failed(error: Exception) -> str:
+    """What the status line says while training goes on that cannot be drawn."""
+    return _error("Drawing failed; training goes on.", error, "It is tried again every second.")
 
 
 def physics(objective: Objective, name: str) -> str:
@@ -118,14 +134,15 @@ def pinned_runs(session: Session) -> str:
     if not session.pins:
         return ""
     colours = twin_colours(twin.name for twin in session.twins)
-    head = "run|data|labels E, F|model|step|twin|physics|E MAE, meV|F RMSE, meV/Å".split("|")
+    head = "run|data|labels E, F|model|step|tested on|twin|physics|E MAE, meV|F RMSE, meV/Å".split("|")
     rows = ["<tr>" + "".join(f"<th>{title}</th>" for title in head) + "</tr>"]
     for pin in session.pins:
         s = pin["setup"]
         shared = [pin["label"], s.data, f"{s.energies}, {s.forces}", f"{s.model} {s.channels} {s.head}", pin["step"]]
-        for k, (name, (objective, metrics)) in enumerate(pin["twins"].items()):
+        shared.append(f"{pin['frames']} frames" + (f" of {s.test_part}" if s.test_part else ""))
+        for k, (name, (objective, metrics, changed)) in enumerate(pin["twins"].items()):
             mark = f'<span style="color:{colours.get(name, "#000")}">■</span> {escape(name)}'
-            knobs = knobs_in_words(objective) or "labels alone"
+            knobs = (knobs_in_words(objective) or "labels alone") + (", changed on the way" if changed else "")
             cells = [escape(str(v)) if k == 0 else "" for v in shared] + [mark, knobs]
             cells += [_milli(metrics.energy_mae), _milli(metrics.force_rmse)]
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

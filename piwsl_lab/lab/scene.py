@@ -141,8 +141,8 @@ def formula(numbers: np.ndarray) -> str:
     return Symbols(numbers).get_chemical_formula()
 
 
-def legend(colour: str) -> str:
-    """Return HTML that says in words what arrows and colours mean; `colour` is that of the predicted arrows."""
+def legend(predicted: str | None, reference: bool, error: bool) -> str:
+    """Return HTML that says in words what is drawn: predicted arrows of a colour, reference arrows, coloured errors."""
     arrow = '<span style="color:{};font-size:1.3em">➜</span> {}'
     middle = [f"{low:g}–{high:g}" for low, high in itertools.pairwise(ERROR_EDGES)]
     labels = [f"&lt; {ERROR_EDGES[0]:g}", *middle, f"&gt; {ERROR_EDGES[-1]:g}"]
@@ -151,11 +151,11 @@ def legend(colour: str) -> str:
         '<span style="display:block;height:0.9em;background:{}"></span>{}</span>'
     )
     bar = "".join(swatch.format(colour, label) for colour, label in zip(ERROR_COLOURS, labels, strict=True))
-    return (
-        '<div style="line-height:1.4;max-width:36em">'
-        f"{arrow.format(colour, 'predicted')} &nbsp; "
-        f"{arrow.format(REFERENCE_COLOUR, 'reference (wide, pale)')} &nbsp; "
-        f"1 eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"
+    words = [arrow.format(predicted, "predicted force")] if predicted else []
+    words += [arrow.format(REFERENCE_COLOUR, "reference force (wide, pale)")] if reference else []
+    words += [f"1 eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"] if words else []
+    colours = (
         '<div style="margin-top:0.3em">atom colour: force error in eV/Å</div>'
-        f'<div style="display:flex;font-size:0.85em">{bar}</div></div>'
+        f'<div style="display:flex;font-size:0.85em">{bar}</div>'
     )
+    return f'<div style="line-height:1.4;max-width:36em">{" &nbsp; ".join(words)}{colours if error else ""}</div>'

@@ -78,12 +78,12 @@ class Session:
             for name, objective in self._objectives.items()
         ]
         self._monitored: GraphSet = twins[0].potential.graphs(test, skin=0.0)
-        self.task: Task = task
-        self.twins: list[Twin] = twins
-        self.test_frames = test
+        self._monitor(twins)  # before anybody can see the new twins: they are drawn from another thread
         self._rate: deque[tuple[float, int]] = deque(maxlen=200)
         self._next_monitor = self.monitor_every or 1
-        self._monitor(twins)
+        self.task: Task = task
+        self.test_frames = test
+        self.twins: list[Twin] = twins
 
     def reset(self, setup: Setup | None = None) -> None:
         """Stop, and begin again with new weights; the objectives and the pinned runs are kept.
@@ -157,8 +157,10 @@ class Session:
         if self.running:
             raise ValueError("the session is running already: call stop() first")
         self._begin()
-        self._loop(self.steps if n is None else self.step + n)
-        self.activity = "idle"
+        try:
+            self._loop(self.steps if n is None else self.step + n)
+        finally:  # also when the cell is interrupted
+            self.activity = "idle"
         if self.error is not None:
             raise self.error
         return self
@@ -286,7 +288,8 @@ class Session:
         """Remember the settings and the present scores as one row of the table of runs."""
         row = {"label": label or f"run {len(self.pins) + 1}", "step": self.step, "setup": replace(self.setup)}
         row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
-        row["twins"] = {t.name: (replace(t.objective), t.metrics) for t in self.twins}
+        # What the last step used, not where the sliders stand now; and whether it was so from the start.
+        row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
         self.pins.append(row)
         return row
 

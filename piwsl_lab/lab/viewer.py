@@ -119,7 +119,7 @@ class MoleculeView(widgets.VBox):
             self._molecule = {"id": self._identity} | scene.molecule(numbers, positions, cell, periodic)
             self._positions, self._forces, self._reference, self._error = positions, None, None, None
             self._colour = scene.PREDICTED_COLOUR
-            self._legend.value = scene.legend(self._colour)
+            self._describe()
             self._run(f"this.piwsl && this.piwsl.load({json.dumps(self._molecule)});")
             self._push()
 
@@ -145,9 +145,8 @@ class MoleculeView(widgets.VBox):
         with self._guard:
             self.clear_trajectory()
             self._positions, self._forces, self._reference, self._error = positions, forces, reference, error
-            if colour is not None and colour != self._colour:
-                self._colour = colour
-                self._legend.value = scene.legend(self._colour)
+            self._colour = colour or self._colour
+            self._describe()
             self._push()
 
     def show_trajectory(self, frames, label: str = "trajectory") -> None:
@@ -167,6 +166,7 @@ class MoleculeView(widgets.VBox):
             self._movie = frames
             self._movie_label.value = label
             self._movie_row.layout.display = ""
+            self._describe()
             self._push()
 
     def clear_trajectory(self) -> None:
@@ -177,6 +177,7 @@ class MoleculeView(widgets.VBox):
             self._stop_playing()
             self._movie = None
             self._movie_row.layout.display = "none"
+            self._describe()
             self._push()
 
     def relayout(self) -> None:
@@ -208,6 +209,19 @@ class MoleculeView(widgets.VBox):
         self._movie_row = widgets.HBox([self._movie_label, self._play, self._slider])
         self._movie_row.layout.flex_flow = "row wrap"
         self._movie_row.layout.display = "none"
+
+    def _describe(self) -> None:
+        """Offer switches and legend for what there is to see only."""
+        still = self._movie is None
+        there = {
+            self.show_predicted: still and self._forces is not None,
+            self.show_reference: still and self._reference is not None,
+            self.colour_by_error: still and self._error is not None,
+        }
+        for box, shown in there.items():
+            box.layout.display = "" if shown else "none"
+        predicted, reference, error = there.values()
+        self._legend.value = scene.legend(self._colour if predicted else None, reference, error)
 
     def _stop_playing(self) -> None:
         setattr(self._play, "playing" if self._play.has_trait("playing") else "_playing", False)
