@@ -21,7 +21,8 @@ from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work, 
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
 
-PERIOD = 0.16  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
+PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
+WORDS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
 TABS = ("Errors", "Loss terms", "Parity")
 
@@ -194,7 +195,8 @@ class Dashboard(W.VBox):
     def refresh(self, everything: bool = False) -> None:
         """Push what has changed to the screen; `everything` also what is drawn once a second only."""
         with self._lock:
-            self._draw_words()
+            if self._due("words", WORDS_PERIOD) or everything:
+                self._draw_words()
             tab = self.tabs.value
             if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
                 self._plots[tab].draw(self.session)

@@ -8,6 +8,7 @@ values (`twin.records`, `twin.points`, `twin.snapshot`) whenever it likes; the l
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 import weakref
@@ -15,6 +16,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+
+import torch
 
 from piwsl_lab.graph import GraphSet
 from piwsl_lab.lab.fairlock import FairLock
@@ -54,6 +57,7 @@ class Session:
             objectives = {"supervised": Objective(), "PIWSL": Objective(pitc=100.0)}
         if not objectives:
             raise ValueError("a session needs at least one twin: give objectives={'name': Objective(...)}")
+        _leave_cores_to_the_browser()
         self.setup = setup or Setup()
         self.monitor_every = monitor_every
         self.lock = FairLock()
@@ -292,6 +296,16 @@ class Session:
         row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
         self.pins.append(row)
         return row
+
+
+def _leave_cores_to_the_browser() -> None:
+    """Take half of the cores at most, unless OMP_NUM_THREADS says otherwise.
+
+    A second thread makes a step on a small molecule about a tenth faster; when the browser needs that core to draw, the
+    threads wait for each other and every step takes several times as long.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))
 
 
 def _abandon_if_alive(session: weakref.ref[Session]) -> None:
