@@ -55,7 +55,7 @@ def test_train_draws_while_it_runs_and_stop_ends_it(panel):
     wait_for(lambda: session.step > 20 and len(figure.data[0].x) > 5)
     assert panel.train.disabled
     assert not panel.stop.disabled
-    assert "steps/s" in text(panel.progress)
+    wait_for(lambda: "steps/s" in text(panel.progress))
     began = time.monotonic()
     panel.stop.click()
     assert time.monotonic() - began < 0.5

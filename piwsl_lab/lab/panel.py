@@ -22,7 +22,7 @@ from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
 
 PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
-WORDS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
+NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
 TABS = ("Errors", "Loss terms", "Parity")
 
@@ -195,8 +195,9 @@ class Dashboard(W.VBox):
     def refresh(self, everything: bool = False) -> None:
         """Push what has changed to the screen; `everything` also what is drawn once a second only."""
         with self._lock:
-            if self._due("words", WORDS_PERIOD) or everything:
-                self._draw_words()
+            self._draw_words()
+            if self._due("numbers", NUMBERS_PERIOD) or everything:
+                self._draw_numbers()
             tab = self.tabs.value
             if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
                 self._plots[tab].draw(self.session)
@@ -217,15 +218,14 @@ class Dashboard(W.VBox):
         self.train.disabled = session.running or session.finished
         self.stop.disabled = not session.running
         self.reset.button_style = "warning" if pending else ""
-        self.bar.max, self.bar.value = session.steps, session.step
-        texts = {
-            self.progress: report.progress_text(session),
-            self.status: report.status(session, pending, self._mistake),
-            self.headline: report.headline(session),
-            self.pins: report.pinned_runs(session),
-        }
-        for widget, text in texts.items():
-            widget.value = text  # traitlets send it only if it is another text
+        # Traitlets send a text only if it is another one.
+        self.status.value = report.status(session, pending, self._mistake)
+        self.pins.value = report.pinned_runs(session)
+
+    def _draw_numbers(self) -> None:
+        self.bar.max, self.bar.value = self.session.steps, self.session.step
+        self.progress.value = report.progress_text(self.session)
+        self.headline.value = report.headline(self.session)
 
     def _draw_molecule(self) -> None:
         """The chosen twin's forces on the chosen test frame, or its short trajectory."""
