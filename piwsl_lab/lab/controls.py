@@ -119,10 +119,6 @@ class Controls:
         value = self.setup_knobs[name].value
         return None if value == HELD_OUT else value
 
-    def physics(self) -> dict[str, Any]:
-        """The fields of an `Objective` that the knobs ask for."""
-        return {name: knob.value for name, knob in self.physics_knobs.items()}
-
     def mark_pending(self, running: Setup) -> list[str]:
         """Mark the knobs that differ from the running setup; returns sentences such as "energy labels 50 → 200"."""
         sentences = []
