@@ -19,8 +19,8 @@ import torch
 
 from piwsl_lab.data import load
 from piwsl_lab.graph import AtomGraph
-from piwsl_lab.losses import Objective
 from piwsl_lab.models import build
+from piwsl_lab.objective import Objective
 from piwsl_lab.training import Trainer
 
 PAINN = {"channels": 64, "layers": 3, "radial": 20, "cutoff": 5.0}

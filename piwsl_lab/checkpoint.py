@@ -21,9 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import Metrics
 from piwsl_lab.models import MODELS, Potential, build
+from piwsl_lab.objective import Objective
+from piwsl_lab.schedules import Schedule
 from piwsl_lab.training import Trainer
 
 if TYPE_CHECKING:
@@ -97,12 +98,18 @@ def load_potential(path: str | Path) -> Potential:
     return potential.eval()
 
 
-def resume(path: str | Path, train: Dataset, validation: Dataset | None = None, device: str = "auto") -> Trainer:
+def resume(
+    path: str | Path,
+    train: Dataset,
+    validation: Dataset | None = None,
+    pool: Dataset | None = None,
+    device: str = "auto",
+) -> Trainer:
     """Read a trainer back that goes on as if it had never stopped.
 
     Parameters
     ----------
-    train, validation : Dataset
+    train, validation, pool : Dataset
         The same as when the run began (the checkpoint knows them by a fingerprint).
 
     Raises
@@ -116,10 +123,11 @@ def resume(path: str | Path, train: Dataset, validation: Dataset | None = None, 
     potential, state = load_potential(path).train(), header["trainer"]
     with _damaged(path):
         objective, settings, seen = Objective(**state["objective"]), state["settings"], state["fingerprints"]
-    trainer = Trainer(potential, train, objective, validation=validation, device=device, **settings)
+    trainer = Trainer(potential, train, objective, validation=validation, pool=pool, device=device, **settings)
     if _fingerprints(trainer) != seen:
         raise CheckpointError(
-            f"{path}: was trained or validated on other frames or labels; resume with the same split and budget"
+            f"{path}: was trained or validated on other frames or labels, or had another pool; resume with the same "
+            "split and budget"
         )
     with _damaged(path):
         trainer.done, trainer.seconds = state["done"], state["seconds"]
@@ -127,8 +135,8 @@ def resume(path: str | Path, train: Dataset, validation: Dataset | None = None, 
         best = _under(tensors, "best.")
         trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
         trainer.noise.set_state(tensors["noise"])
-        trainer.batches.generator.set_state(tensors["batches"])
-        trainer.batches.queue = tensors["queue"]
+        trainer.batches.restore(tensors["batches"], tensors["queue"])
+        trainer.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
         _restore_optimiser(trainer, _under(tensors, "optimiser."))
     return trainer
 
@@ -144,8 +152,8 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def _fingerprints(trainer: Trainer) -> list[str | None]:
-    validation = trainer.validation_data
-    return [fingerprint(trainer.train_data), None if validation is None else fingerprint(validation)]
+    sets = trainer.train_data, trainer.validation_data, trainer.pool_data
+    return [None if data is None else fingerprint(data) for data in sets]
 
 
 @contextmanager
@@ -161,6 +169,12 @@ def _damaged(path: str | Path) -> Iterator[None]:
 
 
 def _trainer_state(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    by_hand = [name for name, given in trainer.objective.schedules.items() if not isinstance(given, Schedule)]
+    if by_hand:
+        raise CheckpointError(
+            f"the schedule of {', '.join(by_hand)} is a function, which no file can hold: use constant, ramp or cosine "
+            "of piwsl_lab.schedules"
+        )
     header = {
         "settings": trainer.settings,
         "objective": asdict(trainer.objective),
@@ -171,9 +185,9 @@ def _trainer_state(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]
     }
     tensors = {
         "noise": trainer.noise.get_state(),
-        "batches": trainer.batches.generator.get_state(),
-        "queue": trainer.batches.queue,
     }
+    tensors["batches"], tensors["queue"] = trainer.batches.state()
+    tensors["pool_batches"], tensors["pool_queue"] = trainer.pool_batches.state()
     tensors |= {f"best.{name}": value for name, value in (trainer.best_weights or {}).items()}
     for number, moments in trainer.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}

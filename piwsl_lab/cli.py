@@ -19,11 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import piwsl_lab
+from piwsl_lab import cli_study
 
 if TYPE_CHECKING:
-    from piwsl_lab.losses import Objective
+    from piwsl_lab.objective import Objective
     from piwsl_lab.study import Setup
     from piwsl_lab.training import Record
+
+# Spelt out here, so that --help needs no torch; a test holds them against the library.
+PISC_FORMS = ("same_point", "extrapolations", "reverse", "all", "two_point")
+DIRECTIONS = ("uniform", "fixed_length", "local", "covariance", "adversarial")
+RIVALS = ("supervised", "noisy", "denoise", "weak", "curl", "ensemble")
 
 # Row of the table, key in the JSON, factor from the eV and seconds of the library to the unit shown.
 ROWS = (
@@ -87,7 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_training_flags(compare)
     compare.add_argument("--seeds", type=int, default=3, help="repeat with this many seeds")
+    compare.add_argument(
+        "--rival", choices=RIVALS, default="supervised",
+        help="what PIWSL is held against; with --head dual its head is conservative",
+    )  # fmt: skip
+    compare.add_argument(
+        "--equal-time", action="store_true", help="train the rival for as long as the PIWSL twin took, by the clock"
+    )
     compare.set_defaults(run=_compare)
+
+    cli_study.add(commands)
     return parser
 
 
@@ -95,16 +110,40 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="see `piwsl-lab datasets`")
     parser.add_argument("--energies", type=int, default=50, help="energy labels to train on")
     parser.add_argument("--forces", type=int, default=50, help="frames with force labels to train on")
-    parser.add_argument("--model", choices=("painn", "schnet"), default="painn", help="architecture")
-    parser.add_argument("--head", choices=("direct", "conservative"), default="direct", help="where forces come from")
-    parser.add_argument("--pitc", type=float, default=100.0, help="weight of the Taylor consistency")
-    parser.add_argument("--pisc", type=float, default=0.0, help="weight of the spatial consistency")
+    parser.add_argument("--model", choices=("painn", "schnet", "tensornet"), default="painn", help="architecture")
+    parser.add_argument(
+        "--head", choices=("direct", "conservative", "dual"), default="direct",
+        help="where forces come from: a head of their own, the gradient of the energy, or both tied together",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pitc", type=float, metavar="W", help="weight of the Taylor consistency (default: 100, with --head dual 0)"
+    )
+    parser.add_argument("--pisc", type=float, default=0.0, metavar="W", help="weight of the spatial consistency")
+    parser.add_argument("--pisc-form", choices=PISC_FORMS, default="same_point", help="which paths PISC compares")
+    parser.add_argument(
+        "--gradient-consistency", type=float, metavar="W", dest="gradient",
+        help="weight of direct forces = −gradient at displaced places (default: 0, with --head dual 100)",
+    )  # fmt: skip
     parser.add_argument("--epsilon", type=float, default=0.05, help="size of the displacements, Å")
-    parser.add_argument("--order", type=int, choices=(1, 2), default=2, help="order of the Taylor step")
+    parser.add_argument("--order", type=_order, default=2, metavar="1|2|symmetric", help="order of the Taylor step")
+    parser.add_argument("--direction", choices=DIRECTIONS, default="uniform", help="how displacements are drawn")
+    parser.add_argument(
+        "--relative", action="store_true", help="epsilon is a fraction of every atom's shortest bond instead of Å"
+    )
+    parser.add_argument(
+        "--centres", choices=("labelled", "pool"), default="labelled",
+        help="ask the model about itself at the labelled frames, or at those that got no label",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, default=3000, help="training steps")
     parser.add_argument("--batch-size", type=int, default=8, help="frames in a step")
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result here, in eV and eV/Å")
+
+
+def _order(text: str) -> int | str:
+    if text not in ("1", "2", "symmetric"):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of 1, 2, symmetric")
+    return text if text == "symmetric" else int(text)
 
 
 def _device(text: str) -> str:
@@ -147,20 +186,16 @@ def _train(arguments: argparse.Namespace) -> int:
 
     from piwsl_lab.checkpoint import save
     from piwsl_lab.metrics import evaluate
-    from piwsl_lab.study import build_trainer, prepare
+    from piwsl_lab.study import prepare, train
 
     _check_writable(arguments.json, arguments.save)
     if arguments.save and arguments.save.suffix != ".safetensors":
         raise ValueError(f"--save {arguments.save}: the name has to end in .safetensors")
     setup, objective = _choices(arguments, arguments.seed)
     task = prepare(setup)
-    trainer = build_trainer(setup, task, objective)
     with tqdm(total=setup.steps, unit="step", disable=None) as bar:
-        while not trainer.finished:
-            trainer.step()
-            bar.update()
-    trainer.restore_best()
-    scores = dataclasses.asdict(evaluate(trainer.potential, task.test)) | {"seconds": trainer.seconds}
+        trainer, seconds = train(setup, task, objective, on_step=lambda record: bar.update())
+    scores = dataclasses.asdict(evaluate(trainer.potential, task.test)) | {"seconds": seconds}
     result = {key: [scores[key]] for _, key, _ in ROWS}
     print(f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames")
     print(_table({"result": result}))
@@ -175,23 +210,27 @@ def _train(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from piwsl_lab.study import compare
+    from piwsl_lab.comparison import compare, rival
 
     _check_writable(arguments.json)
     setup, objective = _choices(arguments, seed=0)
-    with tqdm(total=2 * arguments.seeds * setup.steps, unit="step", disable=None) as bar:
+    other = rival(arguments.rival, setup, objective)[0]
+    total = arguments.seeds * setup.steps * (2 + other.teachers)
+    # With --equal-time nobody knows beforehand how many steps the rival makes.
+    with tqdm(total=None if arguments.equal_time else total, unit="step", disable=None) as bar:
 
         def advance(twin: str, seed: int, record: Record) -> None:
             bar.set_description(f"seed {seed}, {twin}", refresh=False)
             bar.update()
 
-        result = compare(setup, objective, arguments.seeds, on_step=advance)
+        result = compare(setup, objective, arguments.seeds, advance, arguments.rival, arguments.equal_time)
     config = result["config"]
     print(
-        f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {setup.model} {setup.head}; "
-        f"{config['seeds']} seed(s), {config['test_frames']} test frames"
+        f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {setup.model} {setup.head}"
+        + (f" against {other.head}" if other.head != setup.head else "")
+        + f"; {config['seeds']} seed(s), {config['test_frames']} test frames"
     )
-    print(_table({"supervised": result["supervised"], "PIWSL": result["piwsl"]}))
+    print(_table({arguments.rival: result[arguments.rival], "PIWSL": result["piwsl"]}))
     if arguments.json:
         _write_json(arguments.json, result)
     return 0
@@ -199,15 +238,20 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective]:
     """The flags as the two objects that the library takes."""
-    from piwsl_lab.losses import Objective
+    from piwsl_lab.objective import Objective
     from piwsl_lab.study import Setup
 
     flags = vars(arguments)
     setup_names = ("data", "energies", "forces", "model", "head", "steps", "batch_size", "device")
-    objective_names = ("pitc", "pisc", "epsilon", "order")
+    objective_names = ("pisc", "pisc_form", "epsilon", "order", "direction", "relative", "centres")
+    dual = flags["head"] == "dual"
+    weights = {
+        "pitc": (0.0 if dual else 100.0) if flags["pitc"] is None else flags["pitc"],
+        "gradient": (100.0 if dual else 0.0) if flags["gradient"] is None else flags["gradient"],
+    }
     return (
         Setup(seed=seed, **{name: flags[name] for name in setup_names}),
-        Objective(**{name: flags[name] for name in objective_names}),
+        Objective(**weights, **{name: flags[name] for name in objective_names}),
     )
 
 

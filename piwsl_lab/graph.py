@@ -93,23 +93,37 @@ class AtomGraph:
         ----------
         displacements : sequence of Tensor [N, 3], Å
         """
-        copies = 1 + len(displacements)
-        n_atoms, n_edges = self.positions.shape[0], self.edge_index.shape[1]
-        copy = torch.arange(copies, device=self.positions.device)
-        atom_copy, edge_copy = copy.repeat_interleave(n_atoms), copy.repeat_interleave(n_edges)
-        unlabelled = torch.zeros_like(self.has_energy).repeat(len(displacements))
+        copies = [self.at(self.positions + step).unlabelled() for step in displacements]
+        return AtomGraph.joined([self, *copies])
+
+    def unlabelled(self) -> AtomGraph:
+        """The same graph without its labels."""
+        none = torch.zeros_like(self.has_energy)
+        return replace(
+            self,
+            energy=torch.zeros_like(self.energy),
+            forces=torch.zeros_like(self.forces),
+            has_energy=none,
+            has_forces=none,
+        )
+
+    @staticmethod
+    def joined(graphs: Sequence[AtomGraph]) -> AtomGraph:
+        """One graph of the structures of several, in their order."""
+        if len(graphs) == 1:
+            return graphs[0]
+        values = {
+            f.name: torch.cat([getattr(g, f.name) for g in graphs])
+            for f in fields(AtomGraph)
+            if f.name not in ("structure", "edge_index", "n_structures")
+        }
+        structure, edges, n_structures, n_atoms = [], [], 0, 0
+        for g in graphs:
+            structure.append(g.structure + n_structures)
+            edges.append(g.edge_index + n_atoms)
+            n_structures, n_atoms = n_structures + g.n_structures, n_atoms + g.positions.shape[0]
         return AtomGraph(
-            positions=torch.cat([self.positions, *(self.positions + d for d in displacements)]),
-            numbers=self.numbers.repeat(copies),
-            structure=self.structure.repeat(copies) + atom_copy * self.n_structures,
-            edge_index=self.edge_index.repeat(1, copies) + edge_copy * n_atoms,
-            edge_shift=self.edge_shift.repeat(copies, 1),
-            cell=self.cell.repeat(copies, 1, 1),
-            n_structures=copies * self.n_structures,
-            energy=self.energy.repeat(copies),
-            forces=self.forces.repeat(copies, 1),
-            has_energy=torch.cat([self.has_energy, unlabelled]),
-            has_forces=torch.cat([self.has_forces, unlabelled]),
+            **values, structure=torch.cat(structure), edge_index=torch.cat(edges, dim=1), n_structures=n_structures
         )
 
 

@@ -1,35 +1,37 @@
-"""Supervised losses and the two consistency losses of PIWSL (Takamoto, Zaverkin, Niepert 2025, arXiv 2408.05215).
+"""Residuals and losses: the labels' own, the consistency losses of PIWSL, and those of its rivals.
 
-Let E(r) and F(r) be a potential's own predictions. If F is minus the gradient of E, a small displacement δ changes the
-energy by minus the work of the forces:
+Takamoto, Zaverkin, Niepert 2025 (arXiv 2408.05215). Let E(r) and F(r) be a potential's own predictions. If F is minus
+the gradient of E, a small displacement δ changes the energy by minus the work of the forces:
 
     E(r + δ) = E(r) − Σ δ·F(r) + O(δ²)                    first order
     E(r + δ) = E(r) − ½ Σ δ·(F(r) + F(r + δ)) + O(δ³)     second order, the trapezoid rule
+    E(r + δ) − E(r − δ) = −2 Σ δ·F(r) + O(δ³)             symmetric
 
 PITC (Taylor consistency) is the mean square of what is left over. It needs no label at r + δ. Every sum runs over the
 atoms of one structure, never over the batch. On an exact potential the first-order remainder is ½ δᵀHδ, always
-positive near a minimum: a large ε then teaches a softer surface. The second order has no such bias.
+positive near a minimum: a large ε then teaches a softer surface. The other two have no such bias.
 
-PISC (spatial consistency) walks a triangle A = r, B = r + δ₂, C = r + δ₁ and asks that C, reached from B, has the
-energy that C has by itself: a Taylor step of δ₁ − δ₂ that starts away from the labelled point.
+PISC (spatial consistency) walks a triangle A = r, B = r + δ₂, C = r + δ₁ and asks that a point has one energy, by
+whatever path it is reached.
+
+Gradient consistency is the limit of PITC over all directions at once: F_direct(r + δ) = −∇E(r + δ), at a place that
+needs no label. Names: E energy, F forces, δ displacement, δ₁ first, δ₂ second.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
-from piwsl_lab.displacements import DIRECTIONS
 from piwsl_lab.graph import AtomGraph
 from piwsl_lab.models.potential import Prediction
 
 PotentialLike = Callable[..., Prediction]
-WEIGHTS = ("energy", "force", "pitc", "pisc")
-ORDERS = (1, 2)
+ORDERS = (1, 2, "symmetric")
+PISC_FORMS = ("same_point", "extrapolations", "reverse", "all", "two_point")
+TEACHERS = ("both", "direct", "conservative")
 
 
 def energy_loss(prediction: Prediction, graph: AtomGraph, per_atom: bool = False) -> Tensor:
@@ -41,8 +43,13 @@ def energy_loss(prediction: Prediction, graph: AtomGraph, per_atom: bool = False
 
 
 def force_loss(prediction: Prediction, graph: AtomGraph) -> Tensor:
-    """Mean square error of a force component over the atoms of the labelled structures, (eV/Å)²."""
-    error = (prediction.forces - graph.forces).square().mean(1)  # (N,)
+    """Mean square error of a force component over the atoms of the labelled structures, (eV/Å)².
+
+    Where the prediction has forces of two heads it is the sum of both heads' losses.
+    """
+    both = prediction.direct is not None and prediction.conservative is not None
+    answers = (prediction.direct, prediction.conservative) if both else (prediction.forces,)
+    error = sum((forces - graph.forces).square().mean(1) for forces in answers)  # (N,)
     return _masked_mean(error, graph.has_forces[graph.structure])
 
 
@@ -70,111 +77,122 @@ def pitc(start: Prediction, end: Prediction, displacement: Tensor, graph: AtomGr
     return end.energy - start.energy + work(forces, displacement, graph)
 
 
-def pisc(b: Prediction, c: Prediction, first: Tensor, second: Tensor, graph: AtomGraph, order: int = 2) -> Tensor:
-    """Spatial-consistency residual E(C) − [E(B) − Σ (δ₁−δ₂)·F(B)] of the triangle A = r, B = r+δ₂, C = r+δ₁, [S], eV.
+def symmetric_pitc(
+    centre: Prediction, plus: Prediction, minus: Prediction, displacement: Tensor, graph: AtomGraph
+) -> Tensor:
+    """Central-difference residual ½[E(r+δ) − E(r−δ)] + Σ δ·F(r), [S], eV; only the centre's forces are needed."""
+    return 0.5 * (plus.energy - minus.energy) + work(centre.forces, displacement, graph)
 
-    Order 1 is the PISC loss of the paper; order 2 takes the mean of the forces at B and C.
+
+def pisc(
+    a: Prediction,
+    b: Prediction,
+    c: Prediction,
+    first: Tensor,
+    second: Tensor,
+    graph: AtomGraph,
+    order: int = 2,
+    form: str = "same_point",
+) -> Tensor:
+    """Spatial-consistency residual of the triangle A = r, B = r+δ₂, C = r+δ₁, [S], eV ("all": [3, S]).
+
+    =============== ==============================================================================
+    form            residual at order 1
+    =============== ==============================================================================
+    same_point      E(C) − [E(B) − Σ(δ₁−δ₂)·F(B)]: the same point reached by another path (the paper's)
+    extrapolations  [E(A) − Σδ₁·F(A)] − [E(B) − Σ(δ₁−δ₂)·F(B)]: two extrapolations to C compared
+    reverse         E(B) − [E(C) + Σ(δ₁−δ₂)·F(C)]: the leg from C back to B
+    all             the first three
+    two_point       E(A) − [E(C) + Σδ₁·F(C)]: back to the start
+    =============== ==============================================================================
+
+    At order 2 every F is the mean of the forces at both ends of its leg, so that `reverse` becomes −`same_point` and
+    `two_point` −PITC.
     """
-    return pitc(b, c, first - second, graph, order)
+    if form == "all":
+        parts = (pisc(a, b, c, first, second, graph, order, name) for name in PISC_FORMS[:3])
+        return torch.stack(list(parts))
+    if form == "same_point":
+        return pitc(b, c, first - second, graph, order)
+    if form == "extrapolations":
+        return pitc(b, c, first - second, graph, order) - pitc(a, c, first, graph, order)
+    if form == "reverse":
+        return pitc(c, b, second - first, graph, order)
+    return pitc(c, a, -first, graph, order)
 
 
-@dataclass
-class Objective:
-    """What a potential is trained for: one weight a term. Change any field while training runs; it is read every step.
+def label_prediction(graph: AtomGraph) -> Prediction:
+    """The labels as if a potential had said them: a start for the weak labels of Cooper et al."""
+    return Prediction(graph.energy, graph.forces)
 
-    Attributes
+
+def weak_label_loss(end: Prediction, displacement: Tensor, graph: AtomGraph) -> Tensor:
+    """Mean square of E(r+δ) − [E_label − Σ δ·F_label] over the structures with both labels, a scalar, eV².
+
+    Cooper et al. 2020 (doi 10.1038/s41524-020-0323-8): the labels' own Taylor expansion as an energy label beside them.
+    """
+    residual = pitc(label_prediction(graph), end, displacement, graph, order=1)
+    return _masked_mean(residual.square(), graph.has_energy & graph.has_forces)
+
+
+def gradient_consistency(prediction: Prediction, teacher: str = "both") -> Tensor:
+    """Mean square of a component of F_direct + ∇E, a scalar, (eV/Å)².
+
+    Parameters
     ----------
-    energy, force : float
-        Weights of the supervised mean squares, in 1/eV² and Å²/eV².
-    pitc, pisc : float
-        Weights of the consistency terms, in 1/eV²; a term of weight 0 costs nothing.
-    epsilon : float, Å
-        Size of the displacements.
-    order : 1 or 2
-        Taylor expansion of the paper, or trapezoid rule.
-    direction : "uniform" or "fixed_length"
-        How displacements are drawn (`piwsl_lab.displacements`).
-    per_atom : bool
-        Divide energy and consistency residuals by the number of atoms, for sets of mixed size.
+    prediction : Prediction
+        With both heads' forces, usually at a displaced centre.
+    teacher : "both", "direct" or "conservative"
+        The head that stays as it is while the other learns from it; "both" lets them meet.
     """
-
-    energy: float = 10.0
-    force: float = 100.0
-    pitc: float = 0.0
-    pisc: float = 0.0
-    epsilon: float = 0.05
-    order: int = 2
-    direction: str = "uniform"
-    per_atom: bool = False
-
-    def __post_init__(self) -> None:
-        self.check()
-
-    def check(self) -> None:
-        """Raise a ValueError that names the field that makes no sense."""
-        for name in WEIGHTS:
-            weight = getattr(self, name)
-            if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"the weight {name}={weight} must be a finite number, 0 (off) or larger")
-        if not (isinstance(self.epsilon, int | float) and math.isfinite(self.epsilon) and self.epsilon > 0):
-            raise ValueError(f"epsilon={self.epsilon} Å must be larger than 0; 0.01 to 0.1 Å is the useful range")
-        if self.order not in ORDERS:
-            raise ValueError(f"order={self.order} does not exist; choose 1 (Taylor) or 2 (trapezoid)")
-        if self.direction not in DIRECTIONS:
-            raise ValueError(f"direction={self.direction!r} does not exist; choose one of {', '.join(DIRECTIONS)}")
-
-    def terms(
-        self, potential: PotentialLike, graph: AtomGraph, generator: Generator | None = None
-    ) -> dict[str, Tensor]:
-        """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
-
-        The graph and its displaced copies go through the potential in one call.
-
-        Parameters
-        ----------
-        potential : callable
-            potential(graph, forces=True) → Prediction.
-        graph : AtomGraph of S structures
-        generator : torch.Generator on the CPU
-            Draws the displacements.
-        """
-        self.check()
-        use_energy = self.energy > 0 and bool(graph.has_energy.any())
-        use_force = self.force > 0 and bool(graph.has_forces.any())
-        draw = DIRECTIONS[self.direction]
-        # δ₁ leads to C and δ₂ to B; Taylor consistency needs C alone.
-        copies = 2 if self.pisc > 0 else int(self.pitc > 0)
-        steps = [draw(graph, self.epsilon, generator) for _ in range(copies)]
-        stacked = graph.displaced(steps) if steps else graph
-        a, *moved = split(potential(stacked, forces=use_force or bool(steps)), graph)
-        terms = {}
-        if use_energy:
-            terms["energy"] = energy_loss(a, graph, self.per_atom)
-        if use_force:
-            terms["force"] = force_loss(a, graph)
-        if self.pitc > 0:
-            terms["pitc"] = self._mean_square(pitc(a, moved[0], steps[0], graph, self.order), graph)
-        if self.pisc > 0:
-            terms["pisc"] = self._mean_square(pisc(moved[1], moved[0], *steps, graph, self.order), graph)
-        return terms
-
-    def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """Weighted sum of the terms, a scalar."""
-        return sum((getattr(self, name) * value for name, value in terms.items()), start=torch.zeros(()))
-
-    def _mean_square(self, residual: Tensor, graph: AtomGraph) -> Tensor:
-        if self.per_atom:
-            residual = residual / graph.atoms_per_structure()
-        return residual.square().mean()
+    direct, conservative = prediction.direct, prediction.conservative
+    if teacher == "direct":
+        direct = direct.detach()
+    elif teacher == "conservative":
+        conservative = conservative.detach()
+    return (direct - conservative).square().mean()
 
 
-def split(prediction: Prediction, graph: AtomGraph) -> list[Prediction]:
-    """Cut the prediction of `graph.displaced(…)` into that of the graph and of each of its copies."""
-    energies = prediction.energy.split(graph.n_structures)
-    if prediction.forces is None:
-        return [Prediction(energy, None) for energy in energies]
-    forces = prediction.forces.split(graph.positions.shape[0])
-    return [Prediction(energy, force) for energy, force in zip(energies, forces, strict=True)]
+def curl_loss(potential: PotentialLike, graph: AtomGraph, generator: Generator | None = None) -> Tensor:
+    """Squared antisymmetric part of the force Jacobian per degree of freedom, ‖½(J − Jᵀ)‖²/3N, a scalar, (eV/Å²)².
+
+    Estimated with one pair of Gaussian probes u, v a structure: the mean of [uᵀ(J − Jᵀ)v]² is ‖J − Jᵀ‖². Two
+    vector-Jacobian products; forces of a gradient have none of it.
+    """
+    positions = graph.positions.detach().requires_grad_()
+    forces = potential(graph.at(positions)).forces
+    shape, device = positions.shape, positions.device
+    u, v = (torch.randn(shape, generator=generator, dtype=positions.dtype).to(device) for _ in range(2))
+    along_u, along_v = (
+        torch.autograd.grad((forces * probe).sum(), positions, create_graph=True, materialize_grads=True)[0]
+        for probe in (u, v)
+    )
+    twist = graph.sum_over_atoms((along_u * v - along_v * u).sum(1))  # uᵀJv − vᵀJu
+    return (0.25 * twist.square() / (3 * graph.atoms_per_structure())).mean()
+
+
+def noise_loss(predicted: Tensor, displacement: Tensor, graph: AtomGraph, epsilon: float) -> Tensor:
+    """Mean square of a component of (δ̂ − δ)/ε over the structures with force labels, a scalar.
+
+    Denoising of non-equilibrium structures (Liao et al. 2024, arXiv 2403.09549): the model sees r + δ and the force
+    label at r, and says what δ was.
+    """
+    error = ((predicted - displacement) / epsilon).square().mean(1)
+    return _masked_mean(error, graph.has_forces[graph.structure])
+
+
+def split(prediction: Prediction, graphs: AtomGraph | list[AtomGraph]) -> list[Prediction]:
+    """Cut the prediction of `AtomGraph.joined(graphs)` into that of each graph.
+
+    A single graph stands for as many copies of itself as there are: the cut of `graph.displaced(…)`.
+    """
+    if isinstance(graphs, AtomGraph):
+        graphs = [graphs] * (len(prediction.energy) // graphs.n_structures)
+    structures = [g.n_structures for g in graphs]
+    atoms = [g.positions.shape[0] for g in graphs]
+    columns = [prediction.energy.split(structures)]
+    columns += [[None] * len(graphs) if field is None else field.split(atoms) for field in prediction[1:]]
+    return [Prediction(*row) for row in zip(*columns, strict=True)]
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piwsl_lab.displacements import DIRECTIONS, longest
+from piwsl_lab.displacements import SIMPLE, longest, uniform
 from piwsl_lab.graph import AtomGraph, GraphSet
 from piwsl_lab.losses import pitc, split, work
 from piwsl_lab.models.potential import Prediction
@@ -70,13 +70,16 @@ def as_graphs(potential: Any, data: Dataset | GraphSet, skin: float = 0.0) -> Gr
 
 
 @torch.no_grad()
-def evaluate(potential: Any, data: Dataset | GraphSet, batch_size: int = 64) -> Metrics:
-    """Errors of a potential over every labelled frame of a data set."""
+def evaluate(potential: Any, data: Dataset | GraphSet, batch_size: int = 64, head: str | None = None) -> Metrics:
+    """Errors of a potential over every labelled frame of a data set.
+
+    `head="direct"` scores the fast forces of a dual potential instead of its answer.
+    """
     graphs = as_graphs(potential, data)
     energy, per_atom, force, cosine = [], [], [], []
     for indices in torch.arange(len(graphs)).split(batch_size):
         graph = graphs.batch(indices)
-        prediction = potential(graph, forces=bool(graph.has_forces.any()))
+        prediction = potential(graph, forces=bool(graph.has_forces.any()) and (head or True))
         error = prediction.energy - graph.energy
         energy.append(error[graph.has_energy])
         per_atom.append((error / graph.atoms_per_structure())[graph.has_energy])
@@ -119,7 +122,7 @@ def pitc_residual(
         for k, epsilon in enumerate(epsilons):
             # The same random numbers at every ε: the curve then shows the potential and not the draw.
             generator = torch.Generator().manual_seed(seed + int(indices[0]))
-            delta = DIRECTIONS[direction](graph, float(epsilon), generator)
+            delta = SIMPLE[direction](graph, float(epsilon), generator)
             start, end = split(potential(graph.displaced([delta])), graph)
             squares[k] += float(pitc(start, end, delta, graph, order).double().square().sum())
     return np.sqrt(squares / len(graphs))
@@ -139,7 +142,7 @@ def loop_work(
     square = 0.0
     for indices in torch.arange(len(graphs)).split(batch_size):
         graph = graphs.batch(indices)
-        first, second = (DIRECTIONS["uniform"](graph, epsilon, generator) for _ in range(2))
+        first, second = (uniform(graph, epsilon, generator) for _ in range(2))
         corners = [torch.zeros_like(first), first, second, torch.zeros_like(first)]
         total = torch.zeros(graph.n_structures, dtype=torch.float64, device=graph.positions.device)
         for begin, end in itertools.pairwise(corners):

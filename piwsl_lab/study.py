@@ -1,21 +1,22 @@
-"""Experiments: what one run is made of (`Setup`), and the comparison of a supervised twin with a PIWSL twin.
+"""Experiments: what one run is made of (`Setup`), its data (`prepare`), its training and its scores (`run`).
 
 The front room and the command line both build their runs here, so that a figure seen in one can be had from the other.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from piwsl_lab.data import Dataset, load, require_disjoint, test_part
-from piwsl_lab.losses import Objective
+from piwsl_lab.data import Dataset, load, other_parts, require_disjoint, test_part
+from piwsl_lab.dynamics import conservation
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import HEADS, MODELS, build
+from piwsl_lab.objective import Objective, supervised
 from piwsl_lab.training import Record, Trainer
 
 SCORES = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
@@ -41,6 +42,12 @@ class Setup:
         labels come in the same proportion as in training.
     model, head, channels, layers : the potential
     steps, batch_size, learning_rate, seed, device : the training
+    teachers : int
+        Potentials trained on the labels alone whose mean forces stand in for the force labels that are missing.
+    elsewhere : bool
+        Whether `run` also scores on the other parts of the data set: other temperatures, paths, scans.
+    conservation : int
+        Test frames on which `run` also measures loop work, Jacobian antisymmetry and energy drift.
     """
 
     data: str = "ethanol"
@@ -58,6 +65,9 @@ class Setup:
     learning_rate: float = 1e-3
     seed: int = 0
     device: str = "auto"
+    teachers: int = 0
+    elsewhere: bool = False
+    conservation: int = 0
 
     def check(self) -> None:
         """Raise a ValueError that names the field that makes no sense."""
@@ -71,16 +81,23 @@ class Setup:
             raise ValueError(
                 f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for at least one label"
             )
+        for name in ("teachers", "conservation"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be 0 (none) or larger")
         if self.test < 1:
             raise ValueError(f"test={self.test} must be at least 1 frame; 500 give an error you can trust")
 
 
 class Task(NamedTuple):
-    """The frames of one run: labels beyond the budget are gone from `train` and `validation`."""
+    """The frames of one run: labels beyond the budget are gone from `train` and `validation`, all from `pool`.
+
+    The pool is what the budget leaves: geometries of the training part that nobody paid a label for.
+    """
 
     train: Dataset
     validation: Dataset
     test: Dataset
+    pool: Dataset
 
 
 def prepare(setup: Setup) -> Task:
@@ -114,15 +131,15 @@ def prepare(setup: Setup) -> Task:
     if setup.test_part:
         test = _at_most(load(setup.test_part), setup.test)
     # The part that `split` fills first is nested: a larger training set then contains the smaller one.
-    validation, _, train = rest.split(n_validation, 0, labels, seed=setup.seed)
+    validation, train, unlabelled = rest.split(n_validation, labels, None, seed=setup.seed)
     train = train.budget(setup.energies, setup.forces, seed=setup.seed)
     if n_validation:
         share = n_validation / labels
         validation = validation.budget(
             round(share * setup.energies), round(share * setup.forces), seed=setup.seed
         ).labelled()
-    _check_parts(train, validation, test)
-    return Task(train, validation, test)
+    _check_parts(train, validation, test, unlabelled)
+    return Task(train, validation, test, unlabelled.unlabelled())
 
 
 def _with_labels(pool: Dataset, setup: Setup, enough: int) -> Dataset:
@@ -135,9 +152,9 @@ def _with_labels(pool: Dataset, setup: Setup, enough: int) -> Dataset:
     return pool[complete] if enough <= len(complete) < len(pool) else pool
 
 
-def _check_parts(train: Dataset, validation: Dataset, test: Dataset) -> None:
+def _check_parts(train: Dataset, validation: Dataset, test: Dataset, pool: Dataset) -> None:
     """Before any training: no frame in two parts, and no element that training never sees."""
-    require_disjoint(train=train, validation=validation, test=test)
+    require_disjoint(train=train, validation=validation, test=test, pool=pool)
     unseen = sorted({*validation.elements, *test.elements} - set(train.elements))
     if unseen:
         raise ValueError(
@@ -154,14 +171,23 @@ def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
     """A fresh potential and its trainer; twins of one seed start from the same weights and see the same batches."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(setup.seed)
+        extra = {"denoise": True} if objective.denoise > 0 else {}
+        if extra and setup.model != "painn":
+            raise ValueError(f"denoise={objective.denoise} needs the model painn: {setup.model} has no denoising head")
         potential = build(
-            setup.model, elements=task.train.elements, channels=setup.channels, layers=setup.layers, head=setup.head
+            setup.model,
+            elements=task.train.elements,
+            channels=setup.channels,
+            layers=setup.layers,
+            head=setup.head,
+            **extra,
         )
     return Trainer(
         potential,
         task.train,
         objective,
         validation=task.validation,
+        pool=task.pool,
         steps=setup.steps,
         batch_size=setup.batch_size,
         learning_rate=setup.learning_rate,
@@ -170,64 +196,72 @@ def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
     )
 
 
-def supervised(objective: Objective) -> Objective:
-    """The same objective without its consistency terms."""
-    return replace(objective, pitc=0.0, pisc=0.0)
+def train(
+    setup: Setup, task: Task, objective: Objective, on_step: Callable[[Record], None] | None = None
+) -> tuple[Trainer, float]:
+    """One finished training with its best weights, and the seconds it took, those of its teachers included."""
+    seconds = 0.0
+    if setup.teachers:
+        labelled, seconds = taught(setup, task, objective, on_step)
+        task = task._replace(train=labelled)
+    trainer = build_trainer(setup, task, objective)
+    while not trainer.finished:
+        record = trainer.step()
+        if on_step is not None:
+            on_step(record)
+    trainer.restore_best()
+    return trainer, seconds + trainer.seconds
 
 
-def compare(
-    setup: Setup,
-    objective: Objective,
-    seeds: int = 3,
-    on_step: Callable[[str, int, Record], None] | None = None,
-) -> dict[str, Any]:
-    """Train the supervised twin and the PIWSL twin for every seed on the same frames, and score both.
+def taught(
+    setup: Setup, task: Task, objective: Objective, on_step: Callable[[Record], None] | None = None
+) -> tuple[Dataset, float]:
+    """The training frames with the forces that are missing taken from an ensemble, and the seconds that took.
 
-    Parameters
-    ----------
-    setup : Setup
-        `setup.seed` is the first seed.
-    objective : Objective
-        Of the PIWSL twin; the supervised twin has it without consistency terms.
-    seeds : int
-    on_step : callable, optional
-        Called as on_step(twin, seed, record) after every step.
+    `setup.teachers` conservative potentials learn from the labels alone, with other weights and batches each; the mean
+    of their forces stands in for a label. The student never sees more quantum labels than its rivals.
+    """
+    teachers, seconds = [], 0.0
+    for k in range(setup.teachers):
+        # Far from the seeds of the students, so that no student is a copy of a teacher.
+        one = replace(setup, head="conservative", teachers=0, seed=setup.seed + 1000 * (k + 1))
+        trainer, spent = train(one, task, supervised(objective), on_step)
+        teachers.append(trainer.potential.predict(task.train)[1])
+        seconds += spent
+    frames = [
+        frame if frame.forces is not None else replace(frame, forces=np.mean(answers, axis=0))
+        for frame, *answers in zip(task.train, *teachers, strict=True)
+    ]
+    return Dataset(frames, task.train.metadata, task.train.isolated_energies), seconds
+
+
+def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | None = None) -> dict[str, Any]:
+    """Train one potential and score it: one cell of a study.
 
     Returns
     -------
     dict
-        {"config": …, "supervised": {"energy_mae": [one a seed], …, "seconds": […]}, "piwsl": {…}}, in eV and eV/Å.
+        "rows": one dict for every part it was scored on and every head that answered, with "part", "output" and the
+        errors in eV and eV/Å (nan without a label); "seconds", "steps", and "counts" of the frames.
     """
-    if seeds < 1:
-        raise ValueError(f"seeds={seeds} must be at least 1; use 3 or more before you claim anything")
-    twins = {"supervised": supervised(objective), "piwsl": objective}
-    results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds")} for name in twins}
-    counts: dict[str, int] = {}
-    for seed in range(setup.seed, setup.seed + seeds):
-        run = replace(setup, seed=seed)
-        task = prepare(run)
-        counts = {
-            "train_frames": len(task.train),
-            "validation_frames": len(task.validation),
-            "test_frames": len(task.test),
-        }
-        for name, twin in twins.items():
-            trainer = build_trainer(run, task, twin)
-            while not trainer.finished:
-                record = trainer.step()
-                if on_step is not None:
-                    on_step(name, seed, record)
-            trainer.restore_best()
-            metrics = evaluate(trainer.potential, task.test)
-            for key in SCORES:
-                results[name][key].append(getattr(metrics, key))
-            results[name]["seconds"].append(trainer.seconds)
-    config = {**asdict(setup), **asdict(objective), "seeds": seeds, **counts, "torch": torch.__version__}
-    config["device"] = str(trainer.device)
-    config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
-    return {"config": config, **results}
-
-
-def ratio(result: dict[str, Any], score: str) -> float:
-    """How many times lower the PIWSL twin's mean error is than the supervised twin's."""
-    return statistics.fmean(result["supervised"][score]) / statistics.fmean(result["piwsl"][score])
+    task = prepare(setup)
+    trainer, seconds = train(setup, task, objective, on_step)
+    potential = trainer.potential
+    parts = {setup.test_part or test_part(setup.data) or setup.data: task.test}
+    if setup.elsewhere:
+        for name in other_parts(setup.data):
+            if name not in parts:
+                parts[name] = _at_most(load(name), setup.test)
+    rows = []
+    for part, frames in parts.items():
+        graphs = potential.graphs(frames, skin=0.0)
+        outputs = {"direct": True} if potential.head == "direct" else {"conservative": True}
+        if potential.head == "dual":
+            outputs["direct"] = "direct"
+        for output, head in outputs.items():
+            scores = evaluate(potential, graphs, head=None if head is True else head)
+            rows.append({"part": part, "output": output} | {key: getattr(scores, key) for key in SCORES})
+    if setup.conservation:
+        rows[0] |= conservation(potential, task.test[: setup.conservation])
+    counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
+    return {"rows": rows, "seconds": seconds, "steps": setup.steps, "counts": counts}

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from piwsl_lab.data import require_disjoint
-from piwsl_lab.displacements import longest
+from piwsl_lab.displacements import LONGEST_BOND, SoftModes, longest, per_atom_epsilon, shortest_bonds
 from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
-from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import Metrics, as_graphs, evaluate
+from piwsl_lab.objective import Objective
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -92,6 +92,9 @@ class Trainer:
         Read at every step.
     validation : Dataset, optional
         Frames that pick the best step, by the supervised part of the objective. Without them the last step is kept.
+    pool : Dataset, optional
+        Frames at which the consistency terms ask where the objective's `centres` is "pool"; their labels, if they have
+        any, are thrown away here.
     steps, batch_size : int
     learning_rate : float
         Of AdamW; `schedule` "cosine" takes it to 0 at the last step, "constant" leaves it.
@@ -118,6 +121,7 @@ class Trainer:
         objective: Objective,
         *,
         validation: Dataset | None = None,
+        pool: Dataset | None = None,
         steps: int = 3000,
         batch_size: int = 8,
         learning_rate: float = 1e-3,
@@ -135,6 +139,7 @@ class Trainer:
         }  # fmt: skip
         _check(self.settings)
         self.train_data, self.objective = train.labelled(), objective
+        self.current = objective.at(0)  # the objective with its schedules at the step being taken
         if len(self.train_data) == 0:
             raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
         self.device = torch.device(pick_device(device))
@@ -151,12 +156,19 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             potential.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
+        self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
+        if self.pool_data is not None:
+            held_out = {} if self.validation_data is None else {"validation": self.validation_data}
+            require_disjoint(pool=self.pool_data, **held_out)
+        self._pool: GraphSet | None = None  # built when first asked for: hundreds of frames
         self.batches = Batches(len(self.graphs), batch_size, seed)
+        self.pool_batches = Batches(len(self.pool_data or ()), batch_size, seed + 2)
         self.noise = torch.Generator().manual_seed(seed + 1)
         self.steps, self.done, self.seconds = steps, 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
         self.best_metrics: Metrics | None = None
-        self._epsilon_seen: tuple[str, float] | None = None
+        self._epsilon_seen: tuple[str, float, bool] | None = None
+        self._soft_modes: SoftModes | None = None
 
     @property
     def finished(self) -> bool:
@@ -171,15 +183,16 @@ class Trainer:
             The loss or its gradient is not finite. The weights are those before the step.
         """
         start = time.perf_counter()
+        self.current = self.objective.at(self.done)
         self._follow_epsilon()
         self._set_learning_rate()
-        drawn = self.noise.get_state(), self.batches.generator.get_state(), self.batches.queue
+        drawn = self.noise.get_state(), self.batches.state(), self.pool_batches.state()
         try:
-            loss, values = self._train_on(self.graphs.batch(self.batches.next()))
+            loss, values = self._train_on(self.graphs.batch(self.batches.next()), self._pool_batch())
         except BaseException:  # an interrupt too: the next try then sees the same batch, as the other twins do
             self.noise.set_state(drawn[0])
-            self.batches.generator.set_state(drawn[1])
-            self.batches.queue = drawn[2]
+            self.batches.restore(*drawn[1])
+            self.pool_batches.restore(*drawn[2])
             raise
         self.done += 1
         self.seconds += time.perf_counter() - start
@@ -202,12 +215,20 @@ class Trainer:
         if self.best_weights is not None:
             self.potential.load_state_dict(self.best_weights)
 
-    def _train_on(self, graph: AtomGraph) -> tuple[float, dict[str, float]]:
+    def _pool_batch(self) -> AtomGraph | None:
+        """Frames without labels for the consistency terms, where the objective asks there."""
+        if self.current.centres != "pool" or not self.current.is_consistent or self.pool_data is None:
+            return None
+        if self._pool is None:
+            self._pool = as_graphs(self.potential, self.pool_data, self.graphs.radius - self.potential.cutoff)
+        return self._pool.batch(self.pool_batches.next())
+
+    def _train_on(self, graph: AtomGraph, pool: AtomGraph | None) -> tuple[float, dict[str, float]]:
         """One step of the optimiser; the loss and the unweighted terms."""
-        terms = self.objective.terms(self.potential, graph, self.noise)
+        terms = self.current.terms(self.potential, graph, self.noise, pool, self._modes())
         if not terms:  # the weights in use find no label in this batch
             return 0.0, {}
-        loss = self.objective.total(terms)
+        loss = self.current.total(terms)
         self._descend(loss)
         return loss.item(), dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
 
@@ -224,7 +245,7 @@ class Trainer:
     def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
         return TrainingDiverged(
             f"{what} became {value.item()} at step {self.done + 1}: lower the learning rate "
-            f"({self.settings['learning_rate']}) or the weights of the objective ({self.objective})"
+            f"({self.settings['learning_rate']}) or the weights of the objective ({self.current})"
         )
 
     def _set_learning_rate(self) -> None:
@@ -251,24 +272,37 @@ class Trainer:
         score = sum(counted) if counted else math.inf
         return score if math.isfinite(score) else math.inf
 
+    def _modes(self) -> SoftModes | None:
+        """The soft directions of the training frames, found once, if the objective displaces along them."""
+        if self.current.direction != "covariance" or not self.current.displaces:
+            return None
+        if self._soft_modes is None:
+            self._soft_modes = SoftModes.from_graphs(self.graphs)
+        return self._soft_modes
+
     def _follow_epsilon(self) -> None:
-        """When ε has changed, warn if it is large against a bond, and widen the neighbour list if it must be."""
-        o = self.objective
-        seen = (o.direction, o.epsilon)
-        if (o.pitc == 0 and o.pisc == 0) or seen == self._epsilon_seen:
+        """When ε has changed, warn if it is large against a bond, and widen the neighbour lists if they must be."""
+        o = self.current
+        seen = (o.direction, o.epsilon, o.relative)
+        if not o.displaces or seen == self._epsilon_seen:
             return
         self._epsilon_seen = seen
-        bond = shortest_distance(self.graphs)
-        if o.epsilon > BOND_FRACTION * bond:
+        shortest, farthest = bond_range(self.graphs)
+        if o.epsilon > BOND_FRACTION * (1.0 if o.relative else shortest):
             warnings.warn(
-                f"epsilon={o.epsilon} Å is more than 30 % of the shortest distance between two atoms of the training "
-                f"set ({bond:.3f} Å): the displaced structures are no longer chemistry; use at most "
-                f"{BOND_FRACTION * bond:.2f} Å",
+                f"epsilon={o.epsilon} is more than 30 % of every bond: the displaced structures are no longer "
+                f"chemistry; use at most {BOND_FRACTION}"
+                if o.relative
+                else f"epsilon={o.epsilon} Å is more than 30 % of the shortest distance between two atoms of the "
+                f"training set ({shortest:.3f} Å): the displaced structures are no longer chemistry; use at most "
+                f"{BOND_FRACTION * shortest:.2f} Å",
                 stacklevel=3,
             )
-        needed = 2 * longest(o.direction, o.epsilon)
+        # A frame of the pool may have a bond that is a little longer than any of the training set.
+        reach = o.epsilon * (min(1.2 * farthest, LONGEST_BOND) if o.relative else 1.0)
+        needed = 2 * longest(o.direction, reach)
         if self.graphs.radius < self.potential.cutoff + needed:
-            self.graphs = as_graphs(self.potential, self.train_data, needed)
+            self.graphs, self._pool = as_graphs(self.potential, self.train_data, needed), None
 
 
 class Batches:
@@ -286,11 +320,19 @@ class Batches:
         batch, self.queue = self.queue[: self.batch_size], self.queue[self.batch_size :]
         return batch
 
+    def state(self) -> tuple[Tensor, Tensor]:
+        """State of the generator and the frames still to come, for `restore`."""
+        return self.generator.get_state(), self.queue
 
-def shortest_distance(graphs: GraphSet) -> float:
-    """The shortest distance between two atoms in a set of graphs, Å; infinite where no two atoms are neighbours."""
-    vectors = graphs.all().vectors()
-    return float(vectors.norm(dim=1).min()) if len(vectors) else math.inf
+    def restore(self, generator: Tensor, queue: Tensor) -> None:
+        self.generator.set_state(generator)
+        self.queue = queue
+
+
+def bond_range(graphs: GraphSet) -> tuple[float, float]:
+    """The shortest and the longest bond of a set of graphs, Å, as a relative ε counts them; inf and 3 without any."""
+    graph = graphs.all()
+    return float(shortest_bonds(graph).min()), float(per_atom_epsilon(graph, 1.0).max())
 
 
 def pick_device(name: str = "auto") -> str:

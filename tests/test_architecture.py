@@ -22,9 +22,10 @@ LAYERS = (
     ("data",),
     ("graph",),
     ("models",),
-    ("displacements", "losses"),
-    ("metrics", "training", "checkpoint", "study", "dynamics", "selection", "softening"),
-    ("launch", "doctor", "cli"),
+    ("displacements", "soft_modes", "losses", "objective", "schedules"),
+    ("metrics", "training", "checkpoint", "study", "comparison", "dynamics", "selection", "softening"),
+    ("grid", "grid_file", "grid_store", "grid_runner", "grid_worker", "evidence", "evidence_report"),
+    ("launch", "doctor", "cli", "cli_study"),
     ("lab",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import re
 import shutil
+import tarfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +24,9 @@ from piwsl_lab.data.duplicates import duplicate_groups
 ALL = [(entry, part) for entry in datasets() for part in entry.parts]
 DOWNLOADED = [pair for pair in ALL if not pair[0].embedded]
 ENERGY_ONLY = {"ethanol_pbe:H-removal", "ethanol_pbe:dimers", "acac_pbe:H-transfer", "acac_pbe:dihedral"}
+
+ELEMENTS = {"tio2_pbe": {8, 22}, "lmnto": {3, 8, 22, 28, 42}}
+FORCE = {"tio2_pbe": 0.8, "lmnto": 0.7}  # eV/Å, root mean square of a component
 
 
 def named(pairs: list[tuple[Entry, str]]):
@@ -101,11 +106,11 @@ def test_downloaded(mirror: Path, entry: Entry, part: str) -> None:
     assert data.n_forces == (0 if name in ENERGY_ONLY else len(data))
     assert data.metadata.name == name
     assert data.metadata.method == entry.method
-    assert set(data.elements) <= {1, 6, 8}
+    assert set(data.elements) <= ELEMENTS.get(entry.name, {1, 6, 8})
     if data.n_forces:
-        # eV/Å: thermal forces of a molecule at some hundred kelvin; 23 times larger in kcal/mol/Å.
-        forces = np.array([frame.forces for frame in data])
-        assert np.sqrt((forces**2).mean()) == pytest.approx(1.3, rel=0.4)
+        # eV/Å: thermal forces at some hundred kelvin; 23 times larger in kcal/mol/Å, 27 times in Hartree/Å.
+        forces = np.concatenate([frame.forces for frame in data])
+        assert np.sqrt((forces**2).mean()) == pytest.approx(FORCE.get(entry.name, 1.3), rel=0.4)
     if entry.isolated_atoms:
         assert set(data.isolated_energies) == set(data.elements)
         if part != "dimers":
@@ -211,6 +216,8 @@ def server(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     served = tmp_path / "served"
     source = next(entry.source for entry in datasets() if entry.name == "acac_pbe")
     shutil.copytree(mirror / "acac_pbe", served / source)
+    with tarfile.open(mirror / "lmnto" / "xsf.tar.gz") as archive:
+        archive.extractall(lmnto_folder(served).parent, filter="data")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_) -> None: ...
@@ -233,6 +240,43 @@ def test_download_happens_once(server: Path, tmp_path: Path) -> None:
     assert [f.energy for f in again] == [f.energy for f in first]
     assert first.isolated_energies[1] == pytest.approx(-13.568, abs=1e-3)
     assert (tmp_path / "cache" / "acac_pbe" / "test_H_transfer.xyz").is_file()
+
+
+def test_single_files_are_the_frames_of_the_archive(
+    server: Path, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lmnto lies at its origin as 824 files and in a mirror as one archive."""
+    cached = tmp_path / "cache" / "lmnto"
+    damaged = lmnto_folder(tmp_path / "served") / "structure500.xsf"
+    whole = damaged.read_bytes()
+    flip_one_digit(damaged)
+    with pytest.raises(DataError, match=r"structure500\.xsf: the download has another SHA-256 .*lmnto/xsf\.tar\.gz"):
+        load("lmnto")
+    assert not (cached / "structure500.xsf").exists()
+    damaged.write_bytes(whole)
+    downloaded = load("lmnto")
+    shutil.rmtree(tmp_path / "served")
+    again = load("lmnto")
+    monkeypatch.setenv("PIWSL_LAB_DATA", str(mirror))
+    archive = load("lmnto")
+    assert len(list(cached.iterdir())) == len(downloaded) == len(archive) == 824
+    assert downloaded.metadata == archive.metadata
+    for one, two, three in zip(downloaded, again, archive, strict=True):
+        assert one.energy == two.energy == three.energy
+        for name in ("numbers", "positions", "cell", "pbc", "forces"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
+
+
+def lmnto_folder(served: Path) -> Path:
+    return served / next(entry.source for entry in datasets() if entry.name == "lmnto")
+
+
+def test_list_of_single_files_is_whole(mirror: Path) -> None:
+    lines = (Path(catalog.__file__).parent / "lmnto.sha256").read_text().splitlines()
+    with tarfile.open(mirror / "lmnto" / "xsf.tar.gz") as archive:
+        members = [member for member in archive if member.isfile()]
+        there = {Path(m.name).name: hashlib.sha256(archive.extractfile(m).read()).hexdigest() for m in members}
+    assert {name: digest for digest, name in map(str.split, lines)} == there
 
 
 def test_damaged_download_leaves_nothing(server: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import sys
 import pytest
 
 import piwsl_lab
-from piwsl_lab import cli, study
-from piwsl_lab.losses import Objective
+from piwsl_lab import cli, comparison, study
 from piwsl_lab.metrics import Metrics
+from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
 SCORES = {"energy_mae", "energy_rmse", "force_mae", "force_rmse", "seconds"}
@@ -80,7 +80,7 @@ def test_compare_prints_a_table_and_writes_the_json(tmp_path, capsys):
     result = json.loads(out.read_text())
     assert set(result) == {"config", "supervised", "piwsl"}
     for twin in ("supervised", "piwsl"):
-        assert set(result[twin]) == SCORES
+        assert set(result[twin]) == SCORES | {"steps"}
         assert all(len(values) == 2 and min(values) > 0 for values in result[twin].values())
     assert result["supervised"]["energy_mae"] != result["piwsl"]["energy_mae"]
     assert result["config"]["pitc"] == 100.0
@@ -168,7 +168,7 @@ def test_interrupted(monkeypatch, tmp_path, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "compare", interrupt)
+    monkeypatch.setattr(comparison, "compare", interrupt)
     code, _, error = run("compare", *SHORT, "--json", str(tmp_path / "out.json"), capsys=capsys)
     assert (code, error.count("\n")) == (130, 1)
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import tarfile
 from pathlib import Path
 
 import ase.io
@@ -11,7 +14,7 @@ from ase import units
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
-from piwsl_lab.data import DataError, read
+from piwsl_lab.data import DataError, read, xsf
 
 KCAL = units.kcal / units.mol
 
@@ -178,3 +181,130 @@ def test_unreadable_and_missing_files(tmp_path: Path) -> None:
         read(tmp_path / "absent.xyz")
     with pytest.raises(DataError, match="no such file"):
         read(tmp_path)
+
+
+# -- XSF -------------------------------------------------------------------------------------------
+
+CRYSTAL = """# total energy = -2036.25 eV
+
+CRYSTAL
+PRIMVEC
+  4.0 0.0 0.0
+  0.5 4.0 0.0
+  0.0 0.0 5.0
+PRIMCOORD
+2 1
+Ti  0.0 0.0 0.0   0.10 -0.20  0.30
+O   1.9 0.0 0.0  -0.10  0.20 -0.30
+"""
+MOLECULE = """# total energy = -31.5 eV
+
+ATOMS
+1   0.00 0.00 0.00
+H   0.74 0.00 0.00
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def packed(path: Path, files: dict[str, str | bytes], kind: bytes = tarfile.REGTYPE) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            content = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.type, member.size = kind, len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_xsf_crystal(tmp_path: Path) -> None:
+    (frame,) = read(write(tmp_path / "one.xsf", CRYSTAL))
+    assert frame.energy == -2036.25
+    assert frame.numbers.tolist() == [22, 8]
+    assert frame.pbc.all()
+    np.testing.assert_array_equal(frame.cell, [[4, 0, 0], [0.5, 4, 0], [0, 0, 5]])
+    np.testing.assert_array_equal(frame.positions, [[0, 0, 0], [1.9, 0, 0]])
+    np.testing.assert_array_equal(frame.forces, [[0.1, -0.2, 0.3], [-0.1, 0.2, -0.3]])
+
+
+def test_xsf_molecule_without_forces(tmp_path: Path) -> None:
+    (frame,) = read(write(tmp_path / "h2.xsf", MOLECULE))
+    assert (frame.energy, frame.forces, frame.numbers.tolist()) == (-31.5, None, [1, 1])
+    assert not frame.pbc.any()
+
+
+def test_why_xsf_is_not_left_to_ase(tmp_path: Path) -> None:
+    """The day this fails, ASE may be able to replace `piwsl_lab.data.xsf`."""
+    atoms = ase.io.read(write(tmp_path / "one.xsf", CRYSTAL))
+    assert "energy" not in atoms.calc.results
+    np.testing.assert_allclose(atoms.get_forces()[0], np.array([0.1, -0.2, 0.3]) * units.Hartree)
+
+
+def test_xsf_archive_is_read_in_natural_order(tmp_path: Path) -> None:
+    files = {f"set/s{i}.xsf": CRYSTAL.replace("-2036.25", f"-{i}") for i in (10, 2, 1)}
+    path = packed(tmp_path / "set.tar.gz", {**files, "set/notes.txt": "x", "set/._s1.xsf": b"\x00\x05"})
+    data = read(path)
+    assert [frame.energy for frame in data] == [-1, -2, -10]
+    assert data.metadata.origin == str(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["set.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("# total", "# no", r"has no line '# total energy = \.\.\. eV'.*add it .*or convert"),
+        (" eV", " Ry", r"has an energy in 'Ry'; write energy and forces in eV"),
+        (" eV", "", r"has an energy in ''; write"),
+        ("-2036.25", "low", r"has the energy 'low', which is not a number; correct"),
+        ("-2036.25", "nan", r"energy is nan; remove the frame"),
+        ("CRYSTAL", "SLAB", r"begins with SLAB; only CRYSTAL and ATOMS are read: convert"),
+        ("CRYSTAL", "ANIMSTEPS 2\nCRYSTAL", r"begins with ANIMSTEPS"),
+        ("PRIMVEC", "PRIMVEC 1", r"has no section PRIMVEC with one image; copy it again, or convert"),
+        ("  0.0 0.0 5.0\n", "", r"the cell is not a number .* copy it again"),
+        ("2 1", "3 1", r"announces 3 atoms and has lines for 2; copy it again"),
+        ("Ti ", "Tx ", r"'Tx' is no element; correct the file"),
+        ("  0.30", "", r"an atom needs element, x, y, z and no or 3 forces, all atoms alike"),
+        ("0.30", "o.30", r"is not a number .*o\.30.*copy it again"),
+        ("1.9", "0.01", r"atoms 0 and 1 are on one spot"),
+        ("-0.30", "inf", r"forces\[1, 2\] is inf; remove"),
+    ],
+)
+def test_xsf_refuses(tmp_path: Path, old: str, new: str, message: str) -> None:
+    bad = CRYSTAL.replace(old, new, 1)
+    with pytest.raises(DataError, match=r"^frame 0 of .*bad\.xsf: bad\.xsf: .*" + message):
+        read(write(tmp_path / "bad.xsf", bad))
+    with pytest.raises(DataError, match=r"^frame 1 of .*set\.tar\.gz: set/bad\.xsf: .*" + message):
+        read(packed(tmp_path / "set.tar.gz", {"set/bad.xsf": bad, "set/a.xsf": CRYSTAL}))
+
+
+def test_xsf_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    lines = CRYSTAL.splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        with pytest.raises(DataError, match=r"again|convert"):
+            read(write(tmp_path / "cut.xsf", "".join(lines[:kept])))
+    (tmp_path / "binary.xsf").write_bytes(bytes(range(256)))
+    with pytest.raises(DataError, match=r"is not text .*copy it again"):
+        read(tmp_path / "binary.xsf")
+
+
+def test_xsf_archive_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = packed(tmp_path / "set.tar.gz", {f"{i}.xsf": CRYSTAL for i in range(9)})
+    whole = path.read_bytes()
+    for kept in (0.0, 0.3, 0.97):
+        path.write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(DataError, match=r"set\.tar\.gz: .*again"):
+            read(path)
+    path.write_bytes(gzip.compress(b"no tar " * 500))
+    with pytest.raises(DataError, match=r"not a whole \.tar\.gz archive .*again"):
+        read(path)
+    with pytest.raises(DataError, match=r"no \.xsf file in the archive"):
+        read(packed(path, {"a.txt": "x"}))
+    with pytest.raises(DataError, match=r"member a\.xsf is no plain file"):
+        read(packed(path, {"a.xsf": ""}, kind=tarfile.SYMTYPE))
+    path.write_bytes(whole)
+    monkeypatch.setattr(xsf, "LARGEST_ARCHIVE", 1000)
+    with pytest.raises(DataError, match=r"set\.tar\.gz: holds more than 0 MB; give its files in smaller archives"):
+        read(path)

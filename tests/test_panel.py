@@ -15,8 +15,8 @@ from piwsl_lab.lab.code import script
 from piwsl_lab.lab.figures import Curves, LossTerms, Parity, log_ticks, smooth, thin, twin_colours
 from piwsl_lab.lab.panel import TABS, Dashboard
 from piwsl_lab.lab.session import Session
-from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import Metrics
+from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}

@@ -14,7 +14,7 @@ import torch
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.trajectory import simulate
-from piwsl_lab.losses import Objective
+from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
@@ -142,7 +142,7 @@ def test_run_raises_what_went_wrong():
 
 
 def test_final_score_is_that_of_the_best_weights_on_all_test_frames():
-    from piwsl_lab.study import compare
+    from piwsl_lab.comparison import compare
 
     session = small(steps=20).run()
     result = compare(session.setup, Objective(pitc=100.0), seeds=1)

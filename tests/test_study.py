@@ -8,8 +8,9 @@ import pytest
 from ase.io import write
 from frames import dataset, frame, labelled
 
-from piwsl_lab.losses import Objective
-from piwsl_lab.study import Setup, compare, prepare, ratio, supervised
+from piwsl_lab.comparison import compare, ratio
+from piwsl_lab.objective import Objective, supervised
+from piwsl_lab.study import Setup, prepare
 
 SMALL = {"channels": 8, "layers": 1, "steps": 6, "test": 10, "batch_size": 4}
 
@@ -112,7 +113,7 @@ def test_compare_trains_both_twins_for_every_seed_and_scores_the_best_weights():
     ]
     assert all(("pitc" in terms) == (name == "piwsl") for name, _, terms in seen)
     for twin in ("supervised", "piwsl"):
-        assert set(result[twin]) == {"energy_mae", "energy_rmse", "force_mae", "force_rmse", "seconds"}
+        assert set(result[twin]) == {"energy_mae", "energy_rmse", "force_mae", "force_rmse", "seconds", "steps"}
         assert all(len(values) == 2 and all(map(math.isfinite, values)) for values in result[twin].values())
     assert result["config"]["test_frames"] == 10
     assert ratio({"supervised": {"x": [2.0, 4.0]}, "piwsl": {"x": [1.0, 2.0]}}, "x") == 2.0

@@ -13,9 +13,9 @@ from torch import nn
 
 from piwsl_lab.checkpoint import CheckpointError, load_potential, resume, save
 from piwsl_lab.graph import AtomGraph
-from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import Prediction, build
+from piwsl_lab.objective import Objective
 from piwsl_lab.training import Batches, Trainer, TrainingDiverged, fit, pick_device
 
 
@@ -260,7 +260,9 @@ def test_resuming_with_other_data_is_an_error(tmp_path):
     trainer = Trainer(small(), labelled("H2O", 6), Objective(), steps=4)
     trainer.step()
     path = save(tmp_path / "run.safetensors", trainer.potential, trainer)
-    with pytest.raises(CheckpointError, match="on other frames or labels; resume with the same split"):
+    with pytest.raises(
+        CheckpointError, match="on other frames or labels, or had another pool; resume with the same split"
+    ):
         resume(path, labelled("H2O", 6, seed=3))
     with pytest.raises(CheckpointError, match="other frames or labels"):
         resume(path, labelled("H2O", 6).budget(6, 2))

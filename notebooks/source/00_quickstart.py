@@ -112,8 +112,8 @@ print("second order at least five times smaller:", all(abs(s) < f / 5 for f, s i
 # too, and scores them on 500 frames that neither has seen. It takes about twenty seconds.
 
 # %%
-from piwsl_lab.losses import Objective
-from piwsl_lab.study import compare, ratio
+from piwsl_lab.comparison import compare, ratio
+from piwsl_lab.objective import Objective
 
 setup = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=1000)
 result = compare(setup, Objective(pitc=100.0, epsilon=0.05, order=2), seeds=1)

@@ -1,6 +1,6 @@
 """Frames, labels and where they come from: numpy in float64, eV and Å, no torch."""
 
-from piwsl_lab.data.catalog import datasets, load, test_part
+from piwsl_lab.data.catalog import datasets, load, other_parts, test_part
 from piwsl_lab.data.dataset import Dataset, Metadata, Split, require_disjoint
 from piwsl_lab.data.frame import DataError, Frame
 from piwsl_lab.data.io import read
@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "datasets",
     "load",
+    "other_parts",
     "read",
     "require_disjoint",
     "test_part",

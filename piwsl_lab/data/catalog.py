@@ -9,18 +9,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import pooch
+from tqdm import tqdm
 
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
 from piwsl_lab.data.io import read
 from piwsl_lab.data.table import CHECKSUMS, ENTRIES, Entry, Part
+from piwsl_lab.data.xsf import read_xsf_files
 
 HOST = "https://raw.githubusercontent.com"
 MIRROR = "PIWSL_LAB_DATA"
+CONNECTIONS = 4  # at a time, where a data set is many small files
 
 
 def datasets() -> list[Entry]:
@@ -59,7 +63,10 @@ def load(name_or_path: str | Path) -> Dataset:
     if entry.embedded:
         with as_file(files("piwsl_lab.data") / "embedded" / part.file) as path:
             return Dataset(read(path), metadata)
-    frames = read(_fetch(entry, part))
+    if part.checksums and not os.environ.get(MIRROR):
+        frames = read_xsf_files(_download_singles(entry, part))
+    else:
+        frames = read(_fetch(entry, part))
     return Dataset(frames, metadata, _isolated_energies(entry, frames.elements))
 
 
@@ -72,6 +79,12 @@ def test_part(name_or_path: str | Path) -> str | None:
 
 
 test_part.__test__ = False  # pytest would collect it by its name
+
+
+def other_parts(name_or_path: str | Path) -> list[str]:
+    """The other parts of the data set that this part belongs to, "name:part"; none for a file."""
+    entry, part_name = _find(name_or_path)
+    return [f"{entry.name}:{part}" for part in entry.parts if part != part_name] if entry else []
 
 
 def cache_folder() -> Path:
@@ -118,8 +131,21 @@ def _from_mirror(mirror: Path, entry: Entry, part: Part) -> Path:
 
 
 def _download(entry: Entry, part: Part) -> Path:
-    url = f"{HOST}/{entry.source}/{part.file}"
-    expected = CHECKSUMS[f"{entry.name}/{part.file}"]
+    checksum = CHECKSUMS[f"{entry.name}/{part.file}"]
+    return _retrieve(entry, part, part.file, checksum, progressbar=True)
+
+
+def _download_singles(entry: Entry, part: Part) -> list[Path]:
+    """Local paths of all single files of a part; those already in the cache are not downloaded again."""
+    listed = [line.split() for line in (files("piwsl_lab.data") / part.checksums).read_text("utf-8").splitlines()]
+    cached = all((cache_folder() / entry.name / name).is_file() for _, name in listed)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        paths = pool.map(lambda line: _retrieve(entry, part, line[1], line[0]), listed)
+        return list(tqdm(paths, entry.name, len(listed), unit="file", disable=cached))
+
+
+def _retrieve(entry: Entry, part: Part, file: str, expected: str, progressbar: bool = False) -> Path:
+    url = f"{HOST}/{entry.source}/{file}"
     # Our own messages say what matters; pooch would announce every download on stderr.
     pooch.get_logger().setLevel("WARNING")
     try:
@@ -128,9 +154,9 @@ def _download(entry: Entry, part: Part) -> Path:
             pooch.retrieve(
                 url,
                 known_hash=f"sha256:{expected}",
-                fname=part.file,
+                fname=file,
                 path=cache_folder() / entry.name,
-                progressbar=True,
+                progressbar=progressbar,
             )
         )
     except ValueError as error:
@@ -148,7 +174,7 @@ def _download(entry: Entry, part: Part) -> Path:
 def _isolated_energies(entry: Entry, elements: tuple[int, ...]) -> dict[int, float]:
     """Energy (eV) of the isolated atom of each of these elements, as far as the data set has them."""
     if entry.isolated_atoms is None:
-        return {}
+        return {z: energy for z, energy in entry.isolated_energies.items() if z in elements}
     atoms = read(_fetch(entry, entry.isolated_atoms))
     energies = {int(frame.numbers[0]): frame.energy for frame in atoms if len(frame) == 1}
     return {z: energy for z, energy in energies.items() if z in elements and energy is not None}

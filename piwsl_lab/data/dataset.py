@@ -108,6 +108,18 @@ class Dataset(Sequence[Frame]):
         """The frames with at least one label."""
         return self._with(f for f in self if f.energy is not None or f.forces is not None)
 
+    def unlabelled(self) -> Dataset:
+        """The same geometries with every label hidden."""
+        return self._with(replace(frame, energy=None, forces=None) for frame in self)
+
+    def moved(self, positions: np.ndarray) -> Dataset:
+        """The same frames without labels at other positions [sum of all atoms, 3], Å, one frame after the other."""
+        ends = np.cumsum([len(frame) for frame in self])
+        parts = np.split(np.asarray(positions), ends[:-1])
+        return self._with(
+            replace(frame, positions=part, energy=None, forces=None) for frame, part in zip(self, parts, strict=True)
+        )
+
     @classmethod
     def from_atoms(cls, images: Iterable[Atoms], metadata: Metadata | None = None, name: str = "atoms") -> Dataset:
         """Frames from `ase.Atoms` (eV, Å).

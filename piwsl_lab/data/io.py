@@ -1,4 +1,4 @@
-"""Files in, `Dataset` out: everything ASE reads, and ``.npz`` with the keys of MD17 (E, F, R, z)."""
+"""Files in, `Dataset` out: everything ASE reads, XSF with energies, ``.npz`` with the keys of MD17 (E, F, R, z)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.lib.npyio import NpzFile
 
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.xsf import ARCHIVES, read_xsf
 
 # One meaning, several habits: MD17 and sGDML write capitals, rMD17 whole words.
 NPZ_KEYS = {
@@ -38,8 +39,8 @@ def read(path: str | Path) -> Dataset:
     ----------
     path : str or Path
         ``.npz`` with the MD17 keys R, z, E, F (kcal/mol and Å unless the file has ``energy_unit`` or
-        ``e_unit``, ``length_unit`` or ``r_unit``), or any format of `ase.io.read`, whose units are eV and
-        Å.
+        ``e_unit``, ``length_unit`` or ``r_unit``), an ``.xsf`` file with its total energy in a comment or
+        a ``.tar.gz`` of such files, or any other format of `ase.io.read`, whose units are eV and Å.
 
     Raises
     ------
@@ -51,7 +52,12 @@ def read(path: str | Path) -> Dataset:
         raise DataError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; copy or download it again")
-    dataset = _read_npz(path) if path.suffix == ".npz" else _read_ase(path)
+    if path.suffix == ".npz":
+        dataset = _read_npz(path)
+    elif path.name.endswith((".xsf", *ARCHIVES)):
+        dataset = read_xsf(path)
+    else:
+        dataset = _read_ase(path)
     if not len(dataset):
         raise DataError(f"{path}: no frames in the file; copy or download it again")
     if not dataset.n_energies:

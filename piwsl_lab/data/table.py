@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a data set."""
+    """One file of a data set.
+
+    Where `checksums` is set, the origin holds the frames as single files and `file` is the archive of them in
+    a mirror: `checksums` names the list of their SHA-256 in this package.
+    """
 
     file: str
     frames: int
-    size: int  # bytes
+    size: int  # bytes of the file
+    checksums: str = ""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class Entry:
 
     `default` is the part that the bare name means, `test` the part meant for testing models trained on it
     (None: split the frames instead). `source` is the folder of its files below
-    https://raw.githubusercontent.com, with the commit.
+    https://raw.githubusercontent.com, with the commit. Energies of the isolated atoms are in the file
+    `isolated_atoms`, or in `isolated_energies` (eV, by atomic number) where the origin only states them.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Entry:
     note: str = ""
     source: str = ""
     isolated_atoms: Part | None = None
+    isolated_energies: dict[int, float] = field(default_factory=dict)
 
     @property
     def embedded(self) -> bool:
@@ -56,6 +63,8 @@ class Entry:
 BOTNET = "davkovacs/BOTNet-datasets/29e6d467317e4b5967b7ea5cbee54de953fa0d45"
 MLFF = "thorben-frank/mlff/02107c2b625d0db028d1fe614e3dd5ebb37f46ce"
 NFF = "learningmatter-mit/NeuralForceField/07fec92f9f09b98677763e32d8d32719e2c6c78c"
+AENET_TORCH = "atomisticnet/aenet-PyTorch/c1cf315c39382663e14654ccf5bade967acebe73"
+AENET_PYTHON = "atomisticnet/aenet-python/eb2bca77f319feed279268a3607fe0be0e4c98c1"
 BOTNET_PAPER = "Batatia et al., arXiv 2205.06643 (2022)"
 XTB = "GFN2-xTB"
 XTB_PAPER = "Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652 (2019)"
@@ -150,6 +159,33 @@ ENTRIES = (
         note="2 frames are duplicates",
         source=f"{NFF}/tutorials/data",
     ),
+    Entry(
+        name="tio2_pbe",
+        title="Titania TiO2, periodic: phases, strained and distorted, with vacancies, 6 to 95 atoms",
+        parts={"all": Part("dir_xsf.tar.gz", 1000, 740840)},
+        default="all",
+        method="PBE, plane waves",
+        licence="MIT",
+        origin="github.com/atomisticnet/aenet-PyTorch",
+        citation="Artrith, Urban, Comput. Mater. Sci. 114, 135 (2016)",
+        note="429 of 1000 frames lack one or two O",
+        source=f"{AENET_TORCH}/example",
+        # As example/01-generate/generate.in of the origin states them. Ten labels may all be of whole TiO2 units,
+        # from which no fit can tell Ti from O, and vacancies would then be off by hundreds of eV.
+        isolated_energies={8: -432.503149303, 22: -1604.604515075},
+    ),
+    Entry(
+        name="lmnto",
+        title="Cathode oxide Li8Mo2Ni7Ti7O32, periodic, 56 atoms, ab initio dynamics",
+        parts={"all": Part("xsf.tar.gz", 824, 1583969, checksums="lmnto.sha256")},
+        default="all",
+        method="SCAN",
+        licence="MPL-2.0",
+        origin="github.com/atomisticnet/aenet-python",
+        citation="tutorial of aenet-python; cf. Cooper et al., npj Comput. Mater. 6, 54 (2020)",
+        note="downloaded as 824 single files; the forces of a frame add up to 0.6 eV/Å, not to zero",
+        source=f"{AENET_PYTHON}/notebooks/xsf",
+    ),
 )
 
 # SHA-256 by "data set/file" of everything that is not part of the package.
@@ -169,6 +205,8 @@ a2a662390f31ad623ce493038e680bc34214f88d4432566bf8fbd0761be57583  ethanol_pbe/is
 b8726933d5b9083989d8e3cc7013c18e0950cf0cbc6f6cd570fdb9759001031c  ethanol_pbe/test_MD.xyz
 6beaf368c2caed6493a39c643438317246926675f14b188b7a2dcbd7868f7342  ethanol_pbe/test_dimers.xyz
 a26a16d8910581fa321fedc3bd3dfe31f2460e8cbfdc7a8f65243f4fd7250dd0  ethanol_pbe/train.xyz
+fa0e73b22dfbe960865e53c4ef424f0eb24db6a005bed42dae41bc44df503daf  lmnto/xsf.tar.gz
 1f5919561e69c12754e10b335721be7cc59ce9fbba3970188303f88d462cdd57  md17_ethanol/ethanol.npz
+70e7c2ace9bec3d6fde85e2853d8477126fa6854c106be4b827c7e79513e8eb8  tio2_pbe/dir_xsf.tar.gz
 """.strip().splitlines()
 )

@@ -6,12 +6,10 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from piwsl_lab.lab.session import Session
+from piwsl_lab.schedules import Schedule
 
 TEMPLATE = """\
-from piwsl_lab.losses import Objective
-from piwsl_lab.metrics import evaluate
-from piwsl_lab.study import Setup, build_trainer, prepare
-
+{imports}
 setup = {setup}
 task = prepare(setup)
 
@@ -20,11 +18,11 @@ objectives = {{
 {objectives}
 }}
 
-results = {{}}
-for name, schedule in objectives.items():
-    trainer = build_trainer(setup, task, Objective())
+{heads}results = {{}}
+for name, changes in objectives.items():
+    trainer = build_trainer({one}, task, changes[0])
     for step in range({steps}):
-        trainer.objective = schedule.get(step, trainer.objective)
+        trainer.objective = changes.get(step, trainer.objective)
         trainer.step()
 {restore}    results[name] = evaluate(trainer.potential, task.test)
     print(f"{{name}}: energy MAE {{1000 * results[name].energy_mae:.1f}} meV, "
@@ -32,17 +30,56 @@ for name, schedule in objectives.items():
 """
 
 
+IMPORTS = """\
+from piwsl_lab.metrics import evaluate
+from piwsl_lab.objective import Objective
+from piwsl_lab.study import Setup, build_trainer, prepare
+"""
+HEADS = """\
+# Where the forces of each twin come from.
+heads = {heads!r}
+
+"""
+
+
 def script(session: Session) -> str:
-    """Python that takes the same steps with the same knobs, moved at the same steps, and prints the test errors."""
+    """Python that takes the same steps with the same knobs, moved at the same steps, and prints the test errors.
+
+    Raises
+    ------
+    ValueError
+        A schedule is a function that cannot be written down.
+    """
     with session.lock:
+        history = {twin.name: dict(sorted(twin.changes.items())) or {0: twin.objective} for twin in session.twins}
         objectives = "\n".join(
-            f"    {twin.name!r}: {{\n"
-            + "".join(f"        {step}: {_call(objective)},\n" for step, objective in sorted(twin.changes.items()))
+            f"    {name!r}: {{\n"
+            + "".join(f"        {step}: {_call(objective)},\n" for step, objective in changes.items())
             + "    },"
-            for twin in session.twins
+            for name, changes in history.items()
         )
-        restore = "    trainer.restore_best()\n" if session.finished else ""
-        return TEMPLATE.format(setup=_call(session.setup), objectives=objectives, steps=session.step, restore=restore)
+        imports, scheduled = IMPORTS, [s for o in history.values() for c in o.values() for s in c.schedules.items()]
+        for name, schedule in scheduled:
+            if not isinstance(schedule, Schedule):
+                raise ValueError(
+                    f"the schedule of {name} is a function of your own, which cannot be written down: use ramp, cosine "
+                    "or constant of piwsl_lab.schedules"
+                )
+        if scheduled:
+            imports = imports.replace(
+                "from piwsl_lab.study", "from piwsl_lab.schedules import Schedule\nfrom piwsl_lab.study"
+            )
+        heads = {twin.name: twin.setup.head for twin in session.twins}
+        differ = set(heads.values()) != {session.setup.head}
+        return TEMPLATE.format(
+            imports="from dataclasses import replace\n\n" + imports if differ else imports,
+            setup=_call(session.setup),
+            objectives=objectives,
+            heads=HEADS.format(heads=heads) if differ else "",
+            one="replace(setup, head=heads[name])" if differ else "setup",
+            steps=session.step,
+            restore="    trainer.restore_best()\n" if session.finished else "",
+        )
 
 
 def _call(value: Any) -> str:

@@ -1,12 +1,14 @@
 """The controls of the dashboard: every knob of `Setup` and `Objective` as a widget that says what it is.
 
 Data, model and training knobs wait for Reset; `Controls.pending` names those that differ from what is running. Physics
-knobs write plain numbers into the objective of a twin, which the loop reads at its next step.
+knobs write plain numbers into the objective of a twin, which the loop reads at its next step; a knob whose number
+follows a schedule shows the number in force instead, until a hand moves it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,27 +16,36 @@ import ipywidgets as W
 
 from piwsl_lab.data import datasets
 from piwsl_lab.displacements import DIRECTIONS
-from piwsl_lab.losses import Objective
+from piwsl_lab.lab.report import CENTRE_TITLES, DIRECTION_TITLES
+from piwsl_lab.losses import PISC_FORMS, TEACHERS
 from piwsl_lab.models import HEADS, MODELS
+from piwsl_lab.objective import CENTRES, WEIGHTS, Objective
 from piwsl_lab.study import Setup
 
 ENERGIES = (0, 5, 10, 20, 50, 100, 200, 500, 1000)
-WEIGHTS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
+STRENGTHS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 EPSILONS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
 HELD_OUT = "held-out frames"  # stands for None, which a Dropdown takes for "nothing chosen"
-MODEL_TITLES = {"painn": "PaiNN", "schnet": "SchNet"}
-HEAD_TITLES = {"direct": "direct: F is an output", "conservative": "conservative: F = −dE/dr"}
-DIRECTION_TITLES = {"uniform": "uniform in a cube", "fixed_length": "fixed length"}
-
-CSS = """<style>
-.piwsl-pending .widget-label, .piwsl-pending .jupyter-widgets.widget-label {font-weight: 700; color: #B45F06;}
-.piwsl-pending .widget-label::before {content: "● ";}
-.piwsl-group {border: 1px solid rgba(128,128,128,.35); border-radius: 6px; padding: 2px 8px 6px;}
-.piwsl-group b {font-size: 13px;}
-.piwsl-table {border-collapse: collapse; font-size: 12px; line-height: 1.5;}
-.piwsl-table td, .piwsl-table th {padding: 2px 8px; text-align: left; white-space: nowrap;
-  border-bottom: 1px solid rgba(128,128,128,.3);}
-</style>"""
+MODEL_TITLES = {"painn": "PaiNN", "schnet": "SchNet", "tensornet": "TensorNet"}
+HEAD_TITLES = {
+    "direct": "direct: F is an output",
+    "conservative": "conservative: F = −dE/dr",
+    "dual": "dual: both at once",
+}
+ORDER_TITLES = {2: "2: trapezoid rule", 1: "1: Taylor, as in the paper", "symmetric": "symmetric: r + δ and r − δ"}
+PISC_TITLES = {
+    "same_point": "one point, two paths",
+    "extrapolations": "two extrapolations",
+    "reverse": "the leg back",
+    "all": "all three of these",
+    "two_point": "back to the start",
+}
+TEACHER_TITLES = {"both": "both, they meet", "direct": "only −dE/dr", "conservative": "only the direct forces"}
+EPSILON_TITLES = {False: "perturbation ε, Å", True: "ε ÷ shortest bond"}
+EPSILON_HELP = {
+    False: "How far the consistency terms displace atoms.",
+    True: "How far the consistency terms displace atoms, as a fraction of each atom's shortest bond.",
+}
 
 
 class Controls:
@@ -50,66 +61,38 @@ class Controls:
     """
 
     def __init__(self, setup: Setup, objective: Objective, physics_title: str = "Physics") -> None:
-        self.setup_knobs = {
-            "data": _dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
-            "energies": _steps(
-                "energy labels", ENERGIES, setup.energies, "Training frames whose energy is shown to the models."
-            ),
-            "forces": _steps(
-                "force labels", ENERGIES, setup.forces, "Training frames whose forces are shown to the models."
-            ),
-            "test_part": _dropdown(
-                "tested on", _test_options(setup.data, setup.test_part), setup.test_part or HELD_OUT,
-                "Frames for all errors shown: never used in training, or another part such as a higher temperature.",
-            ),
-            "model": _dropdown("architecture", _titled(MODELS, MODEL_TITLES), setup.model, "The neural network."),
-            "head": _dropdown(
-                "forces from", _titled(HEADS, HEAD_TITLES), setup.head,
-                "Direct: a second output, fast. Conservative: minus the gradient of the energy.",
-            ),
-            "channels": _steps("size, channels", (16, 32, 64, 128), setup.channels, "Width of an atom's features."),
-            "learning_rate": _steps(
-                "learning rate", (1e-4, 3e-4, 1e-3, 3e-3), setup.learning_rate, "Of AdamW, at the first step."
-            ),
-            "batch_size": _steps("batch, frames", (1, 2, 4, 8, 16, 32), setup.batch_size, "Frames in one step."),
-            "steps": _steps("steps", (200, 500, 1000, 2000, 3000, 6000, 10000), setup.steps, "Length of the run."),
-        }  # fmt: skip
-        self.physics_knobs = {
-            "epsilon": _steps(
-                "perturbation ε, Å", EPSILONS, objective.epsilon, "How far the consistency terms displace atoms."
-            ),
-            "pitc": _steps(
-                "PITC weight, eV⁻²", WEIGHTS, objective.pitc,
-                "Taylor consistency: a displaced energy must agree with the work of the predicted forces.", off=True,
-            ),
-            "pisc": _steps(
-                "PISC weight, eV⁻²", WEIGHTS, objective.pisc,
-                "Spatial consistency: the energy of a point must not depend on the path to it.", off=True,
-            ),
-            "order": _dropdown(
-                "order", [("2: trapezoid rule", 2), ("1: Taylor, as in the paper", 1)], objective.order,
-                "The second order also uses the forces at the displaced end: right to O(ε³) instead of O(ε²).",
-            ),
-            "direction": _dropdown(
-                "displacement", _titled(DIRECTIONS, DIRECTION_TITLES), objective.direction,
-                "Every component in [−ε, ε], or a random direction of length ε for every atom.",
-            ),
-        }  # fmt: skip
+        self.setup_knobs = _setup_knobs(setup)
+        in_sight, more = _physics_knobs(objective), _more_knobs(objective)
+        self.physics_knobs = in_sight | more
+        self.marks = {name: _mark() for name in (*WEIGHTS, "epsilon", "order") if name in self.physics_knobs}
+        self._stops = {name: getattr(knob, "options", ()) for name, knob in self.physics_knobs.items()}
+        self._shown = {name: knob.value for name, knob in self.physics_knobs.items()}
+        self._showing: int | None = None  # the thread that puts knobs where the training is
         self.setup_knobs["data"].observe(self._offer_test_parts, "value")
-        self.widget = W.Box(
-            [
-                _group("Data", [self.setup_knobs[k] for k in ("data", "energies", "forces", "test_part")]),
-                _group(
-                    "Model and training",
-                    [
-                        self.setup_knobs[k]
-                        for k in ("model", "head", "channels", "learning_rate", "batch_size", "steps")
-                    ],
-                ),
-                _group(physics_title, list(self.physics_knobs.values())),
-            ],
-            layout=W.Layout(display="flex", flex_flow="row wrap", width="100%", overflow="hidden"),
-        )
+        more["relative"].observe(lambda change: self._name_epsilon(change["new"]), "value")
+        self._name_epsilon(objective.relative)
+        words = tooltip(W.ToggleButton, "Forms of the losses, and rivals to compare with.")
+        self.more = W.ToggleButton(layout=W.Layout(width="auto"), **words)
+        self.more.observe(lambda change: self._open_more(change["new"]), "value")
+        self.widget = self._laid_out(physics_title, in_sight, more)
+        self._open_more(False)
+
+    def _laid_out(self, title: str, in_sight: dict[str, W.Widget], more: dict[str, W.Widget]) -> W.VBox:
+        data = [self.setup_knobs[k] for k in ("data", "energies", "forces", "test_part")]
+        model = [self.setup_knobs[k] for k in ("model", "head", "channels", "learning_rate", "batch_size", "steps")]
+        physics = [part for name in in_sight for part in self._marked(name)]
+        row = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
+        columns = [
+            _group(heading, [part for name in names for part in self._marked(name)])
+            for heading, names in MORE_COLUMNS.items()
+        ]
+        self.more_box = W.Box(columns, layout=W.Layout(**row))
+        groups = [_group("Data", data), _group("Model and training", model), _group(title, [*physics, self.more])]
+        return W.VBox([W.Box(groups, layout=W.Layout(**row)), self.more_box], layout=W.Layout(width="100%"))
+
+    def _marked(self, name: str) -> list[W.Widget]:
+        """A physics knob and, below it, the words for when it follows a schedule."""
+        return [self.physics_knobs[name], self.marks[name]] if name in self.marks else [self.physics_knobs[name]]
 
     def setup(self, running: Setup) -> Setup:
         """The setup that the knobs ask for; what has no knob stays as it is in the running one."""
@@ -137,12 +120,146 @@ class Controls:
             knob.observe(lambda _: callback(), "value")
 
     def on_physics(self, callback: Callable[[str, Any], None]) -> None:
-        """Call back with the field and its value when a physics knob moves."""
+        """Call back with the field and its value when a hand moves a physics knob."""
+
+        def moved(change: dict[str, Any], name: str) -> None:
+            if self._showing != threading.get_ident():
+                callback(name, change["new"])
+
         for name, knob in self.physics_knobs.items():
-            knob.observe(lambda change, name=name: callback(name, change["new"]), "value")
+            knob.observe(lambda change, name=name: moved(change, name), "value")
+
+    def show(self, values: Mapping[str, Any], scheduled: Collection[str]) -> None:
+        """Put physics knobs where the training is, without a call back, and say which of them follow a schedule."""
+        for name, mark in self.marks.items():
+            mark.layout.display = "block" if name in scheduled else "none"
+        self._showing = threading.get_ident()
+        try:
+            for name, value in values.items():
+                if value != self._shown[name]:  # else a hand that moves it now would be pushed back
+                    _put(self.physics_knobs[name], self._stops[name], value)
+                    self._shown[name] = value
+        finally:
+            self._showing = None
 
     def _offer_test_parts(self, change: dict[str, Any]) -> None:
         self.setup_knobs["test_part"].options = _test_options(change["new"], None)
+
+    def _name_epsilon(self, relative: bool) -> None:
+        """Say the unit of ε: Å, or a fraction of a bond."""
+        knob = self.physics_knobs["epsilon"]
+        knob.description = EPSILON_TITLES[relative]
+        for name, text in tooltip(W.SelectionSlider, EPSILON_HELP[relative]).items():
+            setattr(knob, name, text)
+
+    def _open_more(self, is_open: bool) -> None:
+        self.more_box.layout.display = "flex" if is_open else "none"  # what is not displayed takes no keyboard focus
+        self.more.description = "fewer settings" if is_open else "more settings"
+        self.more.icon = "chevron-up" if is_open else "chevron-down"
+
+
+def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
+    return {
+        "data": _dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
+        "energies": _steps(
+            "energy labels", ENERGIES, setup.energies, "Training frames whose energy is shown to the models."
+        ),
+        "forces": _steps(
+            "force labels", ENERGIES, setup.forces, "Training frames whose forces are shown to the models."
+        ),
+        "test_part": _dropdown(
+            "tested on", _test_options(setup.data, setup.test_part), setup.test_part or HELD_OUT,
+            "Frames for all errors shown: never used in training, or another part such as a higher temperature.",
+        ),
+        "model": _dropdown("architecture", _titled(MODELS, MODEL_TITLES), setup.model, "The neural network."),
+        "head": _dropdown(
+            "forces from", _titled(HEADS, HEAD_TITLES), setup.head,
+            "Direct: a second output, fast. Conservative: minus the gradient of the energy. Dual: one network with "
+            "both, taught by gradient consistency to agree; it answers with −dE/dr, and its rival is conservative.",
+        ),
+        "channels": _steps("size, channels", (16, 32, 64, 128), setup.channels, "Width of an atom's features."),
+        "learning_rate": _steps(
+            "learning rate", (1e-4, 3e-4, 1e-3, 3e-3), setup.learning_rate, "Of AdamW, at the first step."
+        ),
+        "batch_size": _steps("batch, frames", (1, 2, 4, 8, 16, 32), setup.batch_size, "Frames in one step."),
+        "steps": _steps("steps", (200, 500, 1000, 2000, 3000, 6000, 10000), setup.steps, "Length of the run."),
+    }  # fmt: skip
+
+
+def _physics_knobs(objective: Objective) -> dict[str, W.Widget]:
+    """The knobs that are always in sight."""
+    return {
+        "epsilon": _steps(EPSILON_TITLES[False], EPSILONS, objective.epsilon, EPSILON_HELP[False]),
+        "pitc": _weight(
+            "PITC weight, eV⁻²", objective.pitc,
+            "Taylor consistency: a displaced energy must agree with the work of the predicted forces.",
+        ),
+        "pisc": _weight(
+            "PISC weight, eV⁻²", objective.pisc,
+            "Spatial consistency: the energy of a point must not depend on the path to it.",
+        ),
+        "gradient": _weight(
+            "gradient, Å²/eV²", objective.gradient,
+            "Weight of gradient consistency: at displaced places the direct forces and −dE/dr must be the same. For "
+            "forces from dual, or direct.",
+        ),
+        "order": _dropdown(
+            "order", _titled(ORDER_TITLES, ORDER_TITLES), objective.order,
+            "Of PITC. 2 also uses the forces at the displaced end: right to O(ε³) instead of O(ε²). Symmetric: the "
+            "energies on both sides, as exact as 2.",
+        ),
+        "direction": _dropdown(
+            "displacement", _titled(DIRECTIONS, DIRECTION_TITLES), objective.direction,
+            "Where atoms are pushed. In a cube: every component in [−ε, ε]. Fixed length: ε for every atom. Soft "
+            "modes: as the training frames differ. Worst: along the error of the forces.",
+        ),
+        "centres": _dropdown(
+            "asked at", _titled(CENTRES, CENTRE_TITLES), objective.centres,
+            "Which frames are displaced: those with labels, or those of the training part that no label was paid for.",
+        ),
+    }  # fmt: skip
+
+
+MORE_COLUMNS = {
+    "Displacements": ("relative", "remove_drift"),
+    "Forms of the losses": ("pisc_form", "teacher"),
+    "Rivals: displaced frames without PIWSL": ("weak", "noisy", "curl"),
+}
+
+
+def _more_knobs(objective: Objective) -> dict[str, W.Widget]:
+    """The knobs of the section that is closed at first."""
+    return {
+        "relative": _checkbox(
+            "ε as a fraction of each atom's shortest bond", objective.relative,
+            "A long bond then moves more than a short one.",
+        ),
+        "remove_drift": _checkbox(
+            "no drift: the centre of a structure stays", objective.remove_drift,
+            "Take the mean displacement away: an energy does not change when everything moves together.",
+        ),
+        "pisc_form": _dropdown(
+            "PISC compares", _titled(PISC_FORMS, PISC_TITLES), objective.pisc_form,
+            "Which sides of the triangle of two displacements must agree; the paper takes one point, two paths.",
+        ),
+        "teacher": _dropdown(
+            "gradient teaches", _titled(TEACHERS, TEACHER_TITLES), objective.teacher,
+            "Which kind of forces learns from gradient consistency while the other stays as it is; or both move.",
+        ),
+        "weak": _weight(
+            "weak labels, eV⁻²", objective.weak,
+            "Weight of the labels' own Taylor expansion at displaced places (Cooper et al. 2020).",
+        ),
+        "noisy": _weight(
+            "noisy copies", objective.noisy,
+            "How much displaced frames with unchanged labels count (NoisyNodes); the labels are a little wrong there, "
+            "so take a small ε, 0.01 Å.",
+        ),
+        "curl": _weight(
+            "curl, Å⁴/eV²", objective.curl,
+            "Weight of what keeps direct forces from being a gradient; −dE/dr has no curl, and learns nothing from it.",
+        ),
+    }  # fmt: skip
 
 
 def tooltip(widget_class: type[W.Widget], text: str) -> dict[str, str]:
@@ -158,8 +275,41 @@ def _steps(title: str, values: Sequence[float], value: float, help_text: str, of
     )
 
 
+def _weight(title: str, value: float, help_text: str) -> W.SelectionSlider:
+    return _steps(title, STRENGTHS, value, help_text, off=True)
+
+
 def _dropdown(title: str, options: Sequence[tuple[str, Any]], value: Any, help_text: str) -> W.Dropdown:
     return W.Dropdown(options=options, value=value, description=title, **_knob(W.Dropdown, help_text))
+
+
+def _checkbox(title: str, value: bool, help_text: str) -> W.Checkbox:
+    return W.Checkbox(
+        value=value, description=title, indent=False, layout=W.Layout(width="98%"), **tooltip(W.Checkbox, help_text)
+    )
+
+
+def _mark() -> W.HTML:
+    """Words below a knob that moves by itself."""
+    mark = W.HTML("follows a schedule; move it to take over", layout=W.Layout(width="98%", margin="0"))
+    mark.add_class("piwsl-schedule")
+    return mark
+
+
+def _put(knob: W.Widget, stops: Sequence[tuple[str, Any]], value: Any) -> None:
+    """Move a knob; a slider without a stop at the value gives up its nearest one for it."""
+    if not isinstance(knob, W.SelectionSlider):
+        knob.value = value
+        return
+    options = list(stops)
+    if all(stop != value for _, stop in stops):
+        # Never "off", and never one more stop: what a hand is doing just now keeps its meaning.
+        nearest = min((k for k, (_, stop) in enumerate(stops) if stop), key=lambda k: abs(stops[k][1] - value))
+        options[nearest] = (_shown(value), value)
+    with knob.hold_sync():
+        if list(knob.options) != options:
+            knob.options = options
+        knob.value = value
 
 
 def _knob(widget_class: type[W.Widget], help_text: str) -> dict[str, Any]:

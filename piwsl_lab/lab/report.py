@@ -8,7 +8,7 @@ from statistics import median
 
 from piwsl_lab.lab.figures import MEV, twin_colours
 from piwsl_lab.lab.session import Session, Twin
-from piwsl_lab.losses import Objective
+from piwsl_lab.objective import Objective
 
 TOO_EARLY = 7  # scores of a twin, before its errors are compared in words
 ABOUT_EQUAL = 1.05  # a smaller ratio of two errors is not worth a word

@@ -23,8 +23,8 @@ from piwsl_lab.graph import GraphSet
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.trajectory import simulate
 from piwsl_lab.lab.twin import Twin
-from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import Metrics, evaluate
+from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup, Task, build_trainer, prepare
 
 MONITOR_FRAMES = 24  # test frames scored while training runs
@@ -41,7 +41,11 @@ class Session:
     setup : Setup
         Data, model and training; `piwsl_lab.study` explains the fields.
     objectives : mapping of name → Objective
-        One twin each. The last one is the twin that the sliders of the panel act on.
+        One twin each. The last one is the twin that the sliders of the panel act on. By default a supervised and a
+        PIWSL twin, with the weights of `suited(setup.head)`.
+    heads : mapping of name → head, optional
+        Twins whose forces come from elsewhere than `setup.head` says. With a dual head the rivals of the last twin
+        are conservative by default, as in `piwsl_lab.comparison`, since that is what a dual potential answers with.
     monitor_every : int or None
         Steps between two scores on the monitored test frames. None adapts to the machine: about five a second, but
         never more than a tenth of the time.
@@ -52,13 +56,17 @@ class Session:
         setup: Setup | None = None,
         objectives: Mapping[str, Objective] | None = None,
         monitor_every: int | None = None,
+        heads: Mapping[str, str] | None = None,
     ) -> None:
+        self.setup = setup or Setup()
         if objectives is None:
-            objectives = {"supervised": Objective(), "PIWSL": Objective(pitc=100.0)}
+            objectives = {"supervised": Objective(), "PIWSL": Objective(**suited(self.setup.head))}
         if not objectives:
             raise ValueError("a session needs at least one twin: give objectives={'name': Objective(...)}")
+        self._heads = dict(heads or {})
+        if unknown := sorted(self._heads.keys() - objectives.keys()):
+            raise ValueError(f"heads: no twin is called {unknown[0]!r}; this session has {list(objectives)}")
         _leave_cores_to_the_browser()
-        self.setup = setup or Setup()
         self.monitor_every = monitor_every
         self.lock = FairLock()
         self.error: Exception | None = None
@@ -77,10 +85,10 @@ class Session:
         """Prepare the data and the twins; on failure the session stays as it was."""
         task = prepare(self.setup)
         test = task.test[:MONITOR_FRAMES]
-        twins = [
-            Twin(name, build_trainer(self.setup, task, replace(objective)), objective)
-            for name, objective in self._objectives.items()
-        ]
+        twins = []
+        for name, objective in self._objectives.items():
+            setup = replace(self.setup, head=self._head(name, objective))
+            twins.append(Twin(name, setup, build_trainer(setup, task, replace(objective)), objective))
         self._monitored: GraphSet = twins[0].potential.graphs(test, skin=0.0)
         self._monitor(twins)  # before anybody can see the new twins: they are drawn from another thread
         self._rate: deque[tuple[float, int]] = deque(maxlen=200)
@@ -88,6 +96,14 @@ class Session:
         self.task: Task = task
         self.test_frames = test
         self.twins: list[Twin] = twins
+
+    def _head(self, name: str, objective: Objective) -> str:
+        """Where the forces of a twin come from."""
+        head = self.setup.head
+        two_heads = objective.gradient > 0 or "gradient" in objective.schedules
+        if head == "dual" and name != list(self._objectives)[-1] and not two_heads:
+            head = "conservative"
+        return self._heads.get(name, head)
 
     def reset(self, setup: Setup | None = None) -> None:
         """Stop, and begin again with new weights; the objectives and the pinned runs are kept.
@@ -294,8 +310,14 @@ class Session:
         row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
         # What the last step used, not where the sliders stand now; and whether it was so from the start.
         row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
+        row["heads"] = {t.name: t.setup.head for t in self.twins}
         self.pins.append(row)
         return row
+
+
+def suited(head: str) -> dict[str, float]:
+    """Consistency weights to begin with: the two outputs of a dual potential are compared directly."""
+    return {"pitc": 0.0, "gradient": 100.0} if head == "dual" else {"pitc": 100.0, "gradient": 0.0}
 
 
 def _leave_cores_to_the_browser() -> None:

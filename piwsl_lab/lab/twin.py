@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from piwsl_lab.graph import GraphSet
 from piwsl_lab.lab.trajectory import Trajectory
-from piwsl_lab.losses import Objective
 from piwsl_lab.metrics import Metrics, evaluate
 from piwsl_lab.models import Potential
+from piwsl_lab.objective import Objective
+from piwsl_lab.study import Setup
 from piwsl_lab.training import Record, Trainer
+
+
+class CannotStep(ValueError):
+    """A knob stands where this potential cannot follow; the message says which, and what to do."""
 
 
 class Snapshot(NamedTuple):
@@ -36,6 +41,8 @@ class Twin:
 
     Attributes
     ----------
+    setup : Setup
+        What it was built from: that of the session, but for the head.
     objective : Objective
         The knobs. Write to it at any time: the next step uses it.
     records : list of Record
@@ -43,12 +50,14 @@ class Twin:
     points : list of (step, Metrics)
         Scores of the current weights on the monitored test frames.
     changes : dict of step → Objective
-        The objective in force after that many steps, wherever it was changed; what *Copy as code* replays.
+        The objective in force after that many steps, wherever it was changed; what *Copy as code* replays. What a
+        schedule does is no change: the objective holds the schedule.
     final : Metrics or None
         Score of the best weights on all test frames, once training has ended.
     """
 
     name: str
+    setup: Setup
     trainer: Trainer
     objective: Objective
     records: list[Record] = field(default_factory=list)
@@ -67,8 +76,41 @@ class Twin:
         """The latest score: on all test frames after training, on the monitored ones before."""
         return self.final or (self.points[-1][1] if self.points else None)
 
+    @property
+    def obstacle(self) -> str:
+        """Why the knobs, as they stand, allow no further step, and the remedy; empty where they do."""
+        if self.in_force("gradient") > 0 and not self.potential.has_direct_head:
+            return (
+                f"{self.name}: gradient consistency holds the forces of a direct head against −dE/dr, and a "
+                "conservative potential has no direct head. Switch the gradient weight off, or take forces from dual "
+                "and press Reset."
+            )
+        if self.objective.centres == "pool" and self.objective.is_consistent and self.trainer.pool_data is None:
+            return (
+                f"{self.name}: every frame has a label, so that there are no frames without labels to ask at. Ask at "
+                "labelled frames, or take fewer labels and press Reset."
+            )
+        return ""
+
+    def in_force(self, name: str) -> Any:
+        """The value of a field of the objective: its own, or what its schedule says at the step being taken."""
+        schedule = self.objective.schedules.get(name)
+        if schedule is None:
+            return getattr(self.objective, name)
+        if self.trainer.objective.schedules.get(name) == schedule:
+            return getattr(self.trainer.current, name)
+        return schedule(self.trainer.done)  # it came after the last step
+
     def step(self) -> Record:
-        """One training step with the objective as it is now; remembers when the objective changed."""
+        """One training step with the objective as it is now; remembers when the objective changed.
+
+        Raises
+        ------
+        CannotStep
+            There is an `obstacle`; nothing has changed.
+        """
+        if obstacle := self.obstacle:
+            raise CannotStep(obstacle)
         if self.objective != self.trainer.objective or not self.changes:
             # A copy, so that nothing changes in the middle of a step and what is remembered is what was used.
             self.trainer.objective = self.changes[len(self.records)] = replace(self.objective)

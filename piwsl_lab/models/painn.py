@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from piwsl_lab.graph import AtomGraph
 from piwsl_lab.models.potential import Potential, initialise
-from piwsl_lab.models.radial import BesselBasis, Geometry
+from piwsl_lab.models.radial import BesselBasis, Geometry, geometry
 
 TINY = 1e-8  # keeps the norm of a vector feature differentiable at zero
 
@@ -16,11 +17,14 @@ TINY = 1e-8  # keeps the norm of a vector feature differentiable at zero
 class PaiNN(Potential):
     """Polarizable atom interaction network; parameters as in `Potential`.
 
+    With `denoise=True` it has one more input and output, for denoising non-equilibrium structures (Liao et al. 2024,
+    arXiv 2403.09549): forces enter as the first vector features, and a vector head says how far each atom was moved.
+
     The message is figure 2b of the paper (equations 7 and 8), the update figure 2c (equations 9 and 10), the direct
     force head the gated equivariant block of figure 3.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, denoise: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         self.embedding = nn.Embedding(len(self.elements), channels)
@@ -35,13 +39,25 @@ class PaiNN(Potential):
         )
         initialise(self)
         nn.init.zeros_(self.filters.weight[:, -1])
-        if self.head == "direct":
+        if self.has_direct_head:
             self.force_head = ForceHead(channels)
             initialise(self.force_head)
+        if denoise:
+            self.hyperparameters["denoise"] = True
+            self.force_embedding = nn.Linear(1, channels, bias=False)
+            self.noise_head = ForceHead(channels)
+            initialise(self.force_embedding), initialise(self.noise_head)
 
-    def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
+    def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
+        if "denoise" not in self.hyperparameters:
+            return super().denoised(graph, forces)
+        edges = geometry(graph, self.cutoff)
+        told = self.force_embedding((forces / self.scale).unsqueeze(2))  # (N, 3, F)
+        return self.noise_head(*self.features(self.rows[graph.numbers], edges, told))
+
+    def features(self, elements: Tensor, edges: Geometry, vectors: Tensor | None = None) -> tuple[Tensor, ...]:
         s = self.embedding(elements)  # (N, F)
-        v = None  # (N, 3, F) from the first message on
+        v = vectors  # (N, 3, F) from the first message on
         basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
         filters = self.filters(basis).split([message.width for message in self.messages], dim=1)
         for message, update, w in zip(self.messages, self.updates, filters, strict=True):
@@ -71,7 +87,7 @@ class Message(nn.Module):
         x = self.context(s).index_select(0, edges.neighbour) * filters  # (E, 2F or 3F)
         to_s, along_r, *along_v = (part.contiguous() for part in x.split(channels, dim=1))
         dv = edges.unit.unsqueeze(2) * along_r.unsqueeze(1)  # (E, 3, F)
-        if v is not None:
+        if along_v:
             dv = torch.addcmul(dv, v.index_select(0, edges.neighbour), along_v[0].unsqueeze(1))
         s = s.index_add(0, edges.centre, to_s)
         v = (s.new_zeros(n_atoms, 3, channels) if v is None else v).index_add(0, edges.centre, dv)

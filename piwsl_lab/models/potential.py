@@ -2,8 +2,9 @@
 
 A model answers two questions about atoms (`features`, then `atom_energies` and, for a direct head, `atom_forces`).
 This base class adds energies up, scales them, and either differentiates them (`head="conservative"`) or asks the model
-for forces (`head="direct"`). Anything else with the same call, `potential(graph, forces=True) -> Prediction`, can be
-trained as well: PIWSL is a loss, not a model.
+for forces (`head="direct"`). With `head="dual"` one trunk does both, so that each can teach the other; the potential
+then answers with −∂E/∂r unless it is asked for the fast direct forces. Anything else with the same call,
+`potential(graph, forces=True) -> Prediction`, can be trained as well: PIWSL is a loss, not a model.
 """
 
 from __future__ import annotations
@@ -22,14 +23,26 @@ from piwsl_lab.models.radial import Geometry, geometry
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
-HEADS = ("conservative", "direct")
+HEADS = ("conservative", "direct", "dual")
 
 
 class Prediction(NamedTuple):
-    """energy [S] in eV, per-element reference subtracted; forces [N, 3] in eV/Å, or None when not asked for."""
+    """What a potential says about a graph.
+
+    Attributes
+    ----------
+    energy : Tensor [S], eV
+        Per-element reference subtracted.
+    forces : Tensor [N, 3], eV/Å, or None
+        The potential's answer; None when not asked for.
+    direct, conservative : Tensor [N, 3], eV/Å, or None
+        The forces of the direct head and −∂E/∂r, where both were asked for.
+    """
 
     energy: Tensor
     forces: Tensor | None
+    direct: Tensor | None = None
+    conservative: Tensor | None = None
 
 
 class Potential(nn.Module, ABC):
@@ -42,8 +55,9 @@ class Potential(nn.Module, ABC):
     channels, layers, radial : int
         Width of the features, number of interaction layers, size of the radial basis.
     cutoff : float, Å
-    head : "conservative" or "direct"
-        Conservative forces are −∂E/∂r; direct forces are a second, independent output.
+    head : "conservative", "direct" or "dual"
+        Conservative forces are −∂E/∂r; direct forces are a second, independent output. A dual potential has both and
+        answers with −∂E/∂r.
 
     Attributes
     ----------
@@ -93,31 +107,55 @@ class Potential(nn.Module, ABC):
 
     @abstractmethod
     def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
-        """Direct force on every atom, [N, 3], in units of `scale` per Å; only called with `head="direct"`."""
+        """Direct force on every atom, [N, 3], in units of `scale` per Å; only called where `has_direct_head`."""
 
-    def forward(self, graph: AtomGraph, forces: bool = True) -> Prediction:
+    @property
+    def has_direct_head(self) -> bool:
+        """Whether the model has an output for forces of its own, next to the gradient of its energy."""
+        return self.head != "conservative"
+
+    def forward(self, graph: AtomGraph, forces: bool | str = True) -> Prediction:
         """Energy of every structure and, if asked for, the force on every atom.
+
+        Parameters
+        ----------
+        graph : AtomGraph
+        forces : bool or "direct" or "both"
+            True: the head's own answer. "direct": the fast forces, without a gradient. "both": `direct` and
+            `conservative` are filled in too, from one pass through the features.
 
         Raises
         ------
         ValueError
-            The graph holds an element the model was not made for.
+            The graph holds an element the model was not made for, or a head was asked for that it does not have.
         """
-        if forces and self.head == "conservative":
-            return self._differentiated(graph)
+        if forces in ("direct", "both") and not self.has_direct_head:
+            raise ValueError(
+                f"forces={forces!r} needs a direct head, and this potential is conservative only: "
+                'build it with head="dual" (or "direct")'
+            )
+        if forces == "both" or (forces is True and self.head != "direct"):
+            return self._differentiated(graph, both=forces == "both")
         features, edges = self._features(graph)
         energy = self._energy(graph, features)
         return Prediction(energy, self.atom_forces(features, edges) * self.scale if forces else None)
 
-    def _differentiated(self, graph: AtomGraph) -> Prediction:
-        """F = −∂E/∂r, differentiable again while gradients are recorded."""
+    def _differentiated(self, graph: AtomGraph, both: bool) -> Prediction:
+        """F = −∂E/∂r, differentiable again while gradients are recorded; with `both`, the direct forces beside it."""
         training = torch.is_grad_enabled()
         positions = graph.positions if graph.positions.requires_grad else graph.positions.detach().requires_grad_()
+        direct = None
         with torch.enable_grad():
             graph = graph.at(positions)
-            energy = self._energy(graph, self._features(graph)[0])
+            features, edges = self._features(graph)
+            energy = self._energy(graph, features)
+            if both:
+                direct = self.atom_forces(features, edges) * self.scale
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=training, materialize_grads=True)
-        return Prediction(energy if training else energy.detach(), -gradient)
+        if not training:
+            energy, direct = energy.detach(), None if direct is None else direct.detach()
+        answer = direct if both and self.head == "direct" else -gradient
+        return Prediction(energy, answer, direct, -gradient if both else None)
 
     def _features(self, graph: AtomGraph) -> tuple[tuple[Tensor, ...], Geometry]:
         elements = self.rows[graph.numbers]
@@ -129,6 +167,18 @@ class Potential(nn.Module, ABC):
 
     def _energy(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
         return graph.sum_over_atoms(self.atom_energies(features)) * self.scale
+
+    def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
+        """Displacement [N, 3] (Å) that an auxiliary head finds in a displaced graph, told the forces where it was.
+
+        Raises
+        ------
+        ValueError
+            The potential has no such head.
+        """
+        raise ValueError(
+            f"this {type(self).__name__} has no denoising head: build a PaiNN with denoise=True, or set denoise=0"
+        )
 
     def check_elements(self, numbers: Iterable[int]) -> None:
         """Raise a ValueError if an atomic number is not one of the model's `elements`."""

@@ -34,7 +34,7 @@ class SchNet(Potential):
         half = max(channels // 2, 1)
         self.energy_head = nn.Sequential(nn.Linear(channels, half), ShiftedSoftplus(), nn.Linear(half, 1))
         initialise(self)
-        if self.head == "direct":
+        if self.has_direct_head:
             self.force_head = EdgeForce(channels, radial)
             initialise(self.force_head)
 

@@ -1,0 +1,196 @@
+"""``piwsl-lab study``: run the grid of a TOML file, list its cells, make the report.
+
+`add` hooks the command into the command line. Modules that need torch are imported by the action that uses them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from piwsl_lab.grid import Cell, Study
+    from piwsl_lab.grid_runner import Progress
+    from piwsl_lab.grid_store import Store
+
+ACTIONS = ("run", "report", "list")
+REDRAW = 0.5  # s between two drawings of the table
+
+
+def add(commands: Any) -> None:
+    """Add the command ``study`` to the subparsers of a command line."""
+    study = commands.add_parser(
+        "study",
+        help="run many trainings of a grid, and report on them",
+        usage="piwsl-lab study [run|list|report] STUDY.toml [options]",
+        description="Run every cell of a study that has no result yet. A study that was stopped or killed goes on "
+        "where it was; cells added to the file are run, finished ones are kept.",
+    )
+    study.add_argument("words", nargs="+", metavar="STUDY.toml", help="the study; before it run, list or report")
+    study.add_argument("--workers", type=int, default=None, help="trainings at the same time (one a core)")
+    study.add_argument("--out", type=Path, metavar="FOLDER", help="results (next to the file, without .toml)")
+    study.add_argument(
+        "--only", action="append", default=[], metavar="KEY=VALUE[,VALUE]", help="only these cells; can be repeated"
+    )
+    study.add_argument("--limit", type=float, metavar="SECONDS", help="stop after this time")
+    study.add_argument("--retry", action="store_true", help="run failed cells again")
+    study.set_defaults(run=main_study)
+
+
+def main_study(arguments: argparse.Namespace) -> int:
+    """Do one action; 0 when it worked, 1 when runs have failed, 130 when it was interrupted."""
+    words = arguments.words if len(arguments.words) > 1 else ["run", *arguments.words]
+    if len(words) != 2 or words[0] not in ACTIONS:
+        raise ValueError(f"study {' '.join(arguments.words)}: write study [{'|'.join(ACTIONS)}] STUDY.toml")
+    from piwsl_lab.grid_file import read
+    from piwsl_lab.grid_store import Store
+
+    study = read(words[1])
+    store = Store(arguments.out or study.folder)
+    if words[0] == "report":
+        return _report(study, store)
+    cells = study.select(arguments.only) if arguments.only else list(study.cells)
+    return _list(cells, store) if words[0] == "list" else _run(study, cells, store, arguments)
+
+
+def _report(study: Study, store: Store) -> int:
+    from piwsl_lab.evidence_report import write_report
+
+    for path in write_report(study, store):
+        print(path)
+    print(f"Figures: python -m piwsl_lab.lab.evidence {store.folder}")
+    return 0
+
+
+def _list(cells: Sequence[Cell], store: Store) -> int:
+    from piwsl_lab.grid_runner import look
+
+    progress = look(cells, store)
+    marks = {"done": "done", "failed": "FAILED", "waiting": "-"}
+    for cell in cells:
+        print(f"{marks[progress.state[cell.key]]:<7} {cell.title}")
+    print(f"{progress.count('done')} of {len(cells)} done, {progress.count('failed')} failed")
+    return 0
+
+
+def _run(study: Study, cells: Sequence[Cell], store: Store, arguments: argparse.Namespace) -> int:
+    from piwsl_lab.grid_runner import run_cells
+
+    table = Table(study)
+    # Children of this process inherit it, and a core each is what the numbers and the time left assume.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = cores if arguments.workers is None else arguments.workers
+    try:
+        progress = run_cells(
+            cells, store, workers=workers, retry=arguments.retry, limit=arguments.limit, watch=table.watch
+        )
+    except KeyboardInterrupt:
+        print(
+            f"\npiwsl-lab: interrupted; the same command goes on with what is in {store.folder}",
+            file=sys.stderr,
+        )
+        return 130
+    table.close(progress)
+    left = progress.count("waiting") + progress.count("running")
+    print(f"{progress.count('done')} of {len(cells)} cells done, {progress.count('failed')} failed, {left} left")
+    print(f"Report: piwsl-lab study report {study.path}" + (f" --out {arguments.out}" if arguments.out else ""))
+    return 1 if progress.count("failed") else 0
+
+
+class Table:
+    """Method by method, how many cells are done: drawn in place on a terminal, news line by line elsewhere.
+
+    Parameters
+    ----------
+    study : Study
+    out : text file
+        Standard error by default.
+    """
+
+    def __init__(self, study: Study, out: TextIO | None = None) -> None:
+        self.study, self.out = study, out or sys.stderr
+        self.live = self.out.isatty()
+        self.height = 0
+        self.drawn = 0.0
+
+    def watch(self, progress: Progress, news: str) -> None:
+        """What the runner calls after every event."""
+        if not self.live:
+            if news:
+                print(f"[{summary(progress)}] {news}", file=self.out, flush=True)
+            return
+        if "failed" in news or "tried again" in news:
+            self._erase()
+            print(news, file=self.out)
+        elif time.monotonic() - self.drawn < REDRAW:
+            return
+        self._draw(progress)
+
+    def close(self, progress: Progress) -> None:
+        """Draw the last state."""
+        if self.live:
+            self._draw(progress)
+
+    def _draw(self, progress: Progress) -> None:
+        self._erase()
+        rows = lines(self.study, progress)
+        columns = os.get_terminal_size(self.out.fileno()).columns or 80  # 0 where nobody knows
+        print("\n".join(row[: columns - 1] for row in rows), file=self.out, flush=True)
+        self.height, self.drawn = len(rows), time.monotonic()
+
+    def _erase(self) -> None:
+        if self.height:
+            print(f"\x1b[{self.height}F\x1b[J", end="", file=self.out)
+        self.height = 0
+
+
+def lines(study: Study, progress: Progress) -> list[str]:
+    """The table as text."""
+    states = ("done", "running", "failed", "waiting")
+    names = [m for m in study.methods if any(c.method == m.name for c in progress.cells)]
+    width = max(len("method"), *(len(m.title) for m in names))
+    rows = [f"{'method':<{width}}  " + "  ".join(f"{state:>7}" for state in states)]
+    for method in names:
+        counts = [progress.count(state, method.name) for state in states]
+        rows.append(f"{method.title:<{width}}  " + "  ".join(f"{count or '·':>7}" for count in counts))
+    for cell in progress.cells:
+        if progress.state[cell.key] == "running":
+            step, steps = progress.steps.get(cell.key, (0, cell.setup.steps))
+            rows.append(f"  {cell.title}: step {step} of {steps}")
+    return [*rows, summary(progress)]
+
+
+def summary(progress: Progress) -> str:
+    """The state in one line: "12 of 60 cells, about 8 min left"."""
+    left = progress.seconds_left()
+    ending = "" if left is None else ", finished" if left == 0 else f", about {duration(left)} left"
+    return f"{progress.count('done')} of {len(progress.cells)} cells{ending}"
+
+
+def duration(seconds: float) -> str:
+    """Time as people say it: 40 s, 8 min, 2 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m piwsl_lab.cli_study STUDY.toml``: the command by itself."""
+    parser = argparse.ArgumentParser(prog="piwsl-lab")
+    add(parser.add_subparsers(required=True))
+    arguments = parser.parse_args(["study", *(sys.argv[1:] if argv is None else argv)])
+    try:
+        return arguments.run(arguments)
+    except ValueError as error:
+        print(f"piwsl-lab: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

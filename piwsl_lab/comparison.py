@@ -1,0 +1,122 @@
+"""A rival and a PIWSL twin, side by side on the same frames."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from piwsl_lab.metrics import evaluate
+from piwsl_lab.objective import Objective, supervised
+from piwsl_lab.study import SCORES, Setup, Task, build_trainer, prepare, train
+from piwsl_lab.training import Record
+
+# What each rival changes in the supervised twin. Displacements of the label-keeping rivals are their own: kept labels
+# are wrong by the work of the forces, so they bear only a small ε.
+RIVALS: dict[str, dict[str, Any]] = {
+    "supervised": {},
+    "noisy": {"noisy": 1.0, "epsilon": 0.01},
+    "denoise": {"denoise": 1.0, "epsilon": 0.05},
+    "weak": {"weak": 100.0, "epsilon": 0.01},
+    "curl": {"curl": 0.1, "epsilon": 0.05},
+    "ensemble": {"teachers": 4},
+}
+PILOT_STEPS = 50
+
+
+def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objective]:
+    """The run that a PIWSL run is held against: same frames, same labels, same training code.
+
+    Against a dual potential stands a conservative one, since that is what its answer is (a direct penalty on the curl
+    keeps its direct head: a gradient has no curl).
+
+    Raises
+    ------
+    ValueError
+        There is no rival of that name.
+    """
+    if name not in RIVALS:
+        raise ValueError(f"no rival is called {name!r}; choose one of {', '.join(RIVALS)}")
+    changes = dict(RIVALS[name])
+    head = "conservative" if setup.head == "dual" else setup.head
+    if name == "curl" and head == "conservative":
+        raise ValueError("the rival curl needs --head direct: conservative forces have no curl to punish")
+    setup = replace(setup, head=head, teachers=changes.pop("teachers", 0))
+    return setup, replace(supervised(objective), **changes)
+
+
+def compare(
+    setup: Setup,
+    objective: Objective,
+    seeds: int = 3,
+    on_step: Callable[[str, int, Record], None] | None = None,
+    against: str = "supervised",
+    equal_time: bool = False,
+) -> dict[str, Any]:
+    """Train a rival and the PIWSL twin for every seed on the same frames, and score both.
+
+    Parameters
+    ----------
+    setup : Setup
+        `setup.seed` is the first seed.
+    objective : Objective
+        Of the PIWSL twin; the rival has it without consistency terms.
+    seeds : int
+    on_step : callable, optional
+        Called as on_step(twin, seed, record) after every step.
+    against : str
+        A name of `RIVALS`.
+    equal_time : bool
+        Train the rival for as long as the PIWSL twin took, by the clock, instead of for as many steps.
+
+    Returns
+    -------
+    dict
+        {"config": …, "supervised" (or the rival): {"energy_mae": [one a seed], …, "seconds": […], "steps": […]},
+        "piwsl": {…}}, in eV and eV/Å.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds={seeds} must be at least 1; use 3 or more before you claim anything")
+    twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
+    results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds", "steps")} for name in twins}
+    counts: dict[str, int] = {}
+    for seed in range(setup.seed, setup.seed + seeds):
+        task = prepare(replace(setup, seed=seed))
+        counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
+        budget = 0.0
+        # The rival's time is known when the other has been trained.
+        for name in reversed(twins) if equal_time else twins:
+            run, goal = replace(twins[name][0], seed=seed), twins[name][1]
+            if equal_time and name != "piwsl":
+                run = replace(run, steps=steps_in(budget, run, task, goal))
+            report = None if on_step is None else lambda record, name=name, seed=seed: on_step(name, seed, record)
+            trainer, budget = train(run, task, goal, report)
+            metrics = evaluate(trainer.potential, task.test)
+            for key in SCORES:
+                results[name][key].append(getattr(metrics, key))
+            results[name]["seconds"].append(budget)
+            results[name]["steps"].append(run.steps)
+    config = {**asdict(setup), **asdict(objective), "seeds": seeds, **counts, "torch": torch.__version__}
+    config |= {"device": str(trainer.device), "rival": against, "equal_time": equal_time}
+    config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
+    return {"config": config, **results}
+
+
+def steps_in(seconds: float, setup: Setup, task: Task, objective: Objective) -> int:
+    """How many steps of a run fit in a time: a short pilot says what one costs. Never fewer than the run has."""
+    pilot = build_trainer(setup, task, objective)
+    for _ in range(PILOT_STEPS):
+        pilot.step()
+    begun = pilot.seconds
+    for _ in range(PILOT_STEPS):
+        pilot.step()
+    return max(setup.steps, round(seconds * PILOT_STEPS / (pilot.seconds - begun)))
+
+
+def ratio(result: dict[str, Any], score: str) -> float:
+    """How many times lower the PIWSL twin's mean error is than its rival's."""
+    (rival_name,) = result.keys() - {"config", "piwsl"}
+    return statistics.fmean(result[rival_name][score]) / statistics.fmean(result["piwsl"][score])

@@ -1,0 +1,95 @@
+"""One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.grid_worker``.
+
+It writes no file. It ends with the process that started it: when that one is gone, however it went, the pipe on
+standard input is closed, and a thread that waits for this ends the worker at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import queue
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+REPORT_EVERY = 0.5  # s between two notes of progress
+
+
+def main() -> None:
+    """Answer {"ready"} and then one {"result"} or {"failed"} a run, with {"step"} in between."""
+    # An interrupt reaches the whole process group: the runner decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    runs: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(runs,), daemon=True).start()
+
+    def say(**message: Any) -> None:
+        answers.write(json.dumps(message) + "\n")
+
+    import torch
+
+    from piwsl_lab import grid  # noqa: F401 - slow to import, so before the first run is timed
+
+    torch.set_num_threads(1)
+    say(ready=os.getpid())
+    while True:
+        job = runs.get()
+        say(**_answer(job, say))
+
+
+def _listen(runs: queue.Queue) -> None:
+    try:
+        for line in sys.stdin:
+            runs.put(json.loads(line))
+    finally:
+        os._exit(0)
+
+
+def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    """Train one potential. A ValueError is the answer to a bad question; anything else ends the worker."""
+    import torch
+
+    import piwsl_lab
+    from piwsl_lab.grid import typed
+    from piwsl_lab.objective import Objective
+    from piwsl_lab.study import Setup, run
+
+    setup, objective = typed(Setup, job["setup"]), typed(Objective, job["objective"])
+    said = time.monotonic()
+
+    def on_step(record: Any) -> None:
+        nonlocal said
+        if time.monotonic() - said > REPORT_EVERY:
+            said = time.monotonic()
+            say(step=record.step, steps=setup.steps)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = run(setup, objective, on_step)
+        except ValueError as error:
+            return {"failed": f"{type(error).__name__}: {error}"}
+    versions = {"piwsl-lab": piwsl_lab.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    words = sorted({str(warning.message) for warning in caught})
+    return {"result": _without_nan(result), "warnings": words, "versions": versions}
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no nan and no infinity: both are null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()

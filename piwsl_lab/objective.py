@@ -1,0 +1,328 @@
+"""What a potential is trained for: the weights of all losses in one mutable object, re-read at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from piwsl_lab.displacements import DIRECTIONS, Displacer, SoftModes
+from piwsl_lab.graph import AtomGraph
+from piwsl_lab.losses import (
+    ORDERS,
+    PISC_FORMS,
+    TEACHERS,
+    PotentialLike,
+    curl_loss,
+    energy_loss,
+    force_loss,
+    gradient_consistency,
+    noise_loss,
+    pisc,
+    pitc,
+    split,
+    symmetric_pitc,
+    weak_label_loss,
+)
+from piwsl_lab.models.potential import Prediction
+from piwsl_lab.schedules import Schedule
+
+CONSISTENCY = ("pitc", "pisc", "gradient", "curl")  # ask the model about itself, read no label
+RIVALS = ("weak", "noisy", "denoise")  # displaced inputs with labels
+WEIGHTS = ("energy", "force", *CONSISTENCY, *RIVALS)
+CENTRES = ("labelled", "pool")
+CHOICES = {
+    "order": ORDERS,
+    "pisc_form": PISC_FORMS,
+    "teacher": TEACHERS,
+    "direction": tuple(DIRECTIONS),
+    "centres": CENTRES,
+}
+ENERGY, FORCES, BOTH = range(3)  # how much of a place must be known
+
+
+@dataclass
+class Objective:
+    """What a potential is trained for: one weight a term. Change any field while training runs; it is read every step.
+
+    Attributes
+    ----------
+    energy, force : float
+        Weights of the supervised mean squares, in 1/eV² and Å²/eV².
+    pitc, pisc : float
+        Weights of the Taylor and the spatial consistency, in 1/eV²; a term of weight 0 costs nothing.
+    gradient : float, Å²/eV²
+        Weight of the gradient consistency at displaced centres; needs a head "dual" or "direct".
+    curl : float, Å⁴/eV²
+        Weight of the squared antisymmetric part of the force Jacobian; for direct heads.
+    weak : float, 1/eV²
+        Weight of the weak labels: the labels' own Taylor expansion.
+    noisy : float
+        NoisyNodes: how much the supervised losses count once more at displaced positions with the labels kept.
+    denoise : float
+        Weight of denoising non-equilibrium structures (DeNS); needs a potential built with `denoise=True`.
+    epsilon : float, Å
+        Size of the displacements; with `relative` a fraction of every atom's shortest bond.
+    order : 1, 2 or "symmetric"
+        Taylor expansion of the paper, trapezoid rule, or central difference (of PITC; PISC then takes 2).
+    pisc_form : str
+        One of `piwsl_lab.losses.PISC_FORMS`.
+    teacher : "both", "direct" or "conservative"
+        Which head the gradient consistency leaves as it is.
+    direction : str
+        How displacements are drawn, one of `piwsl_lab.displacements.DIRECTIONS`.
+    relative, remove_drift : bool
+        Scale ε with the bonds of each atom; take the mean displacement of each structure away.
+    centres : "labelled" or "pool"
+        Where the consistency terms ask: at the labelled frames, or at frames without labels.
+    per_atom : bool
+        Divide energy and consistency residuals by the number of atoms, for sets of mixed size.
+    schedules : dict of Schedule, or of any callable of the step
+        Weights, epsilon or order that follow the step, by name: {"epsilon": ramp(0.01, 0.05, 1000)}.
+    """
+
+    energy: float = 10.0
+    force: float = 100.0
+    pitc: float = 0.0
+    pisc: float = 0.0
+    gradient: float = 0.0
+    curl: float = 0.0
+    weak: float = 0.0
+    noisy: float = 0.0
+    denoise: float = 0.0
+    epsilon: float = 0.05
+    order: int | str = 2
+    pisc_form: str = "same_point"
+    teacher: str = "both"
+    direction: str = "uniform"
+    relative: bool = False
+    remove_drift: bool = False
+    centres: str = "labelled"
+    per_atom: bool = False
+    schedules: dict[str, Callable[[int], Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A checkpoint or a TOML file knows schedules as plain tables.
+        self.schedules = {
+            name: Schedule(**given) if isinstance(given, dict) else given for name, given in self.schedules.items()
+        }
+        self.check()
+
+    def check(self) -> None:
+        """Raise a ValueError that names the field that makes no sense."""
+        for name in WEIGHTS:
+            weight = getattr(self, name)
+            if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"the weight {name}={weight} must be a finite number, 0 (off) or larger")
+        if not (isinstance(self.epsilon, int | float) and math.isfinite(self.epsilon) and self.epsilon > 0):
+            raise ValueError(f"epsilon={self.epsilon} Å must be larger than 0; 0.01 to 0.1 Å is the useful range")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} does not exist; choose one of {', '.join(map(str, choices))}"
+                )
+        for name in self.schedules:
+            if name not in (*WEIGHTS, "epsilon", "order"):
+                raise ValueError(f"schedules: {name!r} cannot follow a schedule; only weights, epsilon and order can")
+            if not callable(self.schedules[name]):
+                raise ValueError(f"the schedule of {name} must be a Schedule or a callable of the step")
+
+    def at(self, step: int) -> Objective:
+        """The objective with every scheduled field at its value of a step (the first is 0)."""
+        if not self.schedules:
+            return self
+        return replace(self, schedules={}, **{name: schedule(step) for name, schedule in self.schedules.items()})
+
+    def override(self, name: str, value: Any) -> None:
+        """Set a field by hand; its schedule, if it had one, ends here."""
+        self.schedules = {other: schedule for other, schedule in self.schedules.items() if other != name}
+        setattr(self, name, value)
+
+    @property
+    def displaces(self) -> bool:
+        """Whether any term asks at displaced positions."""
+        return any(getattr(self, name) > 0 for name in ("pitc", "pisc", "gradient", "curl", *RIVALS))
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether any term asks the model to agree with itself."""
+        return any(getattr(self, name) > 0 for name in CONSISTENCY)
+
+    def terms(
+        self,
+        potential: PotentialLike,
+        graph: AtomGraph,
+        generator: Generator | None = None,
+        pool: AtomGraph | None = None,
+        modes: SoftModes | None = None,
+    ) -> dict[str, Tensor]:
+        """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
+
+        All places that need forces go through the potential in one call, those that only need an energy in another.
+
+        Parameters
+        ----------
+        potential : callable
+            potential(graph, forces=True) → Prediction.
+        graph : AtomGraph of S structures
+        generator : torch.Generator on the CPU
+            Draws the displacements.
+        pool : AtomGraph, optional
+            Frames for the consistency terms where `centres` is "pool"; their labels are not read.
+        modes : SoftModes, optional
+            Soft directions of the training frames, for direction "covariance".
+        """
+        self.check()
+        centre = graph
+        if self.centres == "pool" and self.is_consistent:
+            if pool is None:
+                raise ValueError(
+                    'centres="pool" asks at frames without labels, and there are none: give the trainer a pool=…, '
+                    'leave frames out of the budget, or use centres="labelled"'
+                )
+            centre = pool.unlabelled()
+        displacer = Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
+        needs = self._needs(graph, getattr(potential, "head", ""))
+        places, steps = {"labels": graph, "A": centre}, {}
+
+        def draw(name: str, at: AtomGraph, displacer: Displacer = displacer) -> None:
+            steps[name] = displacer.draw(at, generator, potential)
+            places[name] = at.at(at.positions + steps[name]).unlabelled()
+
+        # δ₁ leads to C, δ₂ to B, −δ₁ to D. The rivals displace the labelled frames: C itself where those are the
+        # centres, else a place W of their own.
+        if {"C", "D"} & set(needs) or self.curl > 0 or (self._rivals and centre is graph):
+            draw("C", centre)
+        if "B" in needs:
+            draw("B", centre, displacer.other)
+        if "D" in needs:
+            places["D"] = centre.at(centre.positions - steps["C"]).unlabelled()
+        if self._rivals and centre is not graph:
+            draw("W", graph)
+        elif self._rivals:
+            places["W"], steps["W"] = places["C"], steps["C"]
+        known = _ask(potential, places, needs, same=centre is graph)
+        return self._values(potential, places, steps, known, generator)
+
+    @property
+    def _rivals(self) -> bool:
+        return any(getattr(self, name) > 0 for name in RIVALS)
+
+    def _needs(self, graph: AtomGraph, head: str) -> dict[str, int]:
+        """How much every place must know, ENERGY, FORCES or BOTH heads' forces, for the terms that are on."""
+        needs: dict[str, int] = {}
+
+        def need(**levels: int) -> None:
+            for place, level in levels.items():
+                needs[place] = max(needs.get(place, 0), level)
+
+        supervised = BOTH if head == "dual" else FORCES
+        at_end = FORCES if self.order == 2 else ENERGY
+        if self.energy > 0 and bool(graph.has_energy.any()):
+            need(labels=ENERGY)
+        if self.force > 0 and bool(graph.has_forces.any()):
+            need(labels=supervised)
+        if self.pitc > 0:
+            need(A=FORCES, C=at_end)
+            if self.order == "symmetric":
+                need(D=ENERGY)
+        if self.pisc > 0:
+            at_end = ENERGY if self.order == 1 else FORCES
+            need(**{
+                "same_point": {"B": FORCES, "C": at_end},
+                "extrapolations": {"A": FORCES, "B": FORCES, "C": at_end},
+                "reverse": {"C": FORCES, "B": at_end},
+                "all": {"A": FORCES, "B": FORCES, "C": FORCES},
+                "two_point": {"C": FORCES, "A": at_end},
+            }[self.pisc_form])  # fmt: skip
+        if self.gradient > 0:
+            need(C=BOTH)
+        if self.weak > 0:
+            need(W=ENERGY)
+        if self.noisy > 0:
+            need(W=supervised)
+        return needs
+
+    def _values(
+        self,
+        potential: PotentialLike,
+        places: dict[str, AtomGraph],
+        steps: dict[str, Tensor],
+        known: dict[str, Prediction],
+        generator: Generator | None,
+    ) -> dict[str, Tensor]:
+        labels, centre = places["labels"], places["A"]
+        has_energy, has_forces = bool(labels.has_energy.any()), bool(labels.has_forces.any())
+        values = {}
+        if self.energy > 0 and has_energy:
+            values["energy"] = energy_loss(known["labels"], labels, self.per_atom)
+        if self.force > 0 and has_forces:
+            values["force"] = force_loss(known["labels"], labels)
+        if self.pitc > 0 and self.order == "symmetric":
+            residual = symmetric_pitc(known["A"], known["C"], known["D"], steps["C"], centre)
+            values["pitc"] = self._mean_square(residual, centre)
+        elif self.pitc > 0:
+            residual = pitc(known["A"], known["C"], steps["C"], centre, self.order)
+            values["pitc"] = self._mean_square(residual, centre)
+        if self.pisc > 0:
+            order = 1 if self.order == 1 else 2
+            triangle = (known.get(place) for place in "ABC")
+            residual = pisc(*triangle, steps["C"], steps["B"], centre, order, self.pisc_form)
+            values["pisc"] = self._mean_square(residual, centre)
+        if self.gradient > 0:
+            values["gradient"] = gradient_consistency(known["C"], self.teacher)
+        if self.curl > 0:
+            values["curl"] = curl_loss(potential, places["C"], generator)
+        if self.weak > 0 and bool((labels.has_energy & labels.has_forces).any()):
+            values["weak"] = weak_label_loss(known["W"], steps["W"], labels)
+        if self.noisy > 0:
+            values["noisy"] = self.energy * energy_loss(known["W"], labels, self.per_atom)
+            values["noisy"] = values["noisy"] + self.force * force_loss(known["W"], labels)
+        if self.denoise > 0 and has_forces:
+            noise = potential.denoised(places["W"], labels.forces)
+            values["denoise"] = noise_loss(noise, steps["W"], labels, self.epsilon)
+        return values
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """Weighted sum of the terms, a scalar."""
+        return sum((getattr(self, name) * value for name, value in terms.items()), start=torch.zeros(()))
+
+    def _mean_square(self, residual: Tensor, graph: AtomGraph) -> Tensor:
+        if self.per_atom:
+            residual = residual / graph.atoms_per_structure()
+        return residual.square().mean()
+
+
+def _ask(
+    potential: PotentialLike, places: dict[str, AtomGraph], needs: dict[str, int], same: bool
+) -> dict[str, Prediction]:
+    """What the potential says at every place, in one call for each level of knowledge.
+
+    Forces of a direct head cost next to nothing, so that its energies alone are never asked for; a gradient is.
+    """
+    # One place by two names is asked once.
+    alias = {"A": "labels", "W": "C"} if same else {}
+    levels: dict[str, int] = {}
+    for place, level in needs.items():
+        place = alias.get(place, place)
+        levels[place] = max(levels.get(place, 0), level)
+    if getattr(potential, "head", "") == "direct":
+        levels = {place: max(level, FORCES) for place, level in levels.items()}
+    known: dict[str, Prediction] = {}
+    for level, forces in ((FORCES, True), (BOTH, "both"), (ENERGY, False)):
+        names = [name for name in places if levels.get(name) == level]
+        if names:
+            graphs = [places[name] for name in names]
+            known |= zip(names, split(potential(AtomGraph.joined(graphs), forces=forces), graphs), strict=True)
+    return known | {name: known[target] for name, target in alias.items() if target in known}
+
+
+def supervised(objective: Objective) -> Objective:
+    """The same objective without any term at displaced positions."""
+    return replace(objective, **dict.fromkeys((*CONSISTENCY, *RIVALS), 0.0), schedules={
+        name: schedule for name, schedule in objective.schedules.items() if name in ("energy", "force")
+    })  # fmt: skip
