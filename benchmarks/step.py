@@ -127,18 +127,19 @@ def main() -> None:
             "PITC + PISC order 2": {**PITC, "pisc": 1.0},
         }.items()
     }
+    gradient = {"gradient": 50.0, "epsilon": 0.05}
+    contenders["dual, gradient consistency"] = ours("dual", size, device, **gradient)
+    contenders["direct, gradient consistency"] = ours("direct", size, device, **gradient)
+    contenders["direct, curl penalty"] = ours("direct", size, device, curl=0.1)
     try:
         contenders["SchNetPack, conservative"] = schnetpack(size, device)
     except ImportError as error:
         print(f"SchNetPack is not timed: {error}. benchmarks/README.md says how to install it.")
     times = take_turns(contenders, options.rounds, device)
     for name, milliseconds in times.items():
-        base = (
-            times[f"{name.split(',')[0]}, supervised"]
-            if "SchNetPack" not in name
-            else times["conservative, supervised"]
-        )
-        print(f"{name:34s} {milliseconds:8.1f} ms   {milliseconds / base:5.2f} x supervised")
+        head = "direct" if name.startswith("direct") else "conservative"
+        base = times[f"{head}, supervised"]  # a dual potential answers with a gradient: its rival is conservative
+        print(f"{name:34s} {milliseconds:8.1f} ms   {milliseconds / base:5.2f} x supervised {head}")
     if options.json:
         with open(options.json, "w") as out:
             json.dump({"milliseconds": times, "torch": torch.__version__, **vars(options)}, out, indent=1)

@@ -122,7 +122,7 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pisc-form", choices=PISC_FORMS, default="same_point", help="which paths PISC compares")
     parser.add_argument(
         "--gradient-consistency", type=float, metavar="W", dest="gradient",
-        help="weight of direct forces = −gradient at displaced places (default: 0, with --head dual 100)",
+        help="weight of direct forces = −gradient at displaced places (default: 0, with --head dual 50)",
     )  # fmt: skip
     parser.add_argument("--epsilon", type=float, default=0.05, help="size of the displacements, Å")
     parser.add_argument("--order", type=_order, default=2, metavar="1|2|symmetric", help="order of the Taylor step")
@@ -238,17 +238,13 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective]:
     """The flags as the two objects that the library takes."""
-    from piwsl_lab.objective import Objective
+    from piwsl_lab.objective import Objective, suited
     from piwsl_lab.study import Setup
 
     flags = vars(arguments)
     setup_names = ("data", "energies", "forces", "model", "head", "steps", "batch_size", "device")
     objective_names = ("pisc", "pisc_form", "epsilon", "order", "direction", "relative", "centres")
-    dual = flags["head"] == "dual"
-    weights = {
-        "pitc": (0.0 if dual else 100.0) if flags["pitc"] is None else flags["pitc"],
-        "gradient": (100.0 if dual else 0.0) if flags["gradient"] is None else flags["gradient"],
-    }
+    weights = {name: default if flags[name] is None else flags[name] for name, default in suited(flags["head"]).items()}
     return (
         Setup(seed=seed, **{name: flags[name] for name in setup_names}),
         Objective(**weights, **{name: flags[name] for name in objective_names}),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from piwsl_lab.grid import Cell, Study
-    from piwsl_lab.grid_runner import Progress
-    from piwsl_lab.grid_store import Store
+    from piwsl_lab.grid.runner import Progress
+    from piwsl_lab.grid.store import Store
 
 ACTIONS = ("run", "report", "list")
 REDRAW = 0.5  # s between two drawings of the table
@@ -47,8 +47,8 @@ def main_study(arguments: argparse.Namespace) -> int:
     words = arguments.words if len(arguments.words) > 1 else ["run", *arguments.words]
     if len(words) != 2 or words[0] not in ACTIONS:
         raise ValueError(f"study {' '.join(arguments.words)}: write study [{'|'.join(ACTIONS)}] STUDY.toml")
-    from piwsl_lab.grid_file import read
-    from piwsl_lab.grid_store import Store
+    from piwsl_lab.grid.file import read
+    from piwsl_lab.grid.store import Store
 
     study = read(words[1])
     store = Store(arguments.out or study.folder)
@@ -59,7 +59,7 @@ def main_study(arguments: argparse.Namespace) -> int:
 
 
 def _report(study: Study, store: Store) -> int:
-    from piwsl_lab.evidence_report import write_report
+    from piwsl_lab.grid.report import write_report
 
     for path in write_report(study, store):
         print(path)
@@ -68,7 +68,7 @@ def _report(study: Study, store: Store) -> int:
 
 
 def _list(cells: Sequence[Cell], store: Store) -> int:
-    from piwsl_lab.grid_runner import look
+    from piwsl_lab.grid.runner import look
 
     progress = look(cells, store)
     marks = {"done": "done", "failed": "FAILED", "waiting": "-"}
@@ -79,7 +79,7 @@ def _list(cells: Sequence[Cell], store: Store) -> int:
 
 
 def _run(study: Study, cells: Sequence[Cell], store: Store, arguments: argparse.Namespace) -> int:
-    from piwsl_lab.grid_runner import run_cells
+    from piwsl_lab.grid.runner import run_cells
 
     table = Table(study)
     # Children of this process inherit it, and a core each is what the numbers and the time left assume.

@@ -45,7 +45,8 @@ def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objecti
     if name == "curl" and head == "conservative":
         raise ValueError("the rival curl needs --head direct: conservative forces have no curl to punish")
     setup = replace(setup, head=head, teachers=changes.pop("teachers", 0))
-    return setup, replace(supervised(objective), **changes)
+    own = {"direction": "uniform", "relative": False, "remove_drift": False}
+    return setup, replace(supervised(objective), **own | changes) if changes else supervised(objective)
 
 
 def compare(
@@ -80,6 +81,11 @@ def compare(
     """
     if seeds < 1:
         raise ValueError(f"seeds={seeds} must be at least 1; use 3 or more before you claim anything")
+    if equal_time and "teachers" in RIVALS.get(against, {}):
+        raise ValueError(
+            f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
+            "in its seconds; compare for equal steps and read the seconds"
+        )
     twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
     results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds", "steps")} for name in twins}
     counts: dict[str, int] = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
 SKIN = 1.0  # Å of neighbour list to spare; rebuilt when an atom has used half of it
+CLOSEST = 0.15  # Å: nearer than any two nuclei; frames are refused below 0.1 Å
 TOO_LARGE = 100.0  # eV/Å: no bond pulls like this
 
 
@@ -87,20 +88,20 @@ def fly_nve(
     velocities = velocities - (momentum / graph.sum_over_atoms(masses.squeeze(1))[:, None])[graph.structure]
     dt = time_step * units.fs
     positions, (energy, forces) = graph.positions, flyer.forces(graph.positions)
-    alive = torch.ones(graph.n_structures, dtype=torch.bool, device=positions.device)
+    alive = _bounded(forces, graph)
     times, totals, potentials = [], [], []
     for step in range(steps + 1):
+        # A lost replica stays where it was, so that it cannot spoil the neighbour search of the others.
+        frozen = ~alive[graph.structure][:, None]
+        velocities, forces = velocities.masked_fill(frozen, 0.0), forces.masked_fill(frozen, 0.0)
         if step:
             velocities = velocities + 0.5 * dt * forces / masses
-            positions = positions + dt * velocities
+            moved = positions + dt * velocities
+            alive = alive & flyer.possible(moved)
+            positions = torch.where(alive[graph.structure][:, None], moved, positions)
             energy, forces = flyer.forces(positions)
             velocities = velocities + 0.5 * dt * forces / masses
-            wild = ~(forces.abs().amax(1) < TOO_LARGE)  # also true for nan
-            alive = alive & (graph.sum_over_atoms(wild.to(positions)) == 0)
-            # A lost replica stays where it was, so that it cannot spoil the neighbour search of the others.
-            frozen = ~alive[graph.structure][:, None]
-            velocities = velocities.masked_fill(frozen, 0.0)
-            forces = forces.masked_fill(frozen, 0.0)
+            alive = alive & _bounded(forces, graph)
         if step % every == 0:
             kinetic = graph.sum_over_atoms((0.5 * masses * velocities.square()).sum(1))
             times.append(step * time_step)
@@ -130,6 +131,12 @@ def conservation(potential: Any, data: Dataset, seed: int = 0) -> dict[str, floa
     }
 
 
+def _bounded(forces: torch.Tensor, graph: AtomGraph) -> torch.Tensor:
+    """Which structures have finite forces below the limit, [S]."""
+    wild = ~(forces.abs().amax(1) < TOO_LARGE)  # also true for nan
+    return graph.sum_over_atoms(wild.to(graph.positions)) == 0
+
+
 class _Flyer:
     """Energies and forces along a run; the neighbour lists are made anew when half the skin is used."""
 
@@ -143,11 +150,20 @@ class _Flyer:
 
     @torch.no_grad()
     def forces(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Energies [S] and forces [N, 3] there."""
         if not bool(((positions - self.origin).norm(dim=1) < 0.5 * SKIN).all()):
             self._rebuild(positions)
         prediction = self.potential(self.graph.at(positions))
-        return prediction.energy, prediction.forces
+        return prediction.energy.detach(), prediction.forces.detach()
 
     def _rebuild(self, positions: torch.Tensor) -> None:
         self.graph = self._graphs(self.data.moved(positions.double().cpu().numpy())).all()
         self.origin = positions
+
+    def possible(self, positions: torch.Tensor) -> torch.Tensor:
+        """Which structures could be frames, [S]: finite, and no two neighbours on one spot."""
+        graph = self.graph.at(positions)
+        bad = (~positions.isfinite().all(1)).to(graph.positions)
+        near = graph.vectors().norm(dim=1) < CLOSEST
+        bad = bad.index_add(0, graph.edge_index[0], near.to(graph.positions))
+        return graph.sum_over_atoms(bad) == 0

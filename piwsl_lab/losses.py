@@ -45,11 +45,12 @@ def energy_loss(prediction: Prediction, graph: AtomGraph, per_atom: bool = False
 def force_loss(prediction: Prediction, graph: AtomGraph) -> Tensor:
     """Mean square error of a force component over the atoms of the labelled structures, (eV/Å)².
 
-    Where the prediction has forces of two heads it is the sum of both heads' losses.
+    Where the prediction has forces of two heads it is the mean of both heads' losses: a weight then means the same for
+    every potential.
     """
     both = prediction.direct is not None and prediction.conservative is not None
     answers = (prediction.direct, prediction.conservative) if both else (prediction.forces,)
-    error = sum((forces - graph.forces).square().mean(1) for forces in answers)  # (N,)
+    error = sum((forces - graph.forces).square().mean(1) for forces in answers) / len(answers)  # (N,)
     return _masked_mean(error, graph.has_forces[graph.structure])
 
 
@@ -126,12 +127,14 @@ def label_prediction(graph: AtomGraph) -> Prediction:
     return Prediction(graph.energy, graph.forces)
 
 
-def weak_label_loss(end: Prediction, displacement: Tensor, graph: AtomGraph) -> Tensor:
+def weak_label_loss(end: Prediction, displacement: Tensor, graph: AtomGraph, per_atom: bool = False) -> Tensor:
     """Mean square of E(r+δ) − [E_label − Σ δ·F_label] over the structures with both labels, a scalar, eV².
 
     Cooper et al. 2020 (doi 10.1038/s41524-020-0323-8): the labels' own Taylor expansion as an energy label beside them.
     """
     residual = pitc(label_prediction(graph), end, displacement, graph, order=1)
+    if per_atom:
+        residual = residual / graph.atoms_per_structure()
     return _masked_mean(residual.square(), graph.has_energy & graph.has_forces)
 
 
@@ -171,13 +174,13 @@ def curl_loss(potential: PotentialLike, graph: AtomGraph, generator: Generator |
     return (0.25 * twist.square() / (3 * graph.atoms_per_structure())).mean()
 
 
-def noise_loss(predicted: Tensor, displacement: Tensor, graph: AtomGraph, epsilon: float) -> Tensor:
-    """Mean square of a component of (δ̂ − δ)/ε over the structures with force labels, a scalar.
+def noise_loss(predicted: Tensor, displacement: Tensor, graph: AtomGraph, epsilon: float | Tensor) -> Tensor:
+    """Mean square of a component of (δ̂ − δ)/ε over the structures with force labels, a scalar; ε a number or [N], Å.
 
     Denoising of non-equilibrium structures (Liao et al. 2024, arXiv 2403.09549): the model sees r + δ and the force
     label at r, and says what δ was.
     """
-    error = ((predicted - displacement) / epsilon).square().mean(1)
+    error = (predicted - displacement).square().mean(1) / epsilon**2  # (N,)
     return _masked_mean(error, graph.has_forces[graph.structure])
 
 

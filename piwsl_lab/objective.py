@@ -108,7 +108,8 @@ class Objective:
     def __post_init__(self) -> None:
         # A checkpoint or a TOML file knows schedules as plain tables.
         self.schedules = {
-            name: Schedule(**given) if isinstance(given, dict) else given for name, given in self.schedules.items()
+            name: Schedule.read(name, given) if isinstance(given, dict) else given
+            for name, given in self.schedules.items()
         }
         self.check()
 
@@ -162,7 +163,8 @@ class Objective:
     ) -> dict[str, Tensor]:
         """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
 
-        All places that need forces go through the potential in one call, those that only need an energy in another.
+        All places that need the same (energies alone, forces, or the forces of both heads) go through the potential in
+        one call.
 
         Parameters
         ----------
@@ -185,7 +187,7 @@ class Objective:
                     'leave frames out of the budget, or use centres="labelled"'
                 )
             centre = pool.unlabelled()
-        displacer = Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
+        displacer = self._displacer(modes)
         needs = self._needs(graph, getattr(potential, "head", ""))
         places, steps = {"labels": graph, "A": centre}, {}
 
@@ -207,6 +209,9 @@ class Objective:
             places["W"], steps["W"] = places["C"], steps["C"]
         known = _ask(potential, places, needs, same=centre is graph)
         return self._values(potential, places, steps, known, generator)
+
+    def _displacer(self, modes: SoftModes | None = None) -> Displacer:
+        return Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
 
     @property
     def _rivals(self) -> bool:
@@ -243,8 +248,8 @@ class Objective:
             need(C=BOTH)
         if self.weak > 0:
             need(W=ENERGY)
-        if self.noisy > 0:
-            need(W=supervised)
+        if self.noisy > 0 and bool((graph.has_energy | graph.has_forces).any()):
+            need(W=supervised if self.force > 0 and bool(graph.has_forces.any()) else ENERGY)
         return needs
 
     def _values(
@@ -271,21 +276,29 @@ class Objective:
         if self.pisc > 0:
             order = 1 if self.order == 1 else 2
             triangle = (known.get(place) for place in "ABC")
-            residual = pisc(*triangle, steps["C"], steps["B"], centre, order, self.pisc_form)
+            residual = pisc(*triangle, steps["C"], steps.get("B"), centre, order, self.pisc_form)
             values["pisc"] = self._mean_square(residual, centre)
         if self.gradient > 0:
             values["gradient"] = gradient_consistency(known["C"], self.teacher)
         if self.curl > 0:
             values["curl"] = curl_loss(potential, places["C"], generator)
         if self.weak > 0 and bool((labels.has_energy & labels.has_forces).any()):
-            values["weak"] = weak_label_loss(known["W"], steps["W"], labels)
-        if self.noisy > 0:
-            values["noisy"] = self.energy * energy_loss(known["W"], labels, self.per_atom)
-            values["noisy"] = values["noisy"] + self.force * force_loss(known["W"], labels)
+            values["weak"] = weak_label_loss(known["W"], steps["W"], labels, self.per_atom)
+        if self.noisy > 0 and (has_energy or has_forces):
+            values["noisy"] = self._kept_labels(known["W"], labels, getattr(potential, "head", ""))
         if self.denoise > 0 and has_forces:
             noise = potential.denoised(places["W"], labels.forces)
-            values["denoise"] = noise_loss(noise, steps["W"], labels, self.epsilon)
+            values["denoise"] = noise_loss(noise, steps["W"], labels, self._displacer().per_atom(labels))
         return values
+
+    def _kept_labels(self, moved: Prediction, labels: AtomGraph, head: str) -> Tensor:
+        """NoisyNodes: the supervised losses at displaced places, as if the labels had not changed."""
+        if head != "dual":  # another term may have asked for a gradient that nobody trains on labels
+            moved = moved._replace(direct=None, conservative=None)
+        value = self.energy * energy_loss(moved, labels, self.per_atom)
+        if self.force > 0 and bool(labels.has_forces.any()):
+            value = value + self.force * force_loss(moved, labels)
+        return value
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the terms, a scalar."""
@@ -319,6 +332,11 @@ def _ask(
             graphs = [places[name] for name in names]
             known |= zip(names, split(potential(AtomGraph.joined(graphs), forces=forces), graphs), strict=True)
     return known | {name: known[target] for name, target in alias.items() if target in known}
+
+
+def suited(head: str) -> dict[str, float]:
+    """Consistency weights to begin with: the two outputs of a dual potential are compared directly."""
+    return {"pitc": 0.0, "gradient": 50.0} if head == "dual" else {"pitc": 100.0, "gradient": 0.0}
 
 
 def supervised(objective: Objective) -> Objective:

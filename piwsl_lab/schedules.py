@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 KINDS = ("constant", "ramp", "cosine")
@@ -31,6 +31,17 @@ class Schedule:
             raise ValueError(f"schedule {self.kind!r} does not exist; choose one of {', '.join(KINDS)}")
         if self.kind != "constant" and (self.end is None or self.steps < 1):
             raise ValueError(f"a {self.kind} needs an end and at least 1 step, not end={self.end}, steps={self.steps}")
+
+    @classmethod
+    def read(cls, name: str, table: dict[str, Any]) -> Schedule:
+        """A schedule from a table of its fields, as files hold it; `name` is the field that follows it."""
+        known = [f.name for f in fields(cls)]
+        if "kind" not in table or "start" not in table or set(table) - set(known):
+            raise ValueError(
+                f"the schedule of {name} has the keys {', '.join(table)}: write kind = {' | '.join(KINDS)}, start, end "
+                "and steps"
+            )
+        return cls(**table)
 
     def __call__(self, step: int) -> Any:
         if self.kind == "constant":

@@ -5,6 +5,7 @@ The front room and the command line both build their runs here, so that a figure
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -242,10 +243,14 @@ def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | 
     -------
     dict
         "rows": one dict for every part it was scored on and every head that answered, with "part", "output" and the
-        errors in eV and eV/Å (nan without a label); "seconds", "steps", and "counts" of the frames.
+        errors in eV and eV/Å (nan without a label); "seconds" of training by the clock, "core_seconds" of this
+        process's cores while it trained (what a machine that is shared with others does not change), "steps", and
+        "counts" of the frames.
     """
     task = prepare(setup)
+    begun = time.process_time()
     trainer, seconds = train(setup, task, objective, on_step)
+    core_seconds = time.process_time() - begun
     potential = trainer.potential
     parts = {setup.test_part or test_part(setup.data) or setup.data: task.test}
     if setup.elsewhere:
@@ -264,4 +269,5 @@ def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | 
     if setup.conservation:
         rows[0] |= conservation(potential, task.test[: setup.conservation])
     counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
-    return {"rows": rows, "seconds": seconds, "steps": setup.steps, "counts": counts}
+    cost = {"seconds": seconds, "core_seconds": core_seconds, "steps": setup.steps}
+    return {"rows": rows, **cost, "counts": counts}

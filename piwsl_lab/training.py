@@ -168,6 +168,8 @@ class Trainer:
         self.best_weights: dict[str, Tensor] | None = None
         self.best_metrics: Metrics | None = None
         self._epsilon_seen: tuple[str, float, bool] | None = None
+        self._warned = False
+        self._bonds: tuple[float, float] | None = None
         self._soft_modes: SoftModes | None = None
 
     @property
@@ -287,17 +289,23 @@ class Trainer:
         if not o.displaces or seen == self._epsilon_seen:
             return
         self._epsilon_seen = seen
-        shortest, farthest = bond_range(self.graphs)
-        if o.epsilon > BOND_FRACTION * (1.0 if o.relative else shortest):
+        if self._bonds is None:
+            self._bonds = bond_range(self.graphs)
+        shortest, farthest = self._bonds
+        limit = BOND_FRACTION * (1.0 if o.relative else shortest)
+        if o.epsilon > limit and not self._warned:
+            self._warned = True  # a schedule would say it at every step
             warnings.warn(
                 f"epsilon={o.epsilon} is more than 30 % of every bond: the displaced structures are no longer "
                 f"chemistry; use at most {BOND_FRACTION}"
                 if o.relative
                 else f"epsilon={o.epsilon} Å is more than 30 % of the shortest distance between two atoms of the "
                 f"training set ({shortest:.3f} Å): the displaced structures are no longer chemistry; use at most "
-                f"{BOND_FRACTION * shortest:.2f} Å",
+                f"{limit:.2f} Å",
                 stacklevel=3,
             )
+        elif o.epsilon <= limit:
+            self._warned = False
         # A frame of the pool may have a bond that is a little longer than any of the training set.
         reach = o.epsilon * (min(1.2 * farthest, LONGEST_BOND) if o.relative else 1.0)
         needed = 2 * longest(o.direction, reach)

@@ -24,7 +24,7 @@ LAYERS = (
     ("models",),
     ("displacements", "soft_modes", "losses", "objective", "schedules"),
     ("metrics", "training", "checkpoint", "study", "comparison", "dynamics", "selection", "softening"),
-    ("grid", "grid_file", "grid_store", "grid_runner", "grid_worker", "evidence", "evidence_report"),
+    ("grid",),
     ("launch", "doctor", "cli", "cli_study"),
     ("lab",),
 )

@@ -57,6 +57,9 @@ CLICK_AND_TIME = """([button, words]) => new Promise(done => {
     const look = () => words.some(w => status().includes(w)) ? done(performance.now() - began) : setTimeout(look, 5);
     look();
 })"""
+# Words of knobs that do not fit.
+CUT_LABELS = """[...document.querySelectorAll('.widget-label, .widget-label-basic, .widget-readout')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)"""
 IN_KERNEL = """async code => {
     const kernel = jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
     const future = kernel.requestExecute({code, store_history: false});
@@ -131,10 +134,7 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
         errors = browser.page_errors(page)
         widest = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollWidth")
         room = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').clientWidth")
-        cut = page.evaluate(
-            "[...document.querySelectorAll('.widget-label')].filter(e => e.scrollWidth > e.clientWidth + 1)"
-            ".map(e => e.innerText)"
-        )
+        cut = page.evaluate(CUT_LABELS)
 
     headless, taken = (before + after) / 2, max(before_taken, after_taken)
     print(
@@ -156,3 +156,77 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
     assert cut == []
     assert widest <= room
     assert min(*costs, 1 - live / headless) <= COST
+
+
+def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
+    """More settings, the dual head, an obstacle, and a schedule that a hand takes over."""
+    cells = [
+        "from piwsl_lab.lab.panel import Dashboard\n"
+        "from piwsl_lab.lab.session import Session\n"
+        "from piwsl_lab.schedules import ramp\n"
+        "from piwsl_lab.study import Setup\n"
+        "session = Session(Setup(steps=2000, channels=16, layers=1, energies=20, forces=20))\n"
+        "Dashboard(session)"
+    ]
+    browser.write_notebook(tmp_path / "whole.ipynb", cells)
+    with browser.jupyter_lab(tmp_path) as server, browser.browser_page() as page:
+
+        def knob(words: str):
+            return page.locator(".widget-inline-hbox:not(.widget-html)", has_text=words)
+
+        def press(words: str, key: str) -> None:
+            knob(words).locator(".noUi-handle").focus()
+            page.keyboard.press(key)
+
+        def button(words: str) -> None:
+            page.locator("button", has_text=words).first.click()
+
+        def says(words: str) -> None:
+            page.wait_for_function("w => document.querySelector('.piwsl-status').innerText.includes(w)", arg=words)
+
+        browser.open_notebook(page, server, "whole.ipynb")
+        browser.run_all(page)
+        page.wait_for_selector(".piwsl-status")
+        knob("asked at").locator("select").focus()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.innerText").strip() == "more settings"
+        assert not knob("weak labels").is_visible()
+        page.keyboard.press("Space")
+        knob("weak labels").wait_for(state="visible")
+        assert page.evaluate(CUT_LABELS) == []
+        page.get_by_text("ε as a fraction of each shortest bond").click()
+        says("ε = 0.05 of each shortest bond")
+        knob("ε ÷ shortest bond").wait_for(state="visible")
+        page.get_by_text("ε as a fraction of each shortest bond").click()
+        button("fewer settings")
+        knob("weak labels").wait_for(state="hidden")
+
+        knob("forces from").locator("select").select_option(label="dual: both at once")
+        says("direct → dual (sets PITC off, gradient consistency 100)")
+        button("Reset")
+        says("Ready. PIWSL learns with ε = 0.05 Å, gradient consistency 100.")
+        assert knob("gradient, ").locator(".widget-readout").inner_text() == "100"
+        knob("forces from").locator("select").select_option(label="conservative: F = −dE/dr")
+        button("Reset")
+        says("Ready. PIWSL learns with ε = 0.05 Å, PITC 100")
+        press("gradient, ", "ArrowRight")
+        says("Training cannot begin yet.")
+        press("gradient, ", "ArrowLeft")
+        says("Ready.")
+
+        in_kernel(page, "setattr(session.twins[1].objective, 'schedules', {'epsilon': ramp(0.01, 0.05, 5000)}) or 0")
+        button("Train")
+        page.wait_for_selector(".piwsl-schedule:visible")
+        first = knob("perturbation").locator(".widget-readout").inner_text()
+        page.wait_for_timeout(3000)
+        assert float(knob("perturbation").locator(".widget-readout").inner_text()) > float(first)
+        assert page.evaluate(CUT_LABELS) == []
+        press("perturbation", "End")
+        says("ε = 0.2 Å, PITC")
+        page.wait_for_function("() => [...document.querySelectorAll('.piwsl-schedule')].every(e => !e.offsetParent)")
+        assert knob("perturbation").locator(".widget-readout").inner_text() == "0.2"
+        button("Stop")
+        says("Stopped.")
+        assert in_kernel(page, "(len(session.twins[1].changes), session.error is None)")[1]
+        errors = browser.page_errors(page)
+    assert errors == []

@@ -15,13 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from piwsl_lab import cli_study, evidence
-from piwsl_lab.evidence import Interval, interval, ratio, verdict
-from piwsl_lab.evidence_report import write_report
-from piwsl_lab.grid import FIELDS, Cell, text
-from piwsl_lab.grid_file import read
-from piwsl_lab.grid_runner import look, run_cells
-from piwsl_lab.grid_store import Store, write_whole
+from piwsl_lab import cli_study
+from piwsl_lab.grid import FIELDS, Cell, statistics, text
+from piwsl_lab.grid.file import read
+from piwsl_lab.grid.report import write_report
+from piwsl_lab.grid.runner import look, run_cells
+from piwsl_lab.grid.statistics import Interval, interval, ratio, verdict
+from piwsl_lab.grid.store import Store, write_whole
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
@@ -54,7 +54,8 @@ for line in sys.stdin:
     error = (1 + 0.1 * s["seed"]) * (0.5 if o["pitc"] else 1.0) / s["energies"]
     row = {"part": "test", "output": s["head"], "energy_mae": error, "energy_rmse": None, "force_mae": 2 * error}
     row |= {"force_rmse": 3 * error, "loop_work": 0.25}
-    result = {"rows": [row], "seconds": time.monotonic(), "steps": s["steps"], "counts": {}}
+    cost = {"seconds": time.monotonic(), "core_seconds": time.monotonic(), "steps": s["steps"]}
+    result = {"rows": [row], **cost, "counts": {}}
     print(json.dumps({"result": result, "warnings": [], "versions": {}}), flush=True)
 """
 QUICK = (sys.executable, "-c", QUICK_WORKER)
@@ -320,7 +321,7 @@ def test_a_difference_is_shown_only_where_intervals_are_apart():
 def test_the_summary_names_rival_ratio_and_what_was_not_run(tmp_path):
     study, store = study_of(tmp_path), Store(tmp_path / "out")
     run_cells(study.select(["labels=8"]) + study.select(["labels=12/6", "seed=0,1"]), store, command=QUICK)
-    rows = evidence.summarise(study, evidence.result_rows(study, store))
+    rows = statistics.summarise(study, statistics.result_rows(study, store))
     row = next(r for r in rows if (r["method"], r["energies"], r["quantity"]) == ("piwsl", 8, "energy_mae"))
     assert row["mean"] == pytest.approx(1000 * 1.1 * 0.5 / 8)
     assert (row["unit"], row["seeds"], row["against"], row["paired"]) == ("meV", 3, "labels alone", "paired")
@@ -342,7 +343,7 @@ def test_a_rival_is_found_along_axes_and_outputs_it_does_not_have(tmp_path):
     methods = METHODS.replace('alone"', 'alone"\nepsilon = 0.05').replace("= 100", '= 100\nhead = "conservative"')
     study, store = study_of(tmp_path, HEAD + grid + methods), Store(tmp_path / "out")
     quick(study, store)
-    rows = [r for r in evidence.summarise(study, evidence.result_rows(study, store)) if r["method"] == "piwsl"]
+    rows = [r for r in statistics.summarise(study, statistics.result_rows(study, store)) if r["method"] == "piwsl"]
     assert {r["epsilon"] for r in rows} == {0.01, 0.05}
     assert {r["against"] for r in rows} == {"labels alone (direct)"}
 

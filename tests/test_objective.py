@@ -143,7 +143,7 @@ class Slow:
             answers = [(self.ask(f, s, head)[1], f.forces.tolist()) for f, s in known]
             errors = [subtract(forces, label) for forces, label in answers]
             total += self.mean_component([f for f, _ in known], errors)
-        return total
+        return total / len(heads)
 
     def pitc(self, f, step):
         e0, f0 = self.ask(f, 0.0)
@@ -419,6 +419,14 @@ def test_both_heads_learn_where_nobody_teaches():
             for name, p in potential.named_parameters()
             if name.startswith(prefix)
         )
+
+
+def test_noisy_labels_teach_a_direct_head_alone_whatever_other_term_is_on():
+    """Gradient consistency asks for both heads' forces at the same places; the labels are not for the second."""
+    both = Objective(noisy=1.0, gradient=1.0, epsilon=EPSILON)
+    alone = dataclasses.replace(both, gradient=0.0)
+    values = [o.terms(model("direct"), graph_of(training_frames()), seeded(1))["noisy"].item() for o in (both, alone)]
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------

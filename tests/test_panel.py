@@ -7,6 +7,7 @@ import io
 import re
 import time
 
+import ipywidgets as W
 import numpy as np
 import pytest
 
@@ -16,7 +17,8 @@ from piwsl_lab.lab.figures import Curves, LossTerms, Parity, log_ticks, smooth, 
 from piwsl_lab.lab.panel import TABS, Dashboard
 from piwsl_lab.lab.session import Session
 from piwsl_lab.metrics import Metrics
-from piwsl_lab.objective import Objective
+from piwsl_lab.objective import CHOICES, Objective
+from piwsl_lab.schedules import constant, ramp
 from piwsl_lab.study import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
@@ -171,7 +173,7 @@ def test_every_tab_draws_what_the_session_knows():
     drawn = {(t.name, len(t.x)) for t in terms.data if len(t.x)}
     assert drawn == {
         *(("supervised", 20), ("supervised: force", 20), ("PIWSL", 20), ("PIWSL: force", 20)),
-        ("PIWSL: Taylor consistency (PITC)", 20),
+        ("PIWSL: Taylor consistency (PITC), eV²", 20),
     }
     energy = parity.data[2]
     errors = np.abs(np.array(energy.y) - np.array(energy.x))
@@ -257,6 +259,160 @@ def test_copied_code_gives_the_same_numbers_bit_for_bit(finished):
         assert namespace["results"]["PIWSL"] == session.twin("PIWSL").final
 
 
+EVERYTHING = Objective(
+    pitc=30.0, pisc=1.0, gradient=3.0, curl=0.01, weak=10.0, noisy=0.3, denoise=0.1, epsilon=0.03, order="symmetric",
+    pisc_form="all", teacher="direct", direction="local", relative=True, remove_drift=True, centres="pool",
+    per_atom=True, schedules={"epsilon": ramp(0.01, 0.04, 10), "order": constant(2), "force": ramp(50.0, 100.0, 5)},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("head", ["direct", "dual"])
+def test_copied_code_knows_every_field_schedules_and_heads(head):
+    objectives = {"supervised": Objective(force=90.0), "PIWSL": EVERYTHING}
+    panel = Dashboard(Session(Setup(**SMALL, head=head, steps=12), objectives, monitor_every=5))
+    session = panel.session
+    session.run(4)
+    panel.controls.physics_knobs["gradient"].value = 10
+    panel.controls.physics_knobs["epsilon"].value = 0.05
+    session.run(3)
+    panel.controls.physics_knobs["relative"].value = False
+    panel.controls.physics_knobs["direction"].value = "fixed_length"
+    session.run(2)
+    assert list(session.twin("PIWSL").changes) == [0, 4, 7]  # a schedule is no change
+    namespace: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(script(session), "copied.py", "exec"), namespace)
+    assert namespace["results"] == session.evaluate()
+
+
+def test_a_schedule_that_cannot_be_written_down_is_said_and_nothing_is_lost():
+    panel = small_panel(20)
+    panel.session.twins[1].objective.schedules = {"epsilon": lambda step: 0.01 + 0.001 * step}
+    panel.session.run(3)
+    panel.copy.click()
+    assert "the schedule of epsilon is a function of your own" in text(panel.status)
+    panel.session.run(3)
+
+
+def test_a_scheduled_knob_shows_the_value_in_force_until_a_hand_moves_it():
+    objective = Objective(pitc=100.0, schedules={"epsilon": ramp(0.01, 0.05, 100), "pitc": ramp(0.0, 50.0, 100)})
+    panel = Dashboard(Session(Setup(**SMALL, steps=200), {"supervised": Objective(), "PIWSL": objective}, 5))
+    knobs, marks = panel.controls.physics_knobs, panel.controls.marks
+    twin = panel.session.twins[1]
+    assert (knobs["epsilon"].value, knobs["pitc"].label) == (0.01, "off")
+    stops = len(knobs["epsilon"].options)
+    panel.session.run(60)
+    wait_for(lambda: at_rest(panel))
+    assert knobs["epsilon"].value == pytest.approx(twin.trainer.current.epsilon, rel=1e-2)
+    assert knobs["epsilon"].value == pytest.approx(0.01 + 0.04 * 59 / 100, rel=1e-2)
+    assert len(knobs["epsilon"].options) == stops
+    assert knobs["pitc"].options[0] == ("off", 0)
+    assert [marks[name].layout.display for name in ("epsilon", "pitc", "pisc")] == ["block", "block", "none"]
+    assert "ε = 0.0336 Å (on a schedule), PITC 29.5 (on a schedule), PISC off" in text(panel.status)
+    assert set(twin.objective.schedules) == {"epsilon", "pitc"}  # showing is not moving
+    knobs["epsilon"].value = 0.08
+    assert set(twin.objective.schedules) == {"pitc"}
+    assert twin.objective.epsilon == 0.08
+    assert marks["epsilon"].layout.display == "none"
+    assert [value for _, value in knobs["epsilon"].options][-5:] == [0.06, 0.08, 0.1, 0.15, 0.2]
+    panel.session.run(3)
+    assert list(twin.changes) == [0, 60]
+    panel.pin.click()
+    assert "PITC 31 (on a schedule)" in panel.pins.value
+
+
+def test_code_that_moves_a_number_moves_its_knob():
+    panel = small_panel(20)
+    panel.session.twins[1].objective.epsilon = 0.033
+    panel.session.twins[1].objective.order = "symmetric"
+    panel.session.run(2)
+    wait_for(lambda: at_rest(panel))
+    knobs = panel.controls.physics_knobs
+    assert (knobs["epsilon"].value, knobs["order"].value) == (0.033, "symmetric")
+
+
+def test_choosing_the_dual_head_sets_the_weights_that_suit_it_and_says_so():
+    panel = small_panel(20)
+    knobs, head = panel.controls.physics_knobs, panel.controls.setup_knobs["head"]
+    head.value = "dual"
+    assert "forces from direct → dual (sets PITC off, gradient consistency 50)" in text(panel.status)
+    assert (knobs["pitc"].value, knobs["gradient"].value) == (100, 0)
+    panel.reset.click()
+    assert (knobs["pitc"].value, knobs["gradient"].value) == (0, 50)
+    assert "gradient consistency 50. All errors are those of F = −dE/dr" in text(panel.status)
+    panel.session.run(3)
+    panel.pin.click()
+    assert "painn 16 conservative" in panel.pins.value
+    assert "painn 16 dual" in panel.pins.value
+    panel.tabs.value = "Loss terms"
+    drawn = {t.name for t in panel._plots["Loss terms"].figure.data if len(t.x) and t.legend == "legend2"}
+    assert drawn == {"PIWSL: gradient consistency, (eV/Å)²"}
+    head.value = "conservative"
+    panel.reset.click()
+    assert (knobs["pitc"].value, knobs["gradient"].value) == (100, 0)
+    knobs["pitc"].value = 30
+    head.value = "dual"
+    assert "sets" not in text(panel.status)
+    panel.reset.click()
+    assert (knobs["pitc"].value, knobs["gradient"].value) == (30, 0)  # a choice of the person stays
+
+
+def test_a_gradient_weight_without_a_direct_head_pauses_and_goes_on():
+    panel = Dashboard(Session(Setup(**SMALL, head="conservative", steps=100_000), monitor_every=2))
+    knob, session = panel.controls.physics_knobs["gradient"], panel.session
+    knob.value = 10
+    assert "Training cannot begin yet." in text(panel.status)
+    knob.value = 0
+    panel.train.click()
+    wait_for(lambda: session.step > 3)
+    knob.value = 10
+    wait_for(lambda: at_rest(panel))
+    assert "Training is paused, nothing is lost. PIWSL: gradient consistency" in text(panel.status)
+    assert "take forces from dual and press Reset" in text(panel.status)
+    step = session.step
+    knob.value = 0
+    assert "Stopped. PIWSL learns with" in text(panel.status)
+    panel.train.click()
+    wait_for(lambda: session.step > step + 2)
+    panel.stop.click()
+    assert abs(len(session.twins[0].records) - len(session.twins[1].records)) <= 1
+
+
+def test_more_settings_are_closed_at_first_and_say_what_epsilon_means():
+    panel = small_panel(20)
+    controls = panel.controls
+    assert controls.more_box.layout.display == "none"
+    controls.more.value = True
+    assert controls.more_box.layout.display == "flex"
+    controls.physics_knobs["relative"].value = True
+    assert controls.physics_knobs["epsilon"].description == "ε ÷ shortest bond"
+    assert "fraction" in controls.physics_knobs["epsilon"].tooltip
+    assert "ε = 0.05 of each shortest bond" in text(panel.status)
+    panel.session.run(2)
+    assert panel.session.twins[1].trainer.current.relative
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (Objective(), ""),
+        (
+            Objective(gradient=100.0, teacher="direct"),
+            "ε = 0.05 Å, gradient consistency 100, taught by the direct forces",
+        ),
+        (Objective(weak=10.0, epsilon=0.01), "ε = 0.01 Å, weak labels 10"),
+        (
+            Objective(pitc=1.0, order="symmetric", direction="covariance", centres="pool", remove_drift=True),
+            "ε = 0.05 Å, PITC 1, PISC off, order symmetric, along soft modes of the data, no drift, "
+            "at frames without labels",
+        ),
+        (Objective(pisc=1.0, pisc_form="two_point"), "ε = 0.05 Å, PITC off, PISC 1, order 2, PISC form two point"),
+    ],
+)
+def test_an_objective_in_words(objective, said):
+    assert report.knobs_in_words(objective) == said
+
+
 def test_the_short_trajectory_appears_when_training_stops(panel):
     assert panel.show_choice.disabled
     panel.train.click()
@@ -313,6 +469,10 @@ def test_every_control_has_a_tooltip_and_what_is_unusual_is_offered_too():
     for name, knob in knobs.items():
         assert knob.description, name
         assert knob.tooltip, name
+        # A select is about 165 pixels wide: longer words would be cut.
+        if isinstance(knob, W.Dropdown) and name in CHOICES:
+            assert {value for _, value in knob.options} == set(CHOICES[name]), name
+            assert all(len(title) <= 28 for title, _ in knob.options), name
     assert knobs["pitc"].value == 42.0
     assert knobs["epsilon"].value == 0.033
     assert panel.controls.setup(panel.session.setup) == panel.session.setup

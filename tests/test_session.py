@@ -14,7 +14,9 @@ import torch
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.trajectory import simulate
+from piwsl_lab.lab.twin import CannotStep
 from piwsl_lab.objective import Objective
+from piwsl_lab.schedules import constant, ramp
 from piwsl_lab.study import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
@@ -90,16 +92,16 @@ def test_twins_start_equal_and_see_the_same_batches(monkeypatch):
 def test_a_twin_without_consistency_weights_pays_for_no_displaced_copy(monkeypatch):
     from piwsl_lab.graph import AtomGraph
 
-    copies = []
-    displaced = AtomGraph.displaced
-    monkeypatch.setattr(AtomGraph, "displaced", lambda self, steps: copies.append(len(steps)) or displaced(self, steps))
+    asked = []  # graphs in each call of a potential
+    joined = AtomGraph.joined
+    monkeypatch.setattr(AtomGraph, "joined", lambda graphs: asked.append(len(graphs)) or joined(graphs))
     session = small(objectives={"supervised": Objective(), "PIWSL": Objective(pitc=0.0)})
     session.run(3)
-    assert copies == []
+    assert asked == [1] * 6
     assert losses(session)[0] == losses(session)[1]
     session.twins[1].objective.pitc = 10.0
     session.run(1)
-    assert copies == [1]
+    assert asked[6:] == [1, 2]
     assert set(session.twins[1].records[-1].terms) == {"energy", "force", "pitc"}
 
 
@@ -114,6 +116,54 @@ def test_a_change_reaches_the_running_loop_and_is_remembered():
     assert (begin, first.epsilon, changed.epsilon) == (0, 0.05, 0.1)
     assert 3 <= step < session.step
     assert list(session.twins[0].changes) == [0]
+
+
+def test_a_schedule_drives_the_run_and_is_no_change():
+    schedules = {"epsilon": ramp(0.01, 0.05, 10), "pitc": constant(30.0)}
+    session = small(objectives={"PIWSL": Objective(schedules=schedules)}).run(8)
+    (twin,) = session.twins
+    assert list(twin.changes) == [0]
+    assert twin.in_force("epsilon") == twin.trainer.current.epsilon == pytest.approx(0.01 + 0.04 * 7 / 10)
+    assert "pitc" in twin.records[0].terms
+    twin.objective.override("epsilon", 0.02)
+    session.run(2)
+    assert list(twin.changes) == [0, 8]
+    assert twin.trainer.current.epsilon == 0.02
+    twin.objective.schedules = {**twin.objective.schedules, "pisc": ramp(0.0, 20.0, 20)}
+    assert twin.in_force("pisc") == 10.0
+
+
+def test_a_dual_twin_stands_against_a_conservative_one():
+    session = small(head="dual")
+    assert [twin.potential.head for twin in session.twins] == ["conservative", "dual"]
+    assert (session.twins[1].objective.pitc, session.twins[1].objective.gradient) == (0.0, 50.0)
+    first, second = (twin.potential.state_dict() for twin in session.twins)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    session.run(3)
+    assert "gradient" in session.twins[1].records[-1].terms
+    shot = session.twins[1].snapshot
+    forces = session.twins[1].potential.predict(session.test_frames[:1])[1]  # −∂E/∂r
+    np.testing.assert_allclose(shot.forces[0], forces[0], atol=1e-5)
+
+
+def test_a_twin_may_have_a_head_of_its_own():
+    objectives = {"direct": Objective(pitc=1.0), "conservative": Objective()}
+    session = Session(Setup(**SMALL, steps=20), objectives, heads={"conservative": "conservative"})
+    assert [twin.setup.head for twin in session.twins] == ["direct", "conservative"]
+    session.reset()
+    assert [twin.potential.head for twin in session.twins] == ["direct", "conservative"]
+    with pytest.raises(ValueError, match="no twin is called 'PIWSL'"):
+        Session(Setup(**SMALL), objectives, heads={"PIWSL": "dual"})
+
+
+def test_what_a_potential_cannot_follow_pauses_the_run_and_loses_nothing():
+    session = small(head="conservative").run(3)
+    session.twins[1].objective.gradient = 10.0
+    with pytest.raises(CannotStep, match="a conservative potential has no direct head"):
+        session.run(2)
+    session.twins[1].objective.gradient = 0.0
+    session.run()
+    assert losses(session) == losses(small(head="conservative").run())
 
 
 def test_an_error_in_the_loop_is_kept_and_the_next_start_works():

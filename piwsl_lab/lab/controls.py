@@ -8,7 +8,7 @@ follows a schedule shows the number in force instead, until a hand moves it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +16,15 @@ import ipywidgets as W
 
 from piwsl_lab.data import datasets
 from piwsl_lab.displacements import DIRECTIONS
-from piwsl_lab.lab.report import CENTRE_TITLES, DIRECTION_TITLES
+from piwsl_lab.lab.knobs import HELD_OUT, checkbox, dropdown, group, mark, put, shown, steps, titled, tooltip, weight
+from piwsl_lab.lab.report import CENTRE_TITLES, DIRECTION_TITLES, TERM_WORDS
 from piwsl_lab.losses import PISC_FORMS, TEACHERS
 from piwsl_lab.models import HEADS, MODELS
-from piwsl_lab.objective import CENTRES, WEIGHTS, Objective
+from piwsl_lab.objective import CENTRES, WEIGHTS, Objective, suited
 from piwsl_lab.study import Setup
 
 ENERGIES = (0, 5, 10, 20, 50, 100, 200, 500, 1000)
-STRENGTHS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 EPSILONS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
-HELD_OUT = "held-out frames"  # stands for None, which a Dropdown takes for "nothing chosen"
 MODEL_TITLES = {"painn": "PaiNN", "schnet": "SchNet", "tensornet": "TensorNet"}
 HEAD_TITLES = {
     "direct": "direct: F is an output",
@@ -64,7 +63,7 @@ class Controls:
         self.setup_knobs = _setup_knobs(setup)
         in_sight, more = _physics_knobs(objective), _more_knobs(objective)
         self.physics_knobs = in_sight | more
-        self.marks = {name: _mark() for name in (*WEIGHTS, "epsilon", "order") if name in self.physics_knobs}
+        self.marks = {name: mark() for name in (*WEIGHTS, "epsilon", "order") if name in self.physics_knobs}
         self._stops = {name: getattr(knob, "options", ()) for name, knob in self.physics_knobs.items()}
         self._shown = {name: knob.value for name, knob in self.physics_knobs.items()}
         self._showing: int | None = None  # the thread that puts knobs where the training is
@@ -83,11 +82,11 @@ class Controls:
         physics = [part for name in in_sight for part in self._marked(name)]
         row = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
         columns = [
-            _group(heading, [part for name in names for part in self._marked(name)])
+            group(heading, [part for name in names for part in self._marked(name)])
             for heading, names in MORE_COLUMNS.items()
         ]
         self.more_box = W.Box(columns, layout=W.Layout(**row))
-        groups = [_group("Data", data), _group("Model and training", model), _group(title, [*physics, self.more])]
+        groups = [group("Data", data), group("Model and training", model), group(title, [*physics, self.more])]
         return W.VBox([W.Box(groups, layout=W.Layout(**row)), self.more_box], layout=W.Layout(width="100%"))
 
     def _marked(self, name: str) -> list[W.Widget]:
@@ -102,14 +101,22 @@ class Controls:
         value = self.setup_knobs[name].value
         return None if value == HELD_OUT else value
 
-    def mark_pending(self, running: Setup) -> list[str]:
-        """Mark the knobs that differ from the running setup; returns sentences such as "energy labels 50 → 200"."""
+    def mark_pending(self, running: Setup, objective: Objective) -> list[str]:
+        """Mark the knobs that differ from the running setup; returns sentences such as "energy labels 50 → 200".
+
+        A head that Reset will give other weights of the objective says so.
+        """
         sentences = []
         for name, knob in self.setup_knobs.items():
             now, wanted = getattr(running, name), self._wanted(name)
             if wanted != now:
                 knob.add_class("piwsl-pending")
-                sentences.append(f"{knob.description} {_shown(now)} → {_shown(wanted)}")
+                sentences.append(f"{knob.description} {shown(now)} → {shown(wanted)}")
+                if name == "head" and (weights := suggested(objective, now, wanted)):
+                    words = (
+                        f"{TERM_WORDS[term]} {shown(weight) if weight else 'off'}" for term, weight in weights.items()
+                    )
+                    sentences[-1] += f" (sets {', '.join(words)})"
             else:
                 knob.remove_class("piwsl-pending")
         return sentences
@@ -131,13 +138,13 @@ class Controls:
 
     def show(self, values: Mapping[str, Any], scheduled: Collection[str]) -> None:
         """Put physics knobs where the training is, without a call back, and say which of them follow a schedule."""
-        for name, mark in self.marks.items():
-            mark.layout.display = "block" if name in scheduled else "none"
+        for name, words in self.marks.items():
+            words.layout.display = "block" if name in scheduled else "none"
         self._showing = threading.get_ident()
         try:
             for name, value in values.items():
                 if value != self._shown[name]:  # else a hand that moves it now would be pushed back
-                    _put(self.physics_knobs[name], self._stops[name], value)
+                    put(self.physics_knobs[name], self._stops[name], value)
                     self._shown[name] = value
         finally:
             self._showing = None
@@ -160,61 +167,61 @@ class Controls:
 
 def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
     return {
-        "data": _dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
-        "energies": _steps(
+        "data": dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
+        "energies": steps(
             "energy labels", ENERGIES, setup.energies, "Training frames whose energy is shown to the models."
         ),
-        "forces": _steps(
+        "forces": steps(
             "force labels", ENERGIES, setup.forces, "Training frames whose forces are shown to the models."
         ),
-        "test_part": _dropdown(
+        "test_part": dropdown(
             "tested on", _test_options(setup.data, setup.test_part), setup.test_part or HELD_OUT,
             "Frames for all errors shown: never used in training, or another part such as a higher temperature.",
         ),
-        "model": _dropdown("architecture", _titled(MODELS, MODEL_TITLES), setup.model, "The neural network."),
-        "head": _dropdown(
-            "forces from", _titled(HEADS, HEAD_TITLES), setup.head,
+        "model": dropdown("architecture", titled(MODELS, MODEL_TITLES), setup.model, "The neural network."),
+        "head": dropdown(
+            "forces from", titled(HEADS, HEAD_TITLES), setup.head,
             "Direct: a second output, fast. Conservative: minus the gradient of the energy. Dual: one network with "
             "both, taught by gradient consistency to agree; it answers with −dE/dr, and its rival is conservative.",
         ),
-        "channels": _steps("size, channels", (16, 32, 64, 128), setup.channels, "Width of an atom's features."),
-        "learning_rate": _steps(
+        "channels": steps("size, channels", (16, 32, 64, 128), setup.channels, "Width of an atom's features."),
+        "learning_rate": steps(
             "learning rate", (1e-4, 3e-4, 1e-3, 3e-3), setup.learning_rate, "Of AdamW, at the first step."
         ),
-        "batch_size": _steps("batch, frames", (1, 2, 4, 8, 16, 32), setup.batch_size, "Frames in one step."),
-        "steps": _steps("steps", (200, 500, 1000, 2000, 3000, 6000, 10000), setup.steps, "Length of the run."),
+        "batch_size": steps("batch, frames", (1, 2, 4, 8, 16, 32), setup.batch_size, "Frames in one step."),
+        "steps": steps("steps", (200, 500, 1000, 2000, 3000, 6000, 10000), setup.steps, "Length of the run."),
     }  # fmt: skip
 
 
 def _physics_knobs(objective: Objective) -> dict[str, W.Widget]:
     """The knobs that are always in sight."""
     return {
-        "epsilon": _steps(EPSILON_TITLES[False], EPSILONS, objective.epsilon, EPSILON_HELP[False]),
-        "pitc": _weight(
+        "epsilon": steps(EPSILON_TITLES[False], EPSILONS, objective.epsilon, EPSILON_HELP[False]),
+        "pitc": weight(
             "PITC weight, eV⁻²", objective.pitc,
             "Taylor consistency: a displaced energy must agree with the work of the predicted forces.",
         ),
-        "pisc": _weight(
+        "pisc": weight(
             "PISC weight, eV⁻²", objective.pisc,
             "Spatial consistency: the energy of a point must not depend on the path to it.",
         ),
-        "gradient": _weight(
+        "gradient": weight(
             "gradient, Å²/eV²", objective.gradient,
             "Weight of gradient consistency: at displaced places the direct forces and −dE/dr must be the same. For "
             "forces from dual, or direct.",
         ),
-        "order": _dropdown(
-            "order", _titled(ORDER_TITLES, ORDER_TITLES), objective.order,
+        "order": dropdown(
+            "order", titled(ORDER_TITLES, ORDER_TITLES), objective.order,
             "Of PITC. 2 also uses the forces at the displaced end: right to O(ε³) instead of O(ε²). Symmetric: the "
             "energies on both sides, as exact as 2.",
         ),
-        "direction": _dropdown(
-            "displacement", _titled(DIRECTIONS, DIRECTION_TITLES), objective.direction,
+        "direction": dropdown(
+            "displacement", titled(DIRECTIONS, DIRECTION_TITLES), objective.direction,
             "Where atoms are pushed. In a cube: every component in [−ε, ε]. Fixed length: ε for every atom. Soft "
             "modes: as the training frames differ. Worst: along the error of the forces.",
         ),
-        "centres": _dropdown(
-            "asked at", _titled(CENTRES, CENTRE_TITLES), objective.centres,
+        "centres": dropdown(
+            "asked at", titled(CENTRES, CENTRE_TITLES), objective.centres,
             "Which frames are displaced: those with labels, or those of the training part that no label was paid for.",
         ),
     }  # fmt: skip
@@ -223,109 +230,50 @@ def _physics_knobs(objective: Objective) -> dict[str, W.Widget]:
 MORE_COLUMNS = {
     "Displacements": ("relative", "remove_drift"),
     "Forms of the losses": ("pisc_form", "teacher"),
-    "Rivals: displaced frames without PIWSL": ("weak", "noisy", "curl"),
+    "Rivals to compare with": ("weak", "noisy", "curl"),
 }
 
 
 def _more_knobs(objective: Objective) -> dict[str, W.Widget]:
     """The knobs of the section that is closed at first."""
     return {
-        "relative": _checkbox(
-            "ε as a fraction of each atom's shortest bond", objective.relative,
-            "A long bond then moves more than a short one.",
+        "relative": checkbox(
+            "ε as a fraction of each shortest bond", objective.relative,
+            "Every atom then moves by ε times its own shortest bond: far where bonds are long.",
         ),
-        "remove_drift": _checkbox(
+        "remove_drift": checkbox(
             "no drift: the centre of a structure stays", objective.remove_drift,
             "Take the mean displacement away: an energy does not change when everything moves together.",
         ),
-        "pisc_form": _dropdown(
-            "PISC compares", _titled(PISC_FORMS, PISC_TITLES), objective.pisc_form,
+        "pisc_form": dropdown(
+            "PISC compares", titled(PISC_FORMS, PISC_TITLES), objective.pisc_form,
             "Which sides of the triangle of two displacements must agree; the paper takes one point, two paths.",
         ),
-        "teacher": _dropdown(
-            "gradient teaches", _titled(TEACHERS, TEACHER_TITLES), objective.teacher,
+        "teacher": dropdown(
+            "gradient teaches", titled(TEACHERS, TEACHER_TITLES), objective.teacher,
             "Which kind of forces learns from gradient consistency while the other stays as it is; or both move.",
         ),
-        "weak": _weight(
+        "weak": weight(
             "weak labels, eV⁻²", objective.weak,
             "Weight of the labels' own Taylor expansion at displaced places (Cooper et al. 2020).",
         ),
-        "noisy": _weight(
+        "noisy": weight(
             "noisy copies", objective.noisy,
             "How much displaced frames with unchanged labels count (NoisyNodes); the labels are a little wrong there, "
             "so take a small ε, 0.01 Å.",
         ),
-        "curl": _weight(
+        "curl": weight(
             "curl, Å⁴/eV²", objective.curl,
             "Weight of what keeps direct forces from being a gradient; −dE/dr has no curl, and learns nothing from it.",
         ),
     }  # fmt: skip
 
 
-def tooltip(widget_class: type[W.Widget], text: str) -> dict[str, str]:
-    """The keyword for a tooltip: it has another name in ipywidgets 7 (Google Colab)."""
-    return {"tooltip" if widget_class.class_traits().get("tooltip") else "description_tooltip": text}
-
-
-def _steps(title: str, values: Sequence[float], value: float, help_text: str, off: bool = False) -> W.SelectionSlider:
-    """A slider over round values, a logarithmic scale to the hand; `value` is added where it is not among them."""
-    options = [("off" if off and v == 0 else _shown(v), v) for v in sorted({*values, value})]
-    return W.SelectionSlider(
-        options=options, value=value, description=title, continuous_update=True, **_knob(W.SelectionSlider, help_text)
-    )
-
-
-def _weight(title: str, value: float, help_text: str) -> W.SelectionSlider:
-    return _steps(title, STRENGTHS, value, help_text, off=True)
-
-
-def _dropdown(title: str, options: Sequence[tuple[str, Any]], value: Any, help_text: str) -> W.Dropdown:
-    return W.Dropdown(options=options, value=value, description=title, **_knob(W.Dropdown, help_text))
-
-
-def _checkbox(title: str, value: bool, help_text: str) -> W.Checkbox:
-    return W.Checkbox(
-        value=value, description=title, indent=False, layout=W.Layout(width="98%"), **tooltip(W.Checkbox, help_text)
-    )
-
-
-def _mark() -> W.HTML:
-    """Words below a knob that moves by itself."""
-    mark = W.HTML("follows a schedule; move it to take over", layout=W.Layout(width="98%", margin="0"))
-    mark.add_class("piwsl-schedule")
-    return mark
-
-
-def _put(knob: W.Widget, stops: Sequence[tuple[str, Any]], value: Any) -> None:
-    """Move a knob; a slider without a stop at the value gives up its nearest one for it."""
-    if not isinstance(knob, W.SelectionSlider):
-        knob.value = value
-        return
-    options = list(stops)
-    if all(stop != value for _, stop in stops):
-        # Never "off", and never one more stop: what a hand is doing just now keeps its meaning.
-        nearest = min((k for k, (_, stop) in enumerate(stops) if stop), key=lambda k: abs(stops[k][1] - value))
-        options[nearest] = (_shown(value), value)
-    with knob.hold_sync():
-        if list(knob.options) != options:
-            knob.options = options
-        knob.value = value
-
-
-def _knob(widget_class: type[W.Widget], help_text: str) -> dict[str, Any]:
-    return {
-        "style": {"description_width": "122px"},
-        "layout": W.Layout(width="98%"),
-        **tooltip(widget_class, help_text),
-    }
-
-
-def _group(title: str, knobs: list[W.Widget]) -> W.VBox:
-    box = W.VBox(
-        [W.HTML(f"<b>{title}</b>"), *knobs], layout=W.Layout(flex="1 1 300px", margin="2px", min_width="290px")
-    )
-    box.add_class("piwsl-group")
-    return box
+def suggested(objective: Objective, head: str, wanted: str) -> dict[str, float]:
+    """Weights to set when the head changes: those suited to the new one, if the objective has those of the old one."""
+    now, then = suited(head), suited(wanted)
+    chosen = objective.pisc > 0 or objective.schedules or any(getattr(objective, n) != v for n, v in now.items())
+    return {} if now == then or chosen else then
 
 
 def _data_options(current: str) -> list[tuple[str, str]]:
@@ -344,13 +292,3 @@ def _test_options(data: str, current: str | None) -> list[tuple[str, str]]:
             options += [(other, f"{name}:{other}") for other in entry.parts if other != (part or entry.default)]
     known = current is None or current in [value for _, value in options]
     return options if known else [*options, (current, current)]
-
-
-def _titled(names: Sequence[str], titles: dict[str, str]) -> list[tuple[str, str]]:
-    return [(titles.get(name, name), name) for name in names]
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return HELD_OUT
-    return f"{value:g}" if isinstance(value, float) else str(value)

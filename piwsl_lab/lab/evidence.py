@@ -264,7 +264,7 @@ def _cell_text(row: Row | None) -> str:
 def _axes(rows: Sequence[Row]) -> list[str]:
     """Axes of the grid beyond data and labels that have more than one value."""
     known = {*WORDS, "energies", "forces", "seeds", "mean", "low", "high", "ratio", "ratio_low", "ratio_high"}
-    known |= {"seconds", "cost"}
+    known |= {"core_seconds", "cost"}
     return [n for n in (rows[0] if rows else {}) if n not in known and len({_word(row[n]) for row in rows}) > 1]
 
 

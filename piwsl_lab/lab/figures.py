@@ -24,11 +24,15 @@ HEIGHT = 470  # px
 # Okabe and Ito's palette, told apart with every common colour blindness; black is kept for references.
 TWIN_COLOURS = {"supervised": "#D55E00", "PIWSL": "#0072B2"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-TERM_TITLES = {
-    "energy": "energy",
-    "force": "force",
-    "pitc": "Taylor consistency (PITC)",
-    "pisc": "spatial consistency (PISC)",
+# A colour is a twin, a dash a term: told apart without seeing colours.
+TERMS = {
+    "pitc": ("Taylor consistency (PITC)", "eV²", "solid"),
+    "pisc": ("spatial consistency (PISC)", "eV²", "dot"),
+    "gradient": ("gradient consistency", "(eV/Å)²", "dash"),
+    "curl": ("curl", "(eV/Å²)²", "dashdot"),
+    "weak": ("weak labels", "eV²", "longdash"),
+    "noisy": ("noisy copies", "weighted", "longdashdot"),
+    "denoise": ("denoising", "ε²", "8px,2px,2px,2px,2px,2px"),
 }
 
 
@@ -127,8 +131,9 @@ class Curves(LivePlot):
 class LossTerms(LivePlot):
     """The unweighted loss terms of every twin on the training batches, smoothed, one row a kind."""
 
-    ROWS = (("energy",), ("force",), ("pitc", "pisc"))
-    UNITS = ("energy<br>term, eV²", "force<br>term, eV²/Å²", "consistency<br>terms, eV²")
+    ROWS = (("energy",), ("force",), tuple(TERMS))
+    UNITS = ("energy<br>term, eV²", "force<br>term, (eV/Å)²", "other terms")
+    HEIGHTS = ((0.72, 1.0), (0.40, 0.68), (0.0, 0.28))  # the lowest has a legend of its own above it
 
     def __init__(self, names: Sequence[str], live: bool | None = None) -> None:
         figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
@@ -136,13 +141,17 @@ class LossTerms(LivePlot):
         for row, terms in enumerate(self.ROWS, start=1):
             for term in terms:
                 for name, colour in twin_colours(names).items():
-                    style = {"color": colour, "width": 2, "dash": "dot" if term == "pisc" else "solid"}
-                    label = name if row == 1 else f"{name}: {TERM_TITLES[term]}"
+                    title, unit, dash = TERMS.get(term, (term, "", "solid"))
+                    style = {"color": colour, "width": 2, "dash": dash}
+                    label = name if row == 1 else f"{name}: {title}" + (f", {unit}" if unit else "")
                     line = go.Scatter(name=label, showlegend=row == 1, x=[], y=[], mode="lines", line=style)
+                    line.legend = "legend2" if row == 3 else "legend"
                     figure.add_trace(line, row, 1)
                     self._lines.append((name, term))
-            figure.update_yaxes(title_text=self.UNITS[row - 1], row=row)
+            figure.update_yaxes(title_text=self.UNITS[row - 1], domain=self.HEIGHTS[row - 1], row=row)
         _style(figure)
+        second = {"orientation": "h", "x": 0, "y": 0.28, "yanchor": "bottom", "font": {"size": 11}}
+        figure.update_layout(legend2=second)
         figure.update_yaxes(type="log")
         figure.update_xaxes(title_text="training step", row=3)
         super().__init__(figure, live)
@@ -150,7 +159,11 @@ class LossTerms(LivePlot):
     def _update(self, session: Session) -> None:
         for trace, (name, term) in zip(self.figure.data, self._lines, strict=True):
             x, y = smooth(*term_history(session.twin(name), term))
+            if not len(x) and term not in TERMS:  # plotly leaves a plot without any point as it was before Reset
+                x = y = np.array([np.nan])
             trace.x, trace.y = x, y
+            if term in TERMS and trace.showlegend != bool(len(x)):
+                trace.showlegend = bool(len(x))
         _set_axes(self.figure, session)
 
 
@@ -237,7 +250,9 @@ def log_ticks(values: np.ndarray, most: int = 7) -> tuple[list[float], list[str]
     values = values[np.isfinite(values) & (values > 0)]
     if len(values) == 0:
         return [], []
-    low, high = np.log10(values.min()) - 0.1, np.log10(values.max()) + 0.1
+    # plotly shows a decade to each side of a single value.
+    margin = 1.0 if values.max() < 1.01 * values.min() else 0.1
+    low, high = np.log10(values.min()) - margin, np.log10(values.max()) + margin
     for leading, step in (
         ((1, 1.5, 2, 3, 4, 5, 6, 8), 1),
         ((1, 2, 5), 1),

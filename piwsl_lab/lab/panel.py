@@ -16,8 +16,9 @@ import numpy as np
 
 from piwsl_lab.lab import report
 from piwsl_lab.lab.code import script
-from piwsl_lab.lab.controls import CSS, Controls, tooltip
+from piwsl_lab.lab.controls import Controls, suggested
 from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work, twin_colours
+from piwsl_lab.lab.knobs import tooltip
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
 
@@ -102,7 +103,7 @@ class Dashboard(W.VBox):
             layout=W.Layout(flex="2 1 330px", min_width="320px", overflow="hidden"),
         )
         return [
-            W.HTML(CSS),
+            W.HTML(report.CSS),
             self.controls.widget,
             W.Box(buttons, layout=W.Layout(**wrap, align_items="center")),
             self.status,
@@ -117,7 +118,7 @@ class Dashboard(W.VBox):
         self.stop.on_click(lambda _: self._guarded("Stop", self.session.stop))
         self.reset.on_click(lambda _: self._guarded("Reset", self._reset))
         self.pin.on_click(lambda _: self._guarded("Pin", self.session.pin))
-        self.copy.on_click(lambda _: self._toggle_code())
+        self.copy.on_click(lambda _: self._guarded("Copy as code", self._toggle_code))
         self.controls.on_physics(self._set_physics)
         self.controls.on_setup(self.refresh)
         self.tabs.observe(lambda change: self._show_tab(change["new"]), "value")
@@ -138,14 +139,19 @@ class Dashboard(W.VBox):
 
     def _reset(self) -> None:
         wanted = self.controls.setup(self.session.setup)
+        weights = suggested(self.session.twins[-1].objective, self.session.setup.head, wanted.head)
         self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
         self.session.reset(wanted)
+        for name, weight in weights.items():
+            setattr(self.session.twins[-1].objective, name, weight)
         self.show_choice.index = 0
         self.frame_choice.max, self.frame_choice.value = len(self.session.test_frames) - 1, 0
 
     def _set_physics(self, field: str, value: Any) -> None:
         """Write a knob into the objective that the loop reads at its next step."""
-        setattr(self.session.twins[-1].objective, field, value)
+        objective = self.session.twins[-1].objective
+        setattr(objective, field, value)  # first: the loop must never see the number from before the schedule
+        objective.override(field, value)
         self.refresh()
 
     def _show_tab(self, name: str) -> None:
@@ -196,7 +202,9 @@ class Dashboard(W.VBox):
         """Push what has changed to the screen; `everything` also what is drawn once a second only."""
         with self._lock:
             self._draw_words()
-            if self._due("numbers", NUMBERS_PERIOD) or everything:
+            numbers_due = self._due("numbers", NUMBERS_PERIOD) or everything
+            self._draw_knobs(numbers_due)
+            if numbers_due:
                 self._draw_numbers()
             tab = self.tabs.value
             if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
@@ -214,13 +222,24 @@ class Dashboard(W.VBox):
 
     def _draw_words(self) -> None:
         session = self.session
-        pending = self.controls.mark_pending(session.setup)
+        pending = self.controls.mark_pending(session.setup, session.twins[-1].objective)
         self.train.disabled = session.running or session.finished
         self.stop.disabled = not session.running
         self.reset.button_style = "warning" if pending else ""
         # Traitlets send a text only if it is another one.
         self.status.value = report.status(session, pending, self._mistake)
         self.pins.value = report.pinned_runs(session)
+
+    def _draw_knobs(self, scheduled_too: bool) -> None:
+        """Put the physics knobs where the last twin is: code or a schedule may have moved its objective."""
+        twin = self.session.twins[-1]
+        scheduled = twin.objective.schedules
+        values = {
+            name: _rounded(twin.in_force(name)) if name in scheduled else getattr(twin.objective, name)
+            for name in self.controls.physics_knobs
+            if scheduled_too or name not in scheduled
+        }
+        self.controls.show(values, scheduled)
 
     def _draw_numbers(self) -> None:
         self.bar.max, self.bar.value = self.session.steps, self.session.step
@@ -249,6 +268,11 @@ class Dashboard(W.VBox):
             error = np.linalg.norm(shot.forces[k] - shot.reference_forces[k], axis=1)  # (N,) eV/Å
             colour = twin_colours(t.name for t in self.session.twins)[twin.name]
             self.molecule.show(frame.positions, shot.forces[k], shot.reference_forces[k], error, colour)
+
+
+def _rounded(value: Any) -> Any:
+    """A number that follows a schedule, as precise as a slider can show it."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def _button(text: str, icon: str, style: str, help_text: str) -> W.Button:

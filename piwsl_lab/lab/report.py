@@ -1,13 +1,18 @@
-"""What the dashboard says in words and tables, as HTML: the headline, the status line, the table of pinned runs."""
+"""What the dashboard says in words and tables, as HTML: the headline, the status line, the table of pinned runs.
+
+The words for what an objective asks are here as well, so that knobs and sentences use the same.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from html import escape
 from statistics import median
 
 from piwsl_lab.lab.figures import MEV, twin_colours
 from piwsl_lab.lab.session import Session, Twin
+from piwsl_lab.lab.twin import CannotStep
 from piwsl_lab.objective import Objective
 
 TOO_EARLY = 7  # scores of a twin, before its errors are compared in words
@@ -18,6 +23,36 @@ CODE_STYLE = (
     "max-height:320px;overflow:auto;white-space:pre;font-size:12px;line-height:1.35;padding:8px;margin-top:4px;"
     "border:1px solid rgba(128,128,128,.35);border-radius:6px;user-select:all"
 )
+CSS = """<style>
+.piwsl-pending .widget-label, .piwsl-pending .jupyter-widgets.widget-label {font-weight: 700; color: #B45F06;}
+.piwsl-pending .widget-label::before {content: "● ";}
+.piwsl-group {border: 1px solid rgba(128,128,128,.35); border-radius: 6px; padding: 2px 8px 6px;}
+.piwsl-group b {font-size: 13px;}
+.piwsl-schedule, .piwsl-schedule .widget-html-content {height: 14px; line-height: 14px; color: #B45F06;
+  font-size: 11px; text-align: right;}
+.piwsl-table {border-collapse: collapse; font-size: 12px; line-height: 1.5;}
+.piwsl-table td, .piwsl-table th {padding: 2px 8px; text-align: left; white-space: nowrap;
+  border-bottom: 1px solid rgba(128,128,128,.3);}
+</style>"""
+DIRECTION_TITLES = {
+    "uniform": "uniform in a cube",
+    "fixed_length": "fixed length",
+    "local": "one atom and its neighbours",
+    "covariance": "along soft modes of the data",
+    "adversarial": "where the model is worst",
+}
+CENTRE_TITLES = {"labelled": "labelled frames", "pool": "frames without labels"}
+TERM_WORDS = {
+    "energy": "energy weight",
+    "force": "force weight",
+    "pitc": "PITC",
+    "pisc": "PISC",
+    "gradient": "gradient consistency",
+    "curl": "curl",
+    "weak": "weak labels",
+    "noisy": "noisy copies",
+    "denoise": "denoising",
+}
 ACTIVITIES = {
     "training": "Training",
     "stopping": "Stopped",
@@ -85,16 +120,23 @@ def progress_text(session: Session) -> str:
 
 def status(session: Session, pending: list[str], mistake: str = "") -> str:
     """One line: what is going on, with what physics, or what went wrong; `mistake` is what a button could not do."""
-    if mistake or session.error is not None:
-        said = mistake or _error("Stopped by an error.", session.error, "Mend it and press Train again.")
-        text = said
+    obstacle = "" if session.running else next((twin.obstacle for twin in session.twins if twin.obstacle), "")
+    if mistake:
+        text = mistake
+    elif obstacle:
+        what = "Training is paused, nothing is lost." if session.step else "Training cannot begin yet."
+        text = f'<b style="color:#B00020">{what}</b> {escape(obstacle)}'
+    elif session.error is not None and not isinstance(session.error, CannotStep):  # an obstacle that is gone is past
+        text = _error("Stopped by an error.", session.error, "Mend it and press Train again.")
     else:
         state = ACTIVITIES.get(session.activity)
         if state is None:
             state = "Finished; Reset begins anew" if session.finished else "Stopped" if session.step else "Ready"
         twin = session.twins[-1]
         # While it runs, what the loop uses; at rest, what the next step will use.
-        text = f"<b>{state}.</b> {escape(physics((twin.trainer if session.running else twin).objective, twin.name))}"
+        now = twin.trainer.current if session.running else twin.now
+        schedules = (twin.trainer if session.running else twin).objective.schedules
+        text = f"<b>{state}.</b> {escape(physics(now, twin.name, schedules) + _heads(session))}"
     if pending:
         text += f'<br><span style="color:#B45F06">● Waiting for Reset: {escape("; ".join(pending))}</span>'
     return f'<div class="piwsl-status" style="line-height:1.4">{text}</div>'
@@ -115,18 +157,56 @@ def drawing_failed(error: Exception) -> str:
     return _error("Drawing failed; training goes on.", error, "It is tried again every second.")
 
 
-def physics(objective: Objective, name: str) -> str:
-    """The physics in force, in words: "PIWSL learns with ε = 0.05 Å, PITC 100, PISC off, order 2"."""
-    knobs = knobs_in_words(objective)
-    return f"{name} learns with {knobs}." if knobs else f"{name} learns from labels alone: PITC and PISC are off."
-
-
-def knobs_in_words(objective: Objective) -> str:
-    """The knobs of the consistency terms; nothing when both are off."""
-    if objective.pitc == 0 and objective.pisc == 0:
+def _heads(session: Session) -> str:
+    """What a dual potential is, where there is one."""
+    heads = {twin.name: twin.setup.head for twin in session.twins}
+    if "dual" not in heads.values():
         return ""
-    pitc, pisc = (f"{weight:g}" if weight else "off" for weight in (objective.pitc, objective.pisc))
-    return f"ε = {objective.epsilon:g} Å, PITC {pitc}, PISC {pisc}, order {objective.order}"
+    others = " and ".join(name for name, head in heads.items() if head == "conservative")
+    return " All errors are those of F = −dE/dr" + (f", the only forces of {others}." if others else ".")
+
+
+def physics(objective: Objective, name: str, scheduled: Collection[str] = ()) -> str:
+    """The physics in force, in words: "PIWSL learns with ε = 0.05 Å, PITC 100, PISC off, order 2"."""
+    knobs = knobs_in_words(objective, scheduled)
+    return f"{name} learns with {knobs}." if knobs else f"{name} learns from labels alone: every other weight is off."
+
+
+def knobs_in_words(objective: Objective, scheduled: Collection[str] = ()) -> str:
+    """The knobs of all terms beside the labels', those on a schedule at their present value; nothing if all are off."""
+    o, words = objective, []
+
+    def say(name: str, text: str) -> None:
+        words.append(f"{text} (on a schedule)" if name in scheduled else text)
+
+    for name in ("energy", "force"):  # no knob, but a schedule may move them
+        if name in scheduled:
+            say(name, f"{TERM_WORDS[name]} {_short(getattr(o, name))}")
+    if not o.displaces and not scheduled:
+        return ""
+    say("epsilon", f"ε = {_short(o.epsilon)} {'of each shortest bond' if o.relative else 'Å'}")
+    path = o.pitc > 0 or o.pisc > 0
+    for name, word in list(TERM_WORDS.items())[2:]:
+        weight = getattr(o, name)
+        if weight > 0 or name in scheduled or (path and name in ("pitc", "pisc")):
+            say(name, f"{word} {_short(weight) if weight else 'off'}")
+    if path:
+        say("order", f"order {o.order}")
+    if o.pisc > 0 and o.pisc_form != "same_point":
+        words.append(f"PISC form {o.pisc_form.replace('_', ' ')}")
+    if o.gradient > 0 and o.teacher != "both":
+        words.append(f"taught by {'the direct forces' if o.teacher == 'direct' else '−dE/dr'}")
+    if o.direction != "uniform":
+        words.append(DIRECTION_TITLES[o.direction])
+    if o.remove_drift:
+        words.append("no drift")
+    if o.centres == "pool" and o.is_consistent:
+        words.append("at " + CENTRE_TITLES["pool"])
+    return ", ".join(words)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def pinned_runs(session: Session) -> str:
@@ -138,14 +218,21 @@ def pinned_runs(session: Session) -> str:
     rows = ["<tr>" + "".join(f"<th>{title}</th>" for title in head) + "</tr>"]
     for pin in session.pins:
         s = pin["setup"]
-        shared = [pin["label"], s.data, f"{s.energies}, {s.forces}", f"{s.model} {s.channels} {s.head}", pin["step"]]
-        shared.append(f"{pin['frames']} frames" + (f" of {s.test_part}" if s.test_part else ""))
+        frames = f"{pin['frames']} frames" + (f" of {s.test_part}" if s.test_part else "")
+        seen = ""
         for k, (name, (objective, metrics, changed)) in enumerate(pin["twins"].items()):
             mark = f'<span style="color:{colours.get(name, "#000")}">■</span> {escape(name)}'
-            knobs = (knobs_in_words(objective) or "labels alone") + (", changed on the way" if changed else "")
-            cells = [escape(str(v)) if k == 0 else "" for v in shared] + [mark, knobs]
+            last = objective.at(max(pin["step"] - 1, 0))
+            knobs = knobs_in_words(last, objective.schedules) or "labels alone"
+            knobs += ", changed on the way" if changed else ""
+            model = f"{s.model} {s.channels} {pin['heads'][name]}"
+            shared = [pin["label"], s.data, f"{s.energies}, {s.forces}", model, pin["step"], frames]
+            cells = [escape(str(v)) if k == 0 or (v is model and v != seen) else "" for v in shared] + [mark, knobs]
+            seen = model
             cells += [_milli(metrics.energy_mae), _milli(metrics.force_rmse)]
-            rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+            # Physics may take many words: they wrap, so that the errors stay in sight.
+            wraps = [' style="white-space:normal;min-width:220px"' if cell is knobs else "" for cell in cells]
+            rows.append("<tr>" + "".join(f"<td{w}>{c}</td>" for w, c in zip(wraps, cells, strict=True)) + "</tr>")
     return f'<div style="overflow-x:auto"><table class="piwsl-table">{"".join(rows)}</table></div>'
 
 

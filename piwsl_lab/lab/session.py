@@ -24,7 +24,7 @@ from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.trajectory import simulate
 from piwsl_lab.lab.twin import Twin
 from piwsl_lab.metrics import Metrics, evaluate
-from piwsl_lab.objective import Objective
+from piwsl_lab.objective import Objective, suited
 from piwsl_lab.study import Setup, Task, build_trainer, prepare
 
 MONITOR_FRAMES = 24  # test frames scored while training runs
@@ -313,11 +313,6 @@ class Session:
         row["heads"] = {t.name: t.setup.head for t in self.twins}
         self.pins.append(row)
         return row
-
-
-def suited(head: str) -> dict[str, float]:
-    """Consistency weights to begin with: the two outputs of a dual potential are compared directly."""
-    return {"pitc": 0.0, "gradient": 100.0} if head == "dual" else {"pitc": 100.0, "gradient": 0.0}
 
 
 def _leave_cores_to_the_browser() -> None:

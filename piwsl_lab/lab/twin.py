@@ -101,6 +101,12 @@ class Twin:
             return getattr(self.trainer.current, name)
         return schedule(self.trainer.done)  # it came after the last step
 
+    @property
+    def now(self) -> Objective:
+        """The objective with the values in force."""
+        scheduled = {name: self.in_force(name) for name in self.objective.schedules}
+        return replace(self.objective, schedules={}, **scheduled) if scheduled else self.objective
+
     def step(self) -> Record:
         """One training step with the objective as it is now; remembers when the objective changed.
 

@@ -1,4 +1,4 @@
-"""One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.grid_worker``.
+"""One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.grid.worker``.
 
 It writes no file. It ends with the process that started it: when that one is gone, however it went, the pipe on
 standard input is closed, and a thread that waits for this ends the worker at once.

@@ -21,9 +21,9 @@ from statistics import fmean
 from typing import Any
 
 from piwsl_lab.grid import Cell
-from piwsl_lab.grid_store import Store, fields_of
+from piwsl_lab.grid.store import Store, fields_of
 
-WORKER = (sys.executable, "-m", "piwsl_lab.grid_worker")
+WORKER = (sys.executable, "-m", "piwsl_lab.grid.worker")
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 ATTEMPTS = 2  # a worker may die of something that is not the run's fault
 TICK = 0.5  # s between two looks at the clock

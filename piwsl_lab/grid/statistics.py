@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from piwsl_lab.grid import Study, text
-from piwsl_lab.grid_store import Store
+from piwsl_lab.grid.store import Store
 
 RESAMPLES = 4000
 LEVEL = 0.95
@@ -30,7 +30,7 @@ QUANTITIES = {
     "force_mae": ("force MAE", "meV/Å", MILLI),
     "force_rmse": ("force RMSE", "meV/Å", MILLI),
 }
-COST = ("seconds", "steps")
+COST = ("core_seconds", "seconds", "steps")
 Row = dict[str, Any]
 
 
@@ -168,8 +168,8 @@ def _statistics(study: Study, group: Sequence[Row], rival: Sequence[Row] | None,
     _, unit, factor = QUANTITIES.get(quantity, (quantity, "", 1.0))
     own = _values(group, quantity)
     mean = interval([factor * value for value in own.values()])
-    seconds = fmean(row["seconds"] for row in group)
-    found = {"quantity": quantity, "unit": unit, "seeds": len(own), **mean._asdict(), "seconds": seconds}
+    seconds = fmean(row["core_seconds"] for row in group)
+    found = {"quantity": quantity, "unit": unit, "seeds": len(own), **mean._asdict(), "core_seconds": seconds}
     theirs = _values(rival, quantity) if rival else {}
     if not theirs:
         return found
@@ -186,7 +186,7 @@ def _statistics(study: Study, group: Sequence[Row], rival: Sequence[Row] | None,
         "ratio_low": quotient.low,
         "ratio_high": quotient.high,
         "shown": verdict(mean, others, min(len(own), len(theirs))),
-        "cost": seconds / fmean(row["seconds"] for row in rival),
+        "cost": seconds / fmean(row["core_seconds"] for row in rival),
     }
 
 

@@ -6,16 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from piwsl_lab import evidence
-from piwsl_lab.evidence import LEVEL, QUANTITIES, RESAMPLES, Row
-from piwsl_lab.grid import Cell, Study, text
-from piwsl_lab.grid_store import Store, write_whole
+from piwsl_lab.grid import Cell, Study, statistics, text
+from piwsl_lab.grid.statistics import LEVEL, QUANTITIES, RESAMPLES, Row
+from piwsl_lab.grid.store import Store, write_whole
 
 HEADLINES = ("energy_mae", "force_rmse")
 MOST_LISTED = 40  # cells that were not run, by name
 DIGITS = 6
 STATISTICS = ("title", "part", "output", "quantity", "unit", "seeds", "mean", "low", "high", "against", "paired")
-RATIOS = ("ratio", "ratio_low", "ratio_high", "shown", "seconds", "cost")
+RATIOS = ("ratio", "ratio_low", "ratio_high", "shown", "core_seconds", "cost")
 
 
 def write_report(study: Study, store: Store) -> list[Path]:
@@ -23,15 +22,15 @@ def write_report(study: Study, store: Store) -> list[Path]:
 
     results.csv holds no time, so that it is the same to the byte however often the study was interrupted.
     """
-    rows = evidence.result_rows(study, store)
-    place = evidence.place_columns(study)
-    scores = evidence.score_columns(rows, study)
-    summary = evidence.summarise(study, rows)
+    rows = statistics.result_rows(study, store)
+    place = statistics.place_columns(study)
+    scores = statistics.score_columns(rows, study)
+    summary = statistics.summarise(study, rows)
     runs = list({tuple(row[name] for name in (*place, "seed")): row for row in rows}.values())
     contents = {
-        "results.csv": evidence.to_csv(rows, [*place, "seed", "part", "output", *scores]),
-        "seconds.csv": evidence.to_csv(runs, [*place, "seed", *evidence.COST]),
-        "summary.csv": evidence.to_csv(summary, [*place, *STATISTICS, *RATIOS], DIGITS),
+        "results.csv": statistics.to_csv(rows, [*place, "seed", "part", "output", *scores]),
+        "seconds.csv": statistics.to_csv(runs, [*place, "seed", *statistics.COST]),
+        "summary.csv": statistics.to_csv(summary, [*place, *STATISTICS, *RATIOS], DIGITS),
         "summary.md": markdown(study, store, summary).encode(),
     }
     store.folder.mkdir(parents=True, exist_ok=True)
@@ -48,8 +47,8 @@ def markdown(study: Study, store: Store, summary: Sequence[Row]) -> str:
         f"Made by `piwsl-lab study report {study.path}{out}` from the runs of `piwsl-lab study {study.path}{out}`.",
         f"Numbers are means over seeds with a {100 * LEVEL:.0f} % interval in brackets: the percentile bootstrap of "
         f"the mean, {RESAMPLES} resamples. With 3 to 5 seeds such an interval is narrower than it says. A ratio is the "
-        "mean of a method divided by that of its rival, with an interval from the same seeds for both where both have them "
-        "(paired). *Lower* and *higher* stand only where the intervals of the two means do not overlap.",
+        "mean of a method divided by that of its rival, with an interval from the same seeds for both where both have "
+        "them (paired). *Lower* and *higher* stand only where the intervals of the two means do not overlap.",
         "## What was run",
         *_coverage(study, store),
         "## Results",
@@ -115,7 +114,7 @@ def _results(rows: Sequence[Row], study: Study) -> str:
         line = [*place, str(max(row["seeds"] for row in quantities.values()))]
         for quantity in HEADLINES:
             line += _numbers(quantities.get(quantity))
-        cells.append([*line, f"{one['seconds']:.3g}", f"×{one['cost']:.2f}" if "cost" in one else ""])
+        cells.append([*line, f"{one['core_seconds']:.3g}", f"×{one['cost']:.2f}" if "cost" in one else ""])
     return f"{_table(head, cells)}\n\n{_rivals(rows)}".strip()
 
 
