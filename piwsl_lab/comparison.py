@@ -30,13 +30,13 @@ PILOT_STEPS = 50
 def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objective]:
     """The run that a PIWSL run is held against: same frames, same labels, same training code.
 
-    Against a dual potential stands a conservative one, since that is what its answer is (a direct penalty on the curl
-    keeps its direct head: a gradient has no curl).
+    Against a dual potential stands a conservative one, since that is what its answer is. What a rival needs to be
+    itself (`RIVALS`: its weight, its ε) is its own; the rest is the objective's.
 
     Raises
     ------
     ValueError
-        There is no rival of that name.
+        There is no rival of that name, or it is the curl penalty and the head conservative.
     """
     if name not in RIVALS:
         raise ValueError(f"no rival is called {name!r}; choose one of {', '.join(RIVALS)}")

@@ -12,24 +12,9 @@ from torch import Generator, Tensor
 
 from piwsl_lab.displacements import DIRECTIONS, Displacer, SoftModes
 from piwsl_lab.graph import AtomGraph
-from piwsl_lab.losses import (
-    ORDERS,
-    PISC_FORMS,
-    TEACHERS,
-    PotentialLike,
-    curl_loss,
-    energy_loss,
-    force_loss,
-    gradient_consistency,
-    noise_loss,
-    pisc,
-    pitc,
-    split,
-    symmetric_pitc,
-    weak_label_loss,
-)
-from piwsl_lab.models.potential import Prediction
+from piwsl_lab.losses import ORDERS, PISC_FORMS, TEACHERS, PotentialLike
 from piwsl_lab.schedules import Schedule
+from piwsl_lab.terms import Batch
 
 CONSISTENCY = ("pitc", "pisc", "gradient", "curl")  # ask the model about itself, read no label
 RIVALS = ("weak", "noisy", "denoise")  # displaced inputs with labels
@@ -42,7 +27,6 @@ CHOICES = {
     "direction": tuple(DIRECTIONS),
     "centres": CENTRES,
 }
-ENERGY, FORCES, BOTH = range(3)  # how much of a place must be known
 
 
 @dataclass
@@ -179,159 +163,20 @@ class Objective:
             Soft directions of the training frames, for direction "covariance".
         """
         self.check()
-        centre = graph
-        if self.centres == "pool" and self.is_consistent:
-            if pool is None:
-                raise ValueError(
-                    'centres="pool" asks at frames without labels, and there are none: give the trainer a pool=…, '
-                    'leave frames out of the budget, or use centres="labelled"'
-                )
-            centre = pool.unlabelled()
-        displacer = self._displacer(modes)
-        needs = self._needs(graph, getattr(potential, "head", ""))
-        places, steps = {"labels": graph, "A": centre}, {}
+        return Batch(self, potential, graph, generator, pool, modes).values()
 
-        def draw(name: str, at: AtomGraph, displacer: Displacer = displacer) -> None:
-            steps[name] = displacer.draw(at, generator, potential)
-            places[name] = at.at(at.positions + steps[name]).unlabelled()
-
-        # δ₁ leads to C, δ₂ to B, −δ₁ to D. The rivals displace the labelled frames: C itself where those are the
-        # centres, else a place W of their own.
-        if {"C", "D"} & set(needs) or self.curl > 0 or (self._rivals and centre is graph):
-            draw("C", centre)
-        if "B" in needs:
-            draw("B", centre, displacer.other)
-        if "D" in needs:
-            places["D"] = centre.at(centre.positions - steps["C"]).unlabelled()
-        if self._rivals and centre is not graph:
-            draw("W", graph)
-        elif self._rivals:
-            places["W"], steps["W"] = places["C"], steps["C"]
-        known = _ask(potential, places, needs, same=centre is graph)
-        return self._values(potential, places, steps, known, generator)
-
-    def _displacer(self, modes: SoftModes | None = None) -> Displacer:
+    def displacer(self, modes: SoftModes | None = None) -> Displacer:
+        """What draws the displacements."""
         return Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
 
     @property
-    def _rivals(self) -> bool:
+    def has_rivals(self) -> bool:
+        """Whether any term puts labels on displaced labelled frames."""
         return any(getattr(self, name) > 0 for name in RIVALS)
-
-    def _needs(self, graph: AtomGraph, head: str) -> dict[str, int]:
-        """How much every place must know, ENERGY, FORCES or BOTH heads' forces, for the terms that are on."""
-        needs: dict[str, int] = {}
-
-        def need(**levels: int) -> None:
-            for place, level in levels.items():
-                needs[place] = max(needs.get(place, 0), level)
-
-        supervised = BOTH if head == "dual" else FORCES
-        at_end = FORCES if self.order == 2 else ENERGY
-        if self.energy > 0 and bool(graph.has_energy.any()):
-            need(labels=ENERGY)
-        if self.force > 0 and bool(graph.has_forces.any()):
-            need(labels=supervised)
-        if self.pitc > 0:
-            need(A=FORCES, C=at_end)
-            if self.order == "symmetric":
-                need(D=ENERGY)
-        if self.pisc > 0:
-            at_end = ENERGY if self.order == 1 else FORCES
-            need(**{
-                "same_point": {"B": FORCES, "C": at_end},
-                "extrapolations": {"A": FORCES, "B": FORCES, "C": at_end},
-                "reverse": {"C": FORCES, "B": at_end},
-                "all": {"A": FORCES, "B": FORCES, "C": FORCES},
-                "two_point": {"C": FORCES, "A": at_end},
-            }[self.pisc_form])  # fmt: skip
-        if self.gradient > 0:
-            need(C=BOTH)
-        if self.weak > 0:
-            need(W=ENERGY)
-        if self.noisy > 0 and bool((graph.has_energy | graph.has_forces).any()):
-            need(W=supervised if self.force > 0 and bool(graph.has_forces.any()) else ENERGY)
-        return needs
-
-    def _values(
-        self,
-        potential: PotentialLike,
-        places: dict[str, AtomGraph],
-        steps: dict[str, Tensor],
-        known: dict[str, Prediction],
-        generator: Generator | None,
-    ) -> dict[str, Tensor]:
-        labels, centre = places["labels"], places["A"]
-        has_energy, has_forces = bool(labels.has_energy.any()), bool(labels.has_forces.any())
-        values = {}
-        if self.energy > 0 and has_energy:
-            values["energy"] = energy_loss(known["labels"], labels, self.per_atom)
-        if self.force > 0 and has_forces:
-            values["force"] = force_loss(known["labels"], labels)
-        if self.pitc > 0 and self.order == "symmetric":
-            residual = symmetric_pitc(known["A"], known["C"], known["D"], steps["C"], centre)
-            values["pitc"] = self._mean_square(residual, centre)
-        elif self.pitc > 0:
-            residual = pitc(known["A"], known["C"], steps["C"], centre, self.order)
-            values["pitc"] = self._mean_square(residual, centre)
-        if self.pisc > 0:
-            order = 1 if self.order == 1 else 2
-            triangle = (known.get(place) for place in "ABC")
-            residual = pisc(*triangle, steps["C"], steps.get("B"), centre, order, self.pisc_form)
-            values["pisc"] = self._mean_square(residual, centre)
-        if self.gradient > 0:
-            values["gradient"] = gradient_consistency(known["C"], self.teacher)
-        if self.curl > 0:
-            values["curl"] = curl_loss(potential, places["C"], generator)
-        if self.weak > 0 and bool((labels.has_energy & labels.has_forces).any()):
-            values["weak"] = weak_label_loss(known["W"], steps["W"], labels, self.per_atom)
-        if self.noisy > 0 and (has_energy or has_forces):
-            values["noisy"] = self._kept_labels(known["W"], labels, getattr(potential, "head", ""))
-        if self.denoise > 0 and has_forces:
-            noise = potential.denoised(places["W"], labels.forces)
-            values["denoise"] = noise_loss(noise, steps["W"], labels, self._displacer().per_atom(labels))
-        return values
-
-    def _kept_labels(self, moved: Prediction, labels: AtomGraph, head: str) -> Tensor:
-        """NoisyNodes: the supervised losses at displaced places, as if the labels had not changed."""
-        if head != "dual":  # another term may have asked for a gradient that nobody trains on labels
-            moved = moved._replace(direct=None, conservative=None)
-        value = self.energy * energy_loss(moved, labels, self.per_atom)
-        if self.force > 0 and bool(labels.has_forces.any()):
-            value = value + self.force * force_loss(moved, labels)
-        return value
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the terms, a scalar."""
         return sum((getattr(self, name) * value for name, value in terms.items()), start=torch.zeros(()))
-
-    def _mean_square(self, residual: Tensor, graph: AtomGraph) -> Tensor:
-        if self.per_atom:
-            residual = residual / graph.atoms_per_structure()
-        return residual.square().mean()
-
-
-def _ask(
-    potential: PotentialLike, places: dict[str, AtomGraph], needs: dict[str, int], same: bool
-) -> dict[str, Prediction]:
-    """What the potential says at every place, in one call for each level of knowledge.
-
-    Forces of a direct head cost next to nothing, so that its energies alone are never asked for; a gradient is.
-    """
-    # One place by two names is asked once.
-    alias = {"A": "labels", "W": "C"} if same else {}
-    levels: dict[str, int] = {}
-    for place, level in needs.items():
-        place = alias.get(place, place)
-        levels[place] = max(levels.get(place, 0), level)
-    if getattr(potential, "head", "") == "direct":
-        levels = {place: max(level, FORCES) for place, level in levels.items()}
-    known: dict[str, Prediction] = {}
-    for level, forces in ((FORCES, True), (BOTH, "both"), (ENERGY, False)):
-        names = [name for name in places if levels.get(name) == level]
-        if names:
-            graphs = [places[name] for name in names]
-            known |= zip(names, split(potential(AtomGraph.joined(graphs), forces=forces), graphs), strict=True)
-    return known | {name: known[target] for name, target in alias.items() if target in known}
 
 
 def suited(head: str) -> dict[str, float]:

@@ -20,6 +20,9 @@ from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.objective import Objective, supervised
 from piwsl_lab.training import Record, Trainer
 
+# Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
+# are not mixed.
+RECIPE = 2
 SCORES = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
 
 
@@ -257,6 +260,7 @@ def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | 
         for name in other_parts(setup.data):
             if name not in parts:
                 parts[name] = _at_most(load(name), setup.test)
+                require_disjoint(train=task.train, validation=task.validation, pool=task.pool, **{"other": parts[name]})
     rows = []
     for part, frames in parts.items():
         graphs = potential.graphs(frames, skin=0.0)

@@ -45,7 +45,8 @@ class Record:
     loss : float
         Weighted sum of the terms.
     terms : dict of float
-        Unweighted terms by name: energy (eV²), force ((eV/Å)²), pitc, pisc (eV²); those that were on and had a label.
+        Unweighted terms by name, those that were on and had a label: energy, pitc, pisc, weak (eV²), force, gradient
+        ((eV/Å)²), curl ((eV/Å²)²), denoise (no unit), and noisy, which has the weights of energy and force inside.
     seconds : float
         Time spent in steps so far, validation not counted.
     metrics : Metrics or None
@@ -91,7 +92,8 @@ class Trainer:
     objective : Objective
         Read at every step.
     validation : Dataset, optional
-        Frames that pick the best step, by the supervised part of the objective. Without them the last step is kept.
+        Frames that pick the best step: that with the least unexplained variance of energies and forces. Without them
+        the last step is kept.
     pool : Dataset, optional
         Frames at which the consistency terms ask where the objective's `centres` is "pool"; their labels, if they have
         any, are thrown away here.
@@ -258,21 +260,35 @@ class Trainer:
             group["lr"] = rate
 
     def _score(self, metrics: Metrics) -> float:
-        """Supervised part of the objective on the validation frames; infinite where it cannot tell good from bad.
+        """Unexplained variance of the validation energies plus that of the forces; infinite where it tells nothing.
 
-        That is where an error is not finite, and where no term with a weight has a label.
+        Each squared error is divided by the variance of the training labels of its kind, so that neither kind decides
+        alone, whatever the weights and units. A kind without a weight or without a label does not count; with no kind
+        left, or an error that is not finite, no step is better than another.
         """
-        labels = self.validation.graph
+        o, labels = self.objective, self.validation.graph
+        energy = metrics.energy_rmse_per_atom if o.per_atom else metrics.energy_rmse
+        variance_of_energy, variance_of_force = self._label_variances()
         counted = [
-            weight * error**2
-            for weight, error, has in (
-                (self.objective.energy, metrics.energy_rmse, labels.has_energy),
-                (self.objective.force, metrics.force_rmse, labels.has_forces),
+            error**2 / variance
+            for weight, error, variance, has in (
+                (o.energy, energy, variance_of_energy, labels.has_energy),
+                (o.force, metrics.force_rmse, variance_of_force, labels.has_forces),
             )
             if weight > 0 and bool(has.any())
         ]
         score = sum(counted) if counted else math.inf
         return score if math.isfinite(score) else math.inf
+
+    def _label_variances(self) -> tuple[float, float]:
+        """Variance of the training energies (eV², per atom if the objective says so) and of a force component."""
+        graph = self.graphs.all()
+        energy = graph.energy / graph.atoms_per_structure() if self.objective.per_atom else graph.energy
+        energy, forces = energy[graph.has_energy].double(), graph.forces[graph.has_forces[graph.structure]].double()
+        # One label, or equal ones, have no variance: squared errors then count as they are.
+        spread = float(energy.var()) if len(energy) > 1 else 0.0
+        force = float(forces.square().mean()) if len(forces) else 0.0
+        return spread or 1.0, force or 1.0
 
     def _modes(self) -> SoftModes | None:
         """The soft directions of the training frames, found once, if the objective displaces along them."""

@@ -22,7 +22,7 @@ LAYERS = (
     ("data",),
     ("graph",),
     ("models",),
-    ("displacements", "soft_modes", "losses", "objective", "schedules"),
+    ("displacements", "soft_modes", "losses", "terms", "objective", "schedules"),
     ("metrics", "training", "checkpoint", "study", "comparison", "dynamics", "selection", "softening"),
     ("grid",),
     ("launch", "doctor", "cli", "cli_study"),

@@ -213,7 +213,7 @@ class Slow:
         for f, s in zip(self.frames, shifts, strict=True):
             if f.forces is not None:
                 graph = graph_of([frame(f.numbers, f.positions + s)])
-                answer = self.potential.denoised(graph, torch.tensor(f.forces)).detach().tolist()
+                answer = (EPSILON * self.potential.denoised(graph, torch.tensor(f.forces))).detach().tolist()
                 errors.append([[x / EPSILON for x in atom] for atom in subtract(answer, s.tolist())])
                 known.append(f)
         return self.mean_component(known, errors)
@@ -386,7 +386,7 @@ def test_weak_and_noisy_labels_of_a_harmonic_potential_are_half_delta_h_delta():
 def test_denoising_measures_the_guess_in_units_of_epsilon():
     class Guess(Exact):
         def denoised(self, graph, forces):
-            return graph.positions - graph_of(training_frames()).positions + 0.5 * EPSILON
+            return (graph.positions - graph_of(training_frames()).positions) / EPSILON + 0.5
 
     objective = Objective(**OFF | {"denoise": 1.0}, epsilon=EPSILON)
     value = objective.terms(Guess(morse().energy), graph_of(training_frames()), seeded())["denoise"].item()

@@ -57,6 +57,13 @@ def test_the_wheel_carries_the_notebooks(wheel):
     )
 
 
+def test_the_wheel_carries_the_studies_that_the_notebooks_draw(wheel):
+    packed = {name for name in wheel.namelist() if name.startswith("piwsl_lab/studies/")}
+    kept = [*(ROOT / "studies").glob("*.toml"), *(ROOT / "studies").glob("*/*.csv")]
+    assert packed == {f"piwsl_lab/{path.relative_to(ROOT).as_posix()}" for path in kept}
+    assert "piwsl_lab/studies/sparse-labels.toml" in packed
+
+
 def test_the_wheel_carries_the_embedded_data(wheel):
     packed = [info for info in wheel.infolist() if info.filename.startswith("piwsl_lab/data/embedded/")]
     files = {
@@ -93,7 +100,7 @@ def test_torch_has_both_bounds(metadata):
 
 def test_the_core_has_few_requirements_and_all_are_bounded(metadata):
     core = requirements(metadata)
-    assert set(core) == {"torch", "numpy", "ase", "vesin", "tblite", "pooch", "safetensors", "tqdm"}
+    assert set(core) == {"tomli", "torch", "numpy", "ase", "vesin", "tblite", "pooch", "safetensors", "tqdm"}
     for found in (core | requirements(metadata, "lab")).values():
         operators = {specifier.operator for specifier in found.specifier}
         assert operators == {">=", "<"}, f"{found} needs a lower and an upper bound"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from piwsl_lab.objective import Objective
-from piwsl_lab.study import Setup
+from piwsl_lab.study import RECIPE, Setup
 
 LABELS = "labels"  # stands for `energies` and `forces` together: a number, or a pair [energies, forces]
 FIELDS = {kind: {f.name: f for f in fields(kind)} for kind in (Setup, Objective)}
@@ -35,6 +35,7 @@ class Method:
     name: str
     title: str
     against: str | None
+    rivals: tuple[str, ...]
     overrides: dict[str, Any]
 
 
@@ -67,7 +68,8 @@ class Cell:
         Defaults are left out so that a field which the library gains later does not orphan finished runs. The store
         compares the full fields, so that a default which has changed is noticed.
         """
-        chosen = {kind: _without_defaults(getattr(self, kind)) for kind in ("setup", "objective")}
+        chosen: dict[str, Any] = {kind: _without_defaults(getattr(self, kind)) for kind in ("setup", "objective")}
+        chosen["recipe"] = RECIPE
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

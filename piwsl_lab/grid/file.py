@@ -8,7 +8,8 @@ field takes that field out of the grid for itself, so that a supervised method i
     [setup] [objective]        fields common to all runs; `labels` sets energies and forces
     [grid]                     data = […], labels = [50, [200, 20]], any other field = […], seeds = 5 or [0, 1]
     [cells]                    first = [{data = …, labels = …}, …]: what to run before all else
-    [[method]]                 name, title, fields; against = "its rival"; only / skip = {data = […], labels = […]}
+    [[method]]                 name, title, fields; against = "its rival" or ["its rival", "another"];
+                               only / skip = {data = […], labels = […]}
 """
 
 from __future__ import annotations
@@ -135,14 +136,16 @@ def _methods(raw: Iterable[dict[str, Any]]) -> tuple[Method, ...]:
         check_names(entry, (*METHOD_KEYS, *FIELDS[Setup], *FIELDS[Objective], LABELS), place)
         if "seed" in entry:
             raise ValueError(f"{place}: seeds belong to [grid]")
-        against = entry.get("against", rival)
-        if against not in names:
-            raise ValueError(f"{place}: against = {against!r} is no method{close_to(against, names)}")
+        rivals = entry.get("against", [] if entry["name"] == rival else rival)
+        rivals = [rivals] if isinstance(rivals, str) else rivals
+        for against in rivals:
+            if against not in names or against == entry["name"]:
+                raise ValueError(f"{place}: against = {against!r} is no other method{close_to(against, names)}")
         for choice in ("only", "skip"):
             check_pattern(entry.get(choice, {}), f"{place}: {choice}")
         overrides = _spread({k: v for k, v in entry.items() if k not in METHOD_KEYS})
-        against = None if against == entry["name"] else against
-        methods.append(Method(entry["name"], entry.get("title", entry["name"]), against, overrides))
+        first = rivals[0] if rivals else None
+        methods.append(Method(entry["name"], entry.get("title", entry["name"]), first, tuple(rivals), overrides))
     return tuple(methods)
 
 

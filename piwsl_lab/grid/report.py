@@ -31,7 +31,8 @@ def write_report(study: Study, store: Store) -> list[Path]:
         "results.csv": statistics.to_csv(rows, [*place, "seed", "part", "output", *scores]),
         "seconds.csv": statistics.to_csv(runs, [*place, "seed", *statistics.COST]),
         "summary.csv": statistics.to_csv(summary, [*place, *STATISTICS, *RATIOS], DIGITS),
-        "summary.md": markdown(study, store, summary).encode(),
+        "duels.csv": statistics.to_csv(statistics.duels(study, rows), [*place, *STATISTICS, *RATIOS], DIGITS),
+        "summary.md": markdown(study, store, summary, statistics.duels(study, rows)).encode(),
     }
     store.folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
@@ -39,7 +40,7 @@ def write_report(study: Study, store: Store) -> list[Path]:
     return [store.folder / name for name in contents]
 
 
-def markdown(study: Study, store: Store, summary: Sequence[Row]) -> str:
+def markdown(study: Study, store: Store, summary: Sequence[Row], duels: Sequence[Row] = ()) -> str:
     """The report in words and tables."""
     out = "" if store.folder == study.folder else f" --out {store.folder}"
     parts = [f"# {study.title}", study.description.strip()]
@@ -58,7 +59,26 @@ def markdown(study: Study, store: Store, summary: Sequence[Row]) -> str:
     for data, part in dict.fromkeys((row["data"], row["part"]) for row in summary):
         parts.append(f"### {data}, tested on {part}")
         parts.append(_results([row for row in summary if (row["data"], row["part"]) == (data, part)], study))
+    if any(len(method.rivals) > 1 for method in study.methods):
+        parts += ["## Head to head", _duels(duels, study)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _duels(rows: Sequence[Row], study: Study) -> str:
+    """Every method against each of its rivals: ratios of errors and of core time; below 1 it is lower or cheaper."""
+    head = ["data", "tested on", "labels", *study.axes, "method", "against"]
+    head += [QUANTITIES[quantity][0] + ", ratio" for quantity in HEADLINES] + ["seeds", "core time"]
+    lines: dict[tuple, dict[str, Row]] = {}
+    for row in rows:
+        place = (row["data"], row["part"], text([row["energies"], row["forces"]]), *(text(row[a]) for a in study.axes))
+        lines.setdefault((*place, row["title"], row["against"]), {})[row["quantity"]] = row
+    cells = []
+    for place, quantities in lines.items():
+        one = next(iter(quantities.values()))
+        ratios = [_numbers(quantities.get(quantity)) for quantity in HEADLINES]
+        shown = [" ".join(part for part in (text, verdict) if part) for _, text, verdict in ratios]
+        cells.append([*place, *shown, str(one["seeds"]), f"×{one['cost']:.2f}"])
+    return _table(head, cells)
 
 
 def _coverage(study: Study, store: Store) -> list[str]:

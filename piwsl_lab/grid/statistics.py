@@ -20,7 +20,8 @@ from piwsl_lab.grid.store import Store
 
 RESAMPLES = 4000
 LEVEL = 0.95
-FEWEST_SEEDS = 3
+FEWEST_SEEDS = 3  # below, seeds are not paired
+CLAIM_SEEDS = 5  # below, nothing is claimed: an interval of three runs is too narrow by far
 LOWER, HIGHER, NOTHING, TOO_FEW = "lower", "higher", "no difference shown", "too few seeds"
 MILLI = 1000.0
 # Title, unit and factor from the eV of the library; what else a run reports is shown as it is.
@@ -71,8 +72,8 @@ def ratio(own: Mapping[int, float], rival: Mapping[int, float]) -> tuple[Interva
 
 
 def verdict(own: Interval, rival: Interval, seeds: int) -> str:
-    """ "lower" or "higher" where the intervals do not overlap, with at least three seeds each."""
-    if seeds < FEWEST_SEEDS:
+    """ "lower" or "higher" where the intervals do not overlap, with at least five seeds each."""
+    if seeds < CLAIM_SEEDS:
         return TOO_FEW
     if own.high < rival.low:
         return LOWER
@@ -110,10 +111,25 @@ def summarise(study: Study, rows: Sequence[Row]) -> list[Row]:
     """One row a place in the grid, method, part, output and quantity: seeds, mean, interval, ratio to the rival."""
     groups = _groups(study, rows)
     return [
-        {**_head(study, group), **_statistics(study, group, _rival(study, group, groups), quantity)}
+        {**_head(study, group), **_statistics(study, group, rival, quantity)}
         for group in groups
+        for rival in [_rival(study, group, groups, study.method(group[0]["method"]).against)]
         for quantity in score_columns(rows, study)
         if _values(group, quantity)
+    ]
+
+
+def duels(study: Study, rows: Sequence[Row]) -> list[Row]:
+    """As `summarise`, one row for each rival that a method is held against; methods without a rival have none."""
+    groups = _groups(study, rows)
+    return [
+        {**_head(study, group), **_statistics(study, group, rival, quantity)}
+        for group in groups
+        for name in study.method(group[0]["method"]).rivals
+        for rival in [_rival(study, group, groups, name)]
+        if rival
+        for quantity in score_columns(rows, study)
+        if _values(group, quantity) and _values(rival, quantity)
     ]
 
 
@@ -141,15 +157,15 @@ def _groups(study: Study, rows: Sequence[Row]) -> list[list[Row]]:
     return sorted(groups.values(), key=order)
 
 
-def _rival(study: Study, group: Sequence[Row], groups: Sequence[list[Row]]) -> list[Row] | None:
-    """Rows of the rival at the same place; of the same output, or of its only one."""
+def _rival(study: Study, group: Sequence[Row], groups: Sequence[list[Row]], against: str | None) -> list[Row] | None:
+    """Rows of a rival at the same place; of the same output, or of its only one."""
     row, method = group[0], study.method(group[0]["method"])
-    if method.against is None:
+    if against is None:
         return None
     # A field that either method sets for itself is part of what is compared, not of the place.
-    own = {*method.overrides, *study.method(method.against).overrides}
+    own = {*method.overrides, *study.method(against).overrides}
     same = [name for name in ("data", "energies", "forces", *study.axes, "part") if name not in own]
-    found = [g for g in groups if g[0]["method"] == method.against and all(g[0][name] == row[name] for name in same)]
+    found = [g for g in groups if g[0]["method"] == against and all(g[0][name] == row[name] for name in same)]
     alike = [g for g in found if g[0]["output"] == row["output"]]
     for candidates in (alike, found):
         if len(candidates) == 1:

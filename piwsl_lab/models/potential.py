@@ -169,7 +169,7 @@ class Potential(nn.Module, ABC):
         return graph.sum_over_atoms(self.atom_energies(features)) * self.scale
 
     def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
-        """Displacement [N, 3] (Å) that an auxiliary head finds in a displaced graph, told the forces where it was.
+        """Displacement in units of ε, [N, 3], that an auxiliary head finds in a displaced graph, told the forces at r.
 
         Raises
         ------

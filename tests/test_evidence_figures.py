@@ -1,0 +1,144 @@
+"""Figures, comparisons and the filter of the notebook of evidence, on a study whose answers are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from piwsl_lab.grid.file import read
+from piwsl_lab.grid.report import write_report
+from piwsl_lab.grid.store import Store
+from piwsl_lab.lab import evidence
+
+STUDY = """
+title = "Known answers"
+[grid]
+data = ["ethanol", "acac_pbe"]
+labels = [[40, 0], [40, 20]]
+seeds = 5
+[[method]]
+name = "conservative"
+title = "conservative, labels only"
+head = "conservative"
+[[method]]
+name = "dual"
+title = "dual"
+head = "dual"
+gradient = 50
+"""
+PARTS = {"ethanol": ("ethanol", "ethanol:800K"), "acac_pbe": ("acac_pbe:test-300K", "acac_pbe:dihedral")}
+
+
+def answer(cell, gain: float) -> dict:
+    """Errors that differ a little from seed to seed; scans have no forces, as in the real data."""
+    rows = []
+    for far, part in enumerate(PARTS[cell.setup.data]):
+        for output in ("conservative", "direct") if cell.method == "dual" else ("conservative",):
+            force = 0.1 * gain * (1 + 0.01 * cell.seed) if part != "acac_pbe:dihedral" else None
+            energy = 0.02 * (1 + far) * (1 + 0.1 * cell.seed)
+            rows.append(
+                {"part": part, "output": output, "energy_mae": energy, "energy_rmse": energy}
+                | {"force_mae": force, "force_rmse": force}
+            )
+    seconds = 10.0 * (2 if cell.method == "dual" else 1)
+    return {"rows": rows, "seconds": seconds, "core_seconds": seconds, "steps": 3, "counts": {}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Results of the study; the dual twin halves the forces of ethanol and changes nothing else."""
+    path = tmp_path_factory.mktemp("studies") / "known.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    study = read(path)
+    store = Store(study.folder)
+    store.runs.mkdir(parents=True)
+    for cell in study.cells:
+        gain = 0.5 if (cell.method, cell.setup.data) == ("dual", "ethanol") else 1.0
+        store.write(cell, {"result": answer(cell, gain)})
+    write_report(study, store)
+    return store.folder
+
+
+@pytest.fixture(scope="module")
+def rows(folder):
+    return evidence.read_summary(folder)
+
+
+def test_duels_are_those_of_the_report_on_the_own_test_part(folder, rows):
+    found = evidence.duels(folder, "dual", "conservative", "force_rmse", "conservative")
+    assert [row["data"] for row in found] == ["acac_pbe"] * 2 + ["ethanol"] * 2
+    assert [row["shown"] for row in found] == ["no difference shown"] * 2 + ["lower"] * 2
+    assert [row["ratio"] for row in found] == pytest.approx([1, 1, 0.5, 0.5])
+    assert "; error ×0.50 (ethanol, 40/0 labels) to ×1.00 (acac_pbe, 40/0 labels)" in evidence.tally(found)
+    assert evidence.tally(found).startswith("lower at 2 of 4 places, no difference shown at 2")
+    assert evidence.tally(found).endswith("core time ×2.00")
+    # The direct output has a rival too, the only output of that; the report says which.
+    direct = evidence.duels(folder, "dual", "conservative", "force_rmse", "direct")
+    assert {row["against"] for row in direct} == {"conservative, labels only (conservative)"}
+
+
+def test_duels_elsewhere_leave_out_what_has_no_label(folder):
+    far = evidence.duels(folder, "dual", "conservative", "force_rmse", "conservative", elsewhere=True)
+    assert [evidence.place(row) for row in far] == ["ethanol:800K, 40/0 labels", "ethanol:800K, 40/20 labels"]
+    assert evidence.duels(folder, "dual", "no such method", "force_rmse", "conservative") == []
+    assert evidence.tally([]) == "nothing to compare yet"
+
+
+def test_no_label_at_all_has_a_place_on_a_logarithmic_axis(rows):
+    figure = evidence.error_against_labels(evidence.own_test(rows), "force_rmse")
+    assert figure.layout.xaxis.ticktext == ("0", "20")
+    assert figure.data[0].x[0] == figure.layout.xaxis.tickvals[0] > 0
+    assert figure.layout.xaxis.title.text == "frames with a force label"
+
+
+def test_a_method_looks_alike_in_every_figure_and_no_two_look_alike(rows):
+    looks = {
+        trace.name: (trace.line.color, trace.marker.symbol, trace.line.dash)
+        for trace in evidence.error_against_labels(rows, "force_rmse").data
+    }
+    assert len(set(looks.values())) == len(looks) == 3
+    assert looks["conservative, labels only"] == (evidence.LOOKS["conservative"][0], "diamond", "solid")
+    dots = evidence.side_by_side([r for r in rows if r["method"] == "conservative"], ["force_rmse"])
+    assert set(dots.data[0].marker.color) == {evidence.LOOKS["conservative"][0]}
+    assert len(set(evidence.LOOKS.values())) == len(evidence.LOOKS)
+
+
+@pytest.mark.parametrize("ends", [(0.3, 0.45), (0.97, 1.02), (0.02, 40.0), (1.5, 3.0)])
+def test_ticks_of_ratios_are_few_and_hold_one(ends):
+    ticks = evidence.ratio_ticks(*ends)
+    assert 1.0 in ticks
+    assert len(ticks) <= 9
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_the_filter_follows_every_choice(rows, live):
+    chooser = evidence.StudyFilter({"known": rows, "empty": []}, live)
+    assert repr(chooser) == "StudyFilter(known)"
+    _, where, labels, quantity = chooser.choices
+    assert where.options[:2] == ("acac_pbe → acac_pbe:test-300K", "ethanol → ethanol")
+    quantity.value = "force error, RMSE"
+    where.value = "ethanol → ethanol"
+    labels.value = "40/20"
+    assert quantity.value == "force error, RMSE"
+    assert list(chooser.plot.figure.data[0].x) == pytest.approx([102, 51, 51])
+    assert "0.50 [0.50, 0.50]" in chooser.table.value
+    where.value = "acac_pbe → acac_pbe:dihedral"
+    assert quantity.value == "energy error, MAE"  # there is no force label to score on
+    assert len(chooser.rows()) == 3
+
+
+def test_without_results_there_is_a_sentence():
+    chooser = evidence.StudyFilter({})
+    assert "No study has results here yet" in chooser.children[0].value
+
+
+def test_the_studies_are_found_beside_above_and_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "site" / "piwsl_lab"
+    assert evidence.find_studies(package) is None
+    for place in (package / "studies", tmp_path / "studies"):
+        place.mkdir(parents=True)
+        assert evidence.find_studies(package) != place  # a folder of that name alone is not ours
+        (place / evidence.KNOWN_STUDY).write_text("")
+        assert evidence.find_studies(package) == place
