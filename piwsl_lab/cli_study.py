@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -63,8 +65,11 @@ def _report(study: Study, store: Store) -> int:
 
     for path in write_report(study, store):
         print(path)
-    print(f"Figures: python -m piwsl_lab.lab.evidence {store.folder}")
-    return 0
+    if find_spec("plotly") is None or find_spec("ipywidgets") is None:
+        print('Figures need the laboratory: pip install "piwsl-lab[lab]"')
+        return 0
+    # By its command and not by an import: nothing below the front room depends on it.
+    return subprocess.run([sys.executable, "-m", "piwsl_lab.lab.evidence", str(store.folder)], check=False).returncode
 
 
 def _list(cells: Sequence[Cell], store: Store) -> int:

@@ -1,0 +1,111 @@
+"""Tables of a study's report as rows, and what they show in words."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from piwsl_lab.data import test_part
+from piwsl_lab.grid import statistics
+
+Row = dict[str, Any]
+KNOWN_STUDY = "sparse-labels.toml"  # tells the studies of this laboratory from another folder of that name
+WORDS = ("data", "method", "title", "part", "output", "quantity", "unit", "against", "paired", "shown")
+VERDICTS = (statistics.LOWER, statistics.HIGHER, statistics.NOTHING, statistics.TOO_FEW)
+
+
+def read_summary(folder: Path) -> list[Row]:
+    """Rows of summary.csv in a results folder, numbers as numbers; nan where there is none.
+
+    Raises
+    ------
+    ValueError
+        There is no summary yet.
+    """
+    return read_table(folder / "summary.csv")
+
+
+def read_table(path: Path) -> list[Row]:
+    """Rows of one CSV file of a report, numbers as numbers; nan where there is none."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: make it with `piwsl-lab study report STUDY.toml`")
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{k: v if k in WORDS else _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def find_studies(package: Path | None = None) -> Path | None:
+    """Folder of the laboratory's studies: beside or above the working directory, in a checkout, in a wheel; or None."""
+    package = package or Path(__file__).resolve().parent.parent
+    here = Path.cwd()
+    for folder in (here / "studies", here.parent / "studies", package.parent / "studies", package / "studies"):
+        if (folder / KNOWN_STUDY).is_file():
+            return folder
+    return None
+
+
+def own_test(rows: Iterable[Row]) -> list[Row]:
+    """Rows scored where their training data is meant to be tested: no other temperature, path or scan."""
+    return [row for row in rows if row["part"] == (test_part(row["data"]) or row["data"])]
+
+
+def duels(folder: Path, method: str, rival: str, quantity: str, output: str, elsewhere: bool = False) -> list[Row]:
+    """Rows of duels.csv in which a method is held against one of its rivals, by the name of each.
+
+    Parameters
+    ----------
+    folder : Path
+        Results of a study.
+    output : str
+        "conservative" or "direct", of the method.
+    elsewhere : bool
+        On the parts that are not the data's own test part, instead of on that.
+
+    Raises
+    ------
+    ValueError
+        There is no report yet.
+    """
+    titles = {row["method"]: row["title"] for row in read_summary(folder)}
+    # The report adds the output of a rival that has another one.
+    names = [f"{titles.get(rival)}{end}" for end in ("", " (direct)", " (conservative)")]
+    rows = [
+        row
+        for row in read_table(folder / "duels.csv")
+        if (row["method"], row["quantity"], row["output"]) == (method, quantity, output) and row["against"] in names
+    ]
+    own = {id(row) for row in own_test(rows)}
+    return [row for row in rows if (id(row) in own) != elsewhere and math.isfinite(row["ratio"])]
+
+
+def place(row: Row) -> str:
+    """Where a row of a table was measured: "ethanol, 50 labels"."""
+    return f"{row['data'] if own_test([row]) else row['part']}, {label_text(row)} labels"
+
+
+def tally(rows: Sequence[Row]) -> str:
+    """In words: at how many places lower or higher, the ratios at both ends, and what it cost."""
+    if not rows:
+        return "nothing to compare yet"
+    counts = {word: sum(row["shown"] == word for row in rows) for word in VERDICTS}
+    parts = [f"lower at {counts['lower']} of {len(rows)} {'place' if len(rows) == 1 else 'places'}"]
+    parts += [f"{word} at {n}" for word, n in counts.items() if n and word != "lower"]
+    ends = [pick(rows, key=lambda row: row["ratio"]) for pick in (min, max)]
+    words = " to ".join(dict.fromkeys(f"×{row['ratio']:.2f} ({place(row)})" for row in ends))
+    return f"{', '.join(parts)}; error {words}; core time ×{fmean(row['cost'] for row in rows):.2f}"
+
+
+def _number(text: str) -> float | str:
+    """A number, nan for nothing, or the word itself: an order is 1, 2 or "symmetric"."""
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        return text
+
+
+def label_text(row: Row) -> str:
+    """50, or 200/50 for 200 energies and 50 forces."""
+    return "/".join(f"{n:g}" for n in dict.fromkeys((row["energies"], row["forces"])))
