@@ -202,10 +202,10 @@ def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
         knob("weak labels").wait_for(state="hidden")
 
         knob("forces from").locator("select").select_option(label="dual: both at once")
-        says("direct → dual (sets PITC off, gradient consistency 100)")
+        says("direct → dual (sets PITC off, gradient consistency 50)")
         button("Reset")
-        says("Ready. PIWSL learns with ε = 0.05 Å, gradient consistency 100.")
-        assert knob("gradient, ").locator(".widget-readout").inner_text() == "100"
+        says("Ready. PIWSL learns with ε = 0.05 Å, gradient consistency 50.")
+        assert knob("gradient, ").locator(".widget-readout").inner_text() == "50"
         knob("forces from").locator("select").select_option(label="conservative: F = −dE/dr")
         button("Reset")
         says("Ready. PIWSL learns with ε = 0.05 Å, PITC 100")
