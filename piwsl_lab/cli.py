@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 import os
 import re
 import statistics
@@ -281,19 +280,12 @@ def _check_writable(*paths: Path | None) -> None:
 
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:
+    from piwsl_lab.metrics import without_nan
+
     partial = path.with_name(f"{path.name}.partial")
-    text = json.dumps(_without_nan(result), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(without_nan(result), indent=2, ensure_ascii=False, allow_nan=False)
     partial.write_text(text + "\n", encoding="utf-8")
     os.replace(partial, path)
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no nan: what could not be measured (no force labels in the test set) becomes null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

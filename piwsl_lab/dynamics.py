@@ -112,7 +112,7 @@ def fly_nve(
 
 
 def conservation(potential: Any, data: Dataset, seed: int = 0) -> dict[str, float]:
-    """How far a force field is from having a potential, in three numbers.
+    """How far a force field is from having a potential, in four numbers.
 
     Returns
     -------

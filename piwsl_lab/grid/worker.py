@@ -7,7 +7,6 @@ standard input is closed, and a thread that waits for this ends the worker at on
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import queue
@@ -59,6 +58,7 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
     import piwsl_lab
     from piwsl_lab.grid import typed
+    from piwsl_lab.metrics import without_nan
     from piwsl_lab.objective import Objective
     from piwsl_lab.study import Setup, run
 
@@ -79,16 +79,7 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
             return {"failed": f"{type(error).__name__}: {error}"}
     versions = {"piwsl-lab": piwsl_lab.__version__, "torch": torch.__version__, "python": platform.python_version()}
     words = sorted({str(warning.message) for warning in caught})
-    return {"result": _without_nan(result), "warnings": words, "versions": versions}
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no nan and no infinity: both are null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {"result": without_nan(result), "warnings": words, "versions": versions}
 
 
 if __name__ == "__main__":
