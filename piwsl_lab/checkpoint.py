@@ -30,7 +30,7 @@ from piwsl_lab.training import Trainer
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
-FORMAT = 1
+FORMAT = 2  # 1: before potentials had a shift
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HEADER = "piwsl_lab"
 
@@ -219,6 +219,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     with _damaged(path):
         header = json.loads(metadata[HEADER])
         newer, model = header["format"] > FORMAT, header["model"]
+        if header["format"] == 1:
+            zero = torch.zeros(len(header["hyperparameters"]["elements"]), dtype=tensors["potential.scale"].dtype)
+            tensors |= {name.replace("scale", "shift"): zero for name in tensors if name.endswith(".scale")}
     if newer:
         raise CheckpointError(
             f"{path}: was written by a newer piwsl-lab (format {header['format']}); upgrade piwsl-lab"

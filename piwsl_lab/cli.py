@@ -243,10 +243,10 @@ def _choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective
     flags = vars(arguments)
     setup_names = ("data", "energies", "forces", "model", "head", "steps", "batch_size", "device")
     objective_names = ("pisc", "pisc_form", "epsilon", "order", "direction", "relative", "centres")
-    weights = {name: default if flags[name] is None else flags[name] for name, default in suited(flags["head"]).items()}
+    given = {name: flags[name] for name in ("pitc", "gradient") if flags[name] is not None}
     return (
         Setup(seed=seed, **{name: flags[name] for name in setup_names}),
-        Objective(**weights, **{name: flags[name] for name in objective_names}),
+        Objective(**suited(flags["head"]) | given, **{name: flags[name] for name in objective_names}),
     )
 
 

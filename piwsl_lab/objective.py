@@ -180,8 +180,13 @@ class Objective:
 
 
 def suited(head: str) -> dict[str, float]:
-    """Consistency weights to begin with: the two outputs of a dual potential are compared directly."""
-    return {"pitc": 0.0, "gradient": 50.0} if head == "dual" else {"pitc": 100.0, "gradient": 0.0}
+    """Weights to begin with: the two outputs of a dual potential are compared directly.
+
+    It has two kinds of force and a consistency to fit beside its energies, so that these weigh three times more.
+    """
+    if head == "dual":
+        return {"energy": 30.0, "pitc": 0.0, "gradient": 50.0}
+    return {"energy": 10.0, "pitc": 100.0, "gradient": 0.0}
 
 
 def supervised(objective: Objective) -> Objective:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
 SCHEDULES = ("cosine", "constant")
+SHIFT_FRAMES = 128  # training frames that the shift of the energies is fitted on: their mean error is known well enough
 BOND_FRACTION = 0.3  # the paper keeps ε under 30 % of a bond
 
 
@@ -86,7 +87,8 @@ class Trainer:
     ----------
     potential : Potential, or any torch module with the same call and a `cutoff` (Å)
         A `Potential` that was not calibrated yet is calibrated on the training labels; another module without an
-        attribute `reference` (eV per element) is given that of the training set.
+        attribute `reference` (eV per element) is given that of the training set. Before every validation and after the
+        last step the constant part of its energies (`Potential.fit_shift`) is fitted to the training labels.
     train : Dataset
         Frames with at least one label; labels a budget hides are not there to be read.
     objective : Objective
@@ -201,6 +203,8 @@ class Trainer:
         self.done += 1
         self.seconds += time.perf_counter() - start
         due = self.done % self.settings["validate_every"] == 0 or self.finished
+        if due:
+            self._fit_shift()
         return Record(self.done, loss, values, self.seconds, self.validate() if due else None)
 
     def validate(self) -> Metrics | None:
@@ -213,6 +217,13 @@ class Trainer:
             self.best_metrics = metrics
             self.best_weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
         return metrics
+
+    def _fit_shift(self) -> None:
+        """Take the constant error out of the energies, with labels that training reads anyway."""
+        has_energy = self.graphs.graph.has_energy
+        if self.current.energy > 0 and hasattr(self.potential, "fit_shift") and bool(has_energy.any()):
+            frames = has_energy.nonzero()[:SHIFT_FRAMES, 0]
+            self.potential.fit_shift(self.graphs.batch(frames), self.current.per_atom)
 
     def restore_best(self) -> None:
         """Put the weights of the best validation into the potential (the present ones, if none was made)."""

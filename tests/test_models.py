@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -357,6 +358,48 @@ def test_calibration_uses_the_labels_that_are_there():
     rms = np.sqrt(np.mean(np.concatenate([f.forces for f in train]) ** 2))
     assert float(potential.scale) == pytest.approx(rms, rel=1e-6)
     assert float(build("painn").calibrate(train.budget(10, 0)).scale) == 1.0
+
+
+def test_a_fitted_shift_takes_the_constant_error_and_nothing_else():
+    """Two compositions whose labels are off by 0.3 eV a hydrogen and -0.2 an oxygen are told apart."""
+    both = dataset(*labelled("H2O", 5), *labelled("H2O2", 6, seed=1))
+    potential = make("painn", "dual").calibrate(both)
+    exact, forces = potential.predict(both)
+    wrong = [
+        replace(f, energy=float(e) + 0.3 * sum(f.numbers == 1) - 0.2 * sum(f.numbers == 8))
+        for f, e in zip(both, exact, strict=True)
+    ]
+    # A frame without an energy, however far its place is off, does not count.
+    wrong.append(replace(labelled("H2O", 1, seed=7)[0], energy=None))
+    potential.fit_shift(potential.graphs(dataset(*wrong)).all())
+    assert dict(zip(potential.elements, potential.shift.tolist(), strict=True)) == pytest.approx(
+        {1: 0.3, 6: 0.0, 8: -0.2}, abs=1e-8
+    )
+    shifted, same = potential.predict(both)
+    assert np.allclose(shifted, [f.energy for f in wrong[:-1]], atol=1e-8)
+    assert all(np.array_equal(a, b) for a, b in zip(forces, same, strict=True))
+
+
+@pytest.mark.parametrize("per_atom", [False, True])
+def test_a_shift_of_one_composition_is_the_mean_error(per_atom):
+    train = labelled("CH3CH2OH", 8)
+    potential = make("painn", "direct").calibrate(train)
+    before = potential.predict(train)[0] - np.array([f.energy for f in train])
+    potential.fit_shift(potential.graphs(train).all(), per_atom)
+    after = potential.predict(train)[0] - np.array([f.energy for f in train])
+    assert abs(before.mean()) > 1e-3
+    assert np.allclose(after, before - before.mean(), atol=1e-8)
+
+
+def test_a_shift_per_atom_weighs_large_structures_less():
+    """One lone hydrogen labelled 1 eV and four labelled 0 in all: (1 − u)² + (4u)², or (1 − u)² + u² per atom."""
+    small, large = frame([1], [[0.0, 0, 0]], energy=1.0), frame([1] * 4, 20.0 * np.eye(4)[:, :3], energy=0.0)
+    for per_atom, expected in ((False, 1 / 17), (True, 1 / 2)):
+        potential = make("painn", "direct")
+        potential.reference = dict.fromkeys(potential.elements, 0.0)
+        potential.fit_shift(potential.graphs(dataset(small, large)).all(), per_atom)
+        lone = potential.predict(dataset(small))[0][0]
+        assert lone == pytest.approx(expected, abs=1e-9)
 
 
 @EVERY

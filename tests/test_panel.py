@@ -335,7 +335,7 @@ def test_choosing_the_dual_head_sets_the_weights_that_suit_it_and_says_so():
     panel = small_panel(20)
     knobs, head = panel.controls.physics_knobs, panel.controls.setup_knobs["head"]
     head.value = "dual"
-    assert "forces from direct → dual (sets PITC off, gradient consistency 50)" in text(panel.status)
+    assert "forces from direct → dual (sets energy weight 30, PITC off, gradient consistency 50)" in text(panel.status)
     assert (knobs["pitc"].value, knobs["gradient"].value) == (100, 0)
     panel.reset.click()
     assert (knobs["pitc"].value, knobs["gradient"].value) == (0, 50)

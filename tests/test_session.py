@@ -77,7 +77,8 @@ def test_twins_start_equal_and_see_the_same_batches(monkeypatch):
     batch = GraphSet.batch
 
     def listening(self, indices):
-        seen.setdefault(id(self), []).append([int(i) for i in indices])
+        if len(indices) == session.setup.batch_size:  # not the whole set, at which the energies' shift is fitted
+            seen.setdefault(id(self), []).append([int(i) for i in indices])
         return batch(self, indices)
 
     monkeypatch.setattr(GraphSet, "batch", listening)

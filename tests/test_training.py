@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from frames import dataset, frame, labelled
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from piwsl_lab.checkpoint import CheckpointError, load_potential, resume, save
@@ -73,6 +75,18 @@ def test_the_best_validation_is_what_remains(per_atom):
     assert min(scores) < 0.9 * min(scores[4:])
     trainer.restore_best()
     assert unexplained(evaluate(trainer.potential, validation)) == pytest.approx(min(scores), rel=1e-5)
+
+
+@pytest.mark.parametrize("energy", [10.0, 0.0])
+def test_the_constant_error_of_the_training_energies_is_gone_at_every_validation(energy):
+    train = labelled("CH3CH2OH", 10).budget(6, 10)
+    potential, _ = run(Objective(energy=energy), steps=3, train=train)
+    labels = {i: f.energy for i, f in enumerate(train) if f.energy is not None}
+    predicted = potential.predict(train)[0]
+    error = np.mean([predicted[i] - label for i, label in labels.items()])
+    # Without a weight the energies are not read at all.
+    assert (abs(error) < 1e-5) == (energy > 0)
+    assert bool(potential.shift.any()) == (energy > 0)
 
 
 def test_a_validation_that_is_not_finite_never_wins():
@@ -236,6 +250,18 @@ def test_a_saved_potential_answers_the_same(tmp_path, model, head):
     assert again.hyperparameters == potential.hyperparameters
 
 
+def test_a_checkpoint_from_before_the_shift_has_none(tmp_path):
+    data = labelled("CH3CH2OH", 6)
+    potential = small().calibrate(data)
+    path = save(tmp_path / "new.safetensors", potential)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()["piwsl_lab"].replace('"format": 2', '"format": 1')
+        tensors = {name: file.get_tensor(name) for name in file.keys() if not name.endswith(".shift")}
+    save_file(tensors, tmp_path / "old.safetensors", metadata={"piwsl_lab": header})
+    old = load_potential(tmp_path / "old.safetensors")
+    assert np.array_equal(old.predict(data)[0], potential.predict(data)[0])
+
+
 def test_bad_checkpoints_are_named_and_nothing_is_written(tmp_path):
     potential = small().calibrate(labelled("H2O", 4))
     with pytest.raises(CheckpointError, match=r"model\.pt.*call it .*model\.safetensors"):
@@ -255,8 +281,6 @@ def test_bad_checkpoints_are_named_and_nothing_is_written(tmp_path):
     with pytest.raises(CheckpointError, match=r"other\.safetensors.*do not fit together"):
         load_potential(other)
     foreign = tmp_path / "foreign.safetensors"
-    from safetensors.torch import save_file
-
     save_file({"weight": torch.zeros(3)}, foreign)
     with pytest.raises(CheckpointError, match=r"foreign\.safetensors.*not written by piwsl-lab"):
         load_potential(foreign)

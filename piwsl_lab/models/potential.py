@@ -65,6 +65,8 @@ class Potential(nn.Module, ABC):
         Subtracted from total energies before the model sees them.
     scale : Tensor, eV
         One model unit of energy, and per Å one of force; set by `calibrate`.
+    shift : Tensor, [elements], eV per atom
+        Energy added for every atom of an element; 0 until `fit_shift` has set it.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Potential(nn.Module, ABC):
         rows[list(self.elements)] = torch.arange(len(self.elements))
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(len(self.elements)))
 
     @abstractmethod
     def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
@@ -166,7 +169,8 @@ class Potential(nn.Module, ABC):
         return self.features(elements, edges), edges
 
     def _energy(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
-        return graph.sum_over_atoms(self.atom_energies(features)) * self.scale
+        shift = self.shift.index_select(0, self.rows[graph.numbers])
+        return graph.sum_over_atoms(self.atom_energies(features) * self.scale + shift)
 
     def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
         """Displacement in units of ε, [N, 3], that an auxiliary head finds in a displaced graph, told the forces at r.
@@ -208,6 +212,36 @@ class Potential(nn.Module, ABC):
         forces = [frame.forces for frame in dataset if frame.forces is not None]
         rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2))) if forces else 1.0
         self.scale.fill_(rms if rms > 0 else 1.0)
+        return self
+
+    @torch.no_grad()
+    def fit_shift(self, graph: AtomGraph, per_atom: bool = False) -> Potential:
+        """Move `shift` so that the energies of a labelled graph are off by no constant; returns the potential.
+
+        Forces say nothing about the constant of an energy, and the optimiser finds it slowly; least squares finds it at
+        once: min Σ (E_label − E − Σ n_z s_z)² over the labelled structures, n_z atoms of element z in each. Where their
+        compositions cannot tell elements apart, every atom gets the least shift that does it.
+
+        Parameters
+        ----------
+        graph : AtomGraph of S structures
+            Built with the reference of this potential. Structures without an energy do not count; with none, or with
+            a prediction that is not finite, nothing happens.
+        per_atom : bool
+            Weigh each structure by the inverse square of its number of atoms.
+        """
+        if not bool(graph.has_energy.any()):
+            return self
+        rows = torch.arange(len(self.elements), device=graph.numbers.device)
+        one = (self.rows[graph.numbers][:, None] == rows).double()
+        counts = one.new_zeros(graph.n_structures, len(rows)).index_add(0, graph.structure, one)
+        error = (graph.energy - self(graph, forces=False).energy).double()
+        if not bool(error.isfinite().all()):
+            return self
+        weight = graph.has_energy.double() / (counts.sum(dim=1) if per_atom else 1.0)
+        # On the CPU: a GPU's least squares has no answer where the compositions are all alike.
+        system, right = (counts * weight[:, None]).cpu(), (error * weight)[:, None].cpu()
+        self.shift += torch.linalg.lstsq(system, right, driver="gelsd").solution[:, 0].to(self.shift)
         return self
 
     def graphs(self, dataset: Dataset, **options: Any) -> GraphSet:
