@@ -25,7 +25,7 @@ LAYERS = (
     ("displacements", "soft_modes", "losses", "terms", "objective", "schedules"),
     ("metrics", "training", "checkpoint", "study", "comparison", "dynamics", "selection", "softening"),
     ("grid",),
-    ("launch", "doctor", "cli", "cli_study"),
+    ("launch", "doctor", "cli", "cli_study", "cli_fly"),
     ("lab",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

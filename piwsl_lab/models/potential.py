@@ -169,8 +169,15 @@ class Potential(nn.Module, ABC):
         return self.features(elements, edges), edges
 
     def _energy(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
+        return graph.sum_over_atoms(self._energies_of_atoms(graph, features))
+
+    def _energies_of_atoms(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
         shift = self.shift.index_select(0, self.rows[graph.numbers])
-        return graph.sum_over_atoms(self.atom_energies(features) * self.scale + shift)
+        return self.atom_energies(features) * self.scale + shift
+
+    def energies_of_atoms(self, graph: AtomGraph) -> Tensor:
+        """Energy of every atom, [N], eV, per-element reference subtracted; their sum is the energy of a structure."""
+        return self._energies_of_atoms(graph, self._features(graph)[0])
 
     def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
         """Displacement in units of ε, [N, 3], that an auxiliary head finds in a displaced graph, told the forces at r.

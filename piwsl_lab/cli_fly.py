@@ -1,0 +1,171 @@
+"""``piwsl-lab fly``: molecular dynamics with a saved potential or an oracle, and whether it survives.
+
+`add` hooks the command into the command line. Modules that need torch are imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from piwsl_lab.dynamics import Flight, Survival
+
+RECORDS = 1000  # states kept at most
+EVERY = 10  # steps between two of them at least
+
+
+def add(commands: Any) -> None:
+    """Add the command ``fly`` to the subparsers of a command line."""
+    fly = commands.add_parser(
+        "fly",
+        help="molecular dynamics with a trained potential: does it survive?",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    fly.add_argument("potential", metavar="CHECKPOINT", help="a saved potential, or the oracle gfn2-xtb or gfn1-xtb")
+    fly.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="where the first frame comes from")
+    fly.add_argument("--frame", type=int, default=0, help="number of that frame")
+    fly.add_argument("--replicas", type=int, default=8, help="copies with velocities of their own")
+    fly.add_argument("--temperature", type=float, default=300.0, help="K")
+    fly.add_argument("--ensemble", choices=("nvt", "nve"), default="nvt", help="with a heat bath or at constant energy")
+    fly.add_argument("--dt", type=float, default=0.5, help="time step, fs")
+    fly.add_argument("--ps", type=float, default=5.0, help="length of the flight, ps")
+    fly.add_argument("--seed", type=int, default=0, help="of velocities and noise")
+    fly.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    fly.add_argument("--out", type=Path, metavar="FILE.extxyz", help="write the frames here while they come (or .traj)")
+    fly.add_argument("--json", type=Path, metavar="OUT", help="write the figures here")
+    fly.set_defaults(run=main_fly)
+
+
+def main_fly(arguments: argparse.Namespace) -> int:
+    """Fly, print a table, write the figures; 0 when it worked, 130 when it was interrupted."""
+    from piwsl_lab.dynamics import Simulation, alive_ps, reference_bonds
+
+    steps = _steps(arguments)
+    source = _source(arguments.potential, arguments.device)
+    frames = _frames(arguments)
+    simulation = Simulation(
+        source,
+        frames[[arguments.frame] * arguments.replicas],
+        temperature=arguments.temperature,
+        time_step=arguments.dt,
+        ensemble=arguments.ensemble,
+        seed=arguments.seed,
+    )
+    flight, seconds, interrupted = _fly(simulation, steps, arguments)
+    start = frames[arguments.frame]
+    same = [f.positions for f in frames if f.numbers.tolist() == start.numbers.tolist()]
+    survivals = alive_ps(flight, reference_bonds(start, same), arguments.temperature)
+    result = _figures(flight, survivals, seconds, simulation.step_count) | {
+        "potential": arguments.potential,
+        "data": arguments.data,
+        "ensemble": arguments.ensemble,
+        "time_step_fs": arguments.dt,
+        "steps": simulation.step_count,
+    }
+    print(_table(result))
+    if arguments.json:
+        partial = arguments.json.with_name(f"{arguments.json.name}.partial")
+        partial.write_text(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, arguments.json)
+    if interrupted:
+        print("piwsl-lab: interrupted; the table and the files hold the flight so far", file=sys.stderr)
+    return 130 if interrupted else 0
+
+
+def _steps(arguments: argparse.Namespace) -> int:
+    if arguments.replicas < 1:
+        raise ValueError(f"--replicas {arguments.replicas}: must be 1 or larger")
+    if not 0 < arguments.ps < float("inf") or not 0 < arguments.dt < float("inf"):
+        raise ValueError(f"--ps {arguments.ps} and --dt {arguments.dt} must be finite numbers above 0")
+    if arguments.json and not arguments.json.resolve().parent.is_dir():
+        raise ValueError(f"--json {arguments.json}: there is no such folder; make it first")
+    return max(1, round(1000 * arguments.ps / arguments.dt))
+
+
+def _source(name: str, device: str) -> Any:
+    from piwsl_lab.checkpoint import load_potential
+    from piwsl_lab.data import Oracle
+    from piwsl_lab.data.oracle import METHODS
+    from piwsl_lab.training import pick_device
+
+    if name.lower() in METHODS and not Path(name).exists():
+        return Oracle(name)
+    # Nobody trains it any more: without that the network keeps less while it finds its forces.
+    return load_potential(name).to(pick_device(device)).requires_grad_(False)
+
+
+def _frames(arguments: argparse.Namespace) -> Any:
+    from piwsl_lab.data import load
+
+    frames = load(arguments.data)
+    if not 0 <= arguments.frame < len(frames):
+        raise ValueError(
+            f"--frame {arguments.frame}: {arguments.data} has {len(frames)} frames, 0 to {len(frames) - 1}"
+        )
+    return frames
+
+
+def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Flight, float, bool]:
+    from contextlib import ExitStack
+
+    from tqdm import tqdm
+
+    from piwsl_lab.dynamics import Flight, TrajectoryFile, fly
+
+    every = max(EVERY, -(-steps // RECORDS))
+    snapshots, interrupted, begun = [], False, time.perf_counter()
+    with ExitStack() as stack:
+        file = stack.enter_context(TrajectoryFile(arguments.out, simulation.frames)) if arguments.out else None
+        bar = stack.enter_context(tqdm(total=steps, unit="step", disable=None))
+        try:
+            for snapshot in fly(simulation, steps, every):
+                snapshots.append(snapshot)
+                bar.update(snapshot.step - bar.n)
+                if file is not None:
+                    file.write(snapshot)
+        except KeyboardInterrupt:
+            interrupted = True
+    return Flight.of(simulation.frames, snapshots, simulation.losses), time.perf_counter() - begun, interrupted
+
+
+def _figures(flight: Flight, survivals: list[Survival], seconds: float, steps: int) -> dict[str, Any]:
+    import numpy as np
+
+    drift = flight.drift() * 1000.0
+    atoms = sum(len(frame) for frame in flight.frames)
+    return {
+        "alive_ps": [survival.ps for survival in survivals],
+        "ended_by": [survival.reason or None for survival in survivals],
+        "drift_mev_per_atom_ps": [float(d) if np.isfinite(d) else None for d in drift],
+        "temperature_k": [_mean(flight.temperature[:, s], flight.alive[:, s]) for s in range(len(flight.frames))],
+        "atom_steps_per_second": atoms * steps / seconds,
+        "ps": float(flight.time[-1]) / 1000.0,
+    }
+
+
+def _mean(values: Any, alive: Any) -> float | None:
+    return float(values[alive].mean()) if alive.any() else None
+
+
+def _table(result: dict[str, Any]) -> str:
+    lines = [f"{'replica':<9}{'alive, ps':>10}{'drift, meV/atom/ps':>20}{'temperature, K':>16}  ended by"]
+    rows = zip(
+        result["alive_ps"], result["drift_mev_per_atom_ps"], result["temperature_k"], result["ended_by"], strict=True
+    )
+    for number, (alive, drift, kelvin, reason) in enumerate(rows):
+        lines.append(
+            f"{number:<9}{alive:>10.2f}{'–' if drift is None else f'{drift:.3f}':>20}"
+            f"{'–' if kelvin is None else f'{kelvin:.0f}':>16}  {reason or ''}".rstrip()
+        )
+    whole = sum(reason is None for reason in result["ended_by"])
+    lines.append(
+        f"{whole} of {len(result['alive_ps'])} replicas alive after {result['ps']:g} ps; "
+        f"{result['atom_steps_per_second']:,.0f} atom-steps per second"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""Where forces come from while atoms move: a learned potential with neighbour lists that last, or an oracle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from piwsl_lab.data import Dataset, Oracle
+from piwsl_lab.data.frame import DataError
+from piwsl_lab.graph import AtomGraph, neighbours
+from piwsl_lab.metrics import as_graphs
+
+SKIN = 1.0  # Å of neighbour list to spare; a structure's list is made anew when one of its atoms has used half of it
+CLOSEST = 0.15  # Å: nearer than any two nuclei; frames are refused below 0.1 Å
+
+
+class ForceField(Protocol):
+    """Energies and forces of S structures that stand side by side, N atoms in all.
+
+    Attributes
+    ----------
+    graph : AtomGraph
+        Which atoms there are, on the device the dynamics runs on.
+    frames : Dataset of S frames
+    """
+
+    graph: AtomGraph
+    frames: Dataset
+
+    def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies [S] (eV) and forces [N, 3] (eV/Å) at positions [N, 3] (Å), float64; nan where there are none."""
+
+    def too_close(self, positions: Tensor) -> Tensor:
+        """Which structures have a position that is not finite or two atoms on one spot, bool [S]."""
+
+    def why(self, structure: int) -> str:
+        """In words, why a structure has no forces; "" if the field has nothing to say."""
+
+
+def force_field(source: Any, frames: Dataset) -> ForceField:
+    """Forces of a potential or of an `Oracle` for the structures of a data set; a force field is passed through."""
+    if isinstance(source, Oracle):
+        return OracleForces(source, frames)
+    return source if isinstance(source, (LearnedForces, OracleForces)) else LearnedForces(source, frames)
+
+
+class LearnedForces:
+    """Forces of a potential; each structure keeps its neighbour list until half the skin is used.
+
+    Parameters
+    ----------
+    potential : Potential, or any module with its call, `cutoff` and `reference`
+    frames : Dataset of S frames
+    skin : float, Å
+    """
+
+    def __init__(self, potential: Any, frames: Dataset, skin: float = SKIN) -> None:
+        self.potential, self.frames, self.skin = potential, frames.unlabelled(), skin
+        built = as_graphs(potential, self.frames, skin)
+        self.graph: AtomGraph = built.all()
+        self.radius = built.radius
+        self.first = built.atom_start.tolist()
+        self.origin = self.graph.positions.double()
+        ends = built.edge_start.tolist()
+        index, shift = self.graph.edge_index.cpu().numpy(), self.graph.edge_shift.cpu().numpy()
+        self._lists = [
+            (index[:, a:b] - first, shift[a:b])
+            for a, b, first in zip(ends[:-1], ends[1:], self.first[:-1], strict=True)
+        ]
+        self.rebuilds = 0
+
+    def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        self.refresh(positions)
+        with torch.no_grad():
+            prediction = self.potential(self.graph.at(positions.to(self.graph.positions)))
+        return prediction.energy.detach().double(), prediction.forces.detach().double()
+
+    def refresh(self, positions: Tensor) -> None:
+        """Make the neighbour lists anew of the structures that have used half their skin."""
+        used = (positions - self.origin).square().sum(1) >= (0.5 * self.skin) ** 2
+        if not bool(used.any()):
+            return
+        stale = self.graph.structure[used].unique().tolist()
+        here = positions.cpu().numpy()
+        for s in stale:
+            place = here[self.first[s] : self.first[s + 1]]
+            self._lists[s] = neighbours(replace(self.frames[s], positions=place), self.radius)
+            self.origin[self.first[s] : self.first[s + 1]] = positions[self.first[s] : self.first[s + 1]]
+        self.rebuilds += len(stale)
+        edges = np.concatenate(
+            [index + first for (index, _), first in zip(self._lists, self.first[:-1], strict=True)], axis=1
+        )
+        shifts = np.concatenate([shift for _, shift in self._lists])
+        old = self.graph
+        self.graph = replace(
+            old,
+            edge_index=torch.from_numpy(edges).to(old.edge_index),
+            edge_shift=torch.from_numpy(shifts).to(old.edge_shift),
+        )
+
+    def too_close(self, positions: Tensor) -> Tensor:
+        graph = self.graph.at(positions.to(self.graph.positions))
+        bad = (~positions.isfinite().all(1)).to(graph.positions)
+        near = graph.vectors().square().sum(1) < CLOSEST**2
+        return graph.sum_over_atoms(bad.index_add(0, graph.edge_index[0], near.to(graph.positions))) > 0
+
+    def why(self, structure: int) -> str:
+        return ""
+
+
+class OracleForces:
+    """Forces of a reference method, one structure after the other.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    frames : Dataset of S frames
+    """
+
+    def __init__(self, oracle: Oracle, frames: Dataset) -> None:
+        self.oracle, self.frames = oracle, frames.unlabelled()
+        # No neighbour is asked for: the graph only says which atom belongs to which structure.
+        self.graph = _no_neighbours(self.frames)
+        self.first = np.concatenate([[0], np.cumsum([len(frame) for frame in frames])]).tolist()
+        self._energies = torch.zeros(len(frames), dtype=torch.float64)
+        self._forces = torch.zeros_like(self.graph.positions)
+        self._last: Tensor | None = None
+        self._why = [""] * len(frames)
+
+    def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        energies, forces = self._energies.clone(), self._forces.clone()
+        for s, frame in enumerate(self.frames):
+            atoms = slice(self.first[s], self.first[s + 1])
+            if self._last is not None and torch.equal(positions[atoms], self._last[atoms]):
+                continue  # a structure that was lost stands still
+            try:
+                label = self.oracle.label(frame.numbers, positions[atoms].numpy(), frame.cell, frame.pbc)
+            except DataError as error:  # kept for `why`: the others fly on
+                self._why[s] = str(error)
+                energies[s], forces[atoms] = torch.nan, torch.nan
+                continue
+            energies[s], forces[atoms] = label.energy, torch.tensor(label.forces)
+        self._last, self._energies, self._forces = positions.clone(), energies, forces
+        return energies, forces
+
+    def too_close(self, positions: Tensor) -> Tensor:
+        """None that the oracle would not name itself."""
+        bad = (~positions.isfinite().all(1)).to(positions)
+        return self.graph.sum_over_atoms(bad) > 0
+
+    def why(self, structure: int) -> str:
+        return self._why[structure]
+
+
+def _no_neighbours(frames: Dataset) -> AtomGraph:
+    """The atoms of a data set as a graph without edges, float64."""
+    sizes = torch.tensor([len(frame) for frame in frames])
+    n_atoms, none = int(sizes.sum()), torch.zeros(len(frames), dtype=torch.bool)
+    return AtomGraph(
+        positions=torch.from_numpy(np.concatenate([frame.positions for frame in frames])),
+        numbers=torch.from_numpy(np.concatenate([frame.numbers for frame in frames])),
+        structure=torch.repeat_interleave(sizes),
+        edge_index=torch.zeros(2, 0, dtype=torch.long),
+        edge_shift=torch.zeros(0, 3, dtype=torch.float64),
+        cell=torch.from_numpy(np.stack([frame.cell for frame in frames])),
+        n_structures=len(frames),
+        energy=torch.zeros(len(frames), dtype=torch.float64),
+        forces=torch.zeros(n_atoms, 3, dtype=torch.float64),
+        has_energy=none,
+        has_forces=none,
+    )

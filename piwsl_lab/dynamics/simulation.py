@@ -1,0 +1,348 @@
+"""Molecular dynamics of many replicas at once, at constant energy (NVE) or in a heat bath (NVT).
+
+| equation | here |
+|---|---|
+| velocity Verlet (Swope et al. 1982): v += ½ dt a; r += dt v; a = F(r)/m; v += ½ dt a | `_advance`, "nve" |
+| BAOAB (Leimkuhler and Matthews 2013): its middle is r += ½ dt v; bath; r += ½ dt v | `_advance`, "nvt" |
+| bath: v = c v + √(1−c²) √(kT/m) ξ, c = exp(−γ dt) | `_bath`, `friction` γ |
+
+A replica whose forces go wild stops with a reason and the last frame that was sound; the others fly on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from ase import units
+from ase.data import atomic_masses, chemical_symbols
+from torch import Tensor
+
+from piwsl_lab.data import Frame
+from piwsl_lab.dynamics.forces import ForceField, force_field
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+ENSEMBLES = ("nve", "nvt")
+TOO_LARGE = 100.0  # eV/Å: no bond pulls like this
+FORCE = units.fs**2  # eV/Å/u in Å/fs²; energies of ½mv² are divided by it
+NOISE_STEPS = 64  # steps whose random numbers a replica draws at once
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why and where a replica was lost: the last frame that was sound, at `step` and `time` (fs)."""
+
+    replica: int
+    step: int
+    time: float
+    reason: str
+    frame: Frame
+
+    def __str__(self) -> str:
+        return f"replica {self.replica} was lost at {self.time:g} fs (step {self.step}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """S replicas with N atoms in all at one time. A lost replica is shown as it last was; no number is ever nan.
+
+    Attributes
+    ----------
+    step : int
+    time : float, fs
+    positions, velocities, forces : array [N, 3], Å, Å/fs, eV/Å
+    potential, kinetic : array [S], eV
+    conserved : array [S], eV
+        Potential and kinetic energy less the heat that a bath or a hand has put in: constant but for the errors of
+        forces and integration.
+    temperature : array [S], K
+        2 × kinetic energy / (degrees of freedom × k); a molecule whose centre stands still has three fewer.
+    alive : array [S], bool
+    """
+
+    step: int
+    time: float
+    positions: np.ndarray
+    velocities: np.ndarray
+    forces: np.ndarray
+    potential: np.ndarray
+    kinetic: np.ndarray
+    conserved: np.ndarray
+    temperature: np.ndarray
+    alive: np.ndarray
+
+
+class Simulation:
+    """Replicas of molecules or crystals on their way, a step at a time.
+
+    Parameters
+    ----------
+    source : Potential, Oracle or ForceField
+        A `Potential`, any module with its call, `cutoff` and `reference`, or an oracle.
+    frames : Dataset of S frames
+        Where the replicas start; repeat a frame for more replicas of it: `frames[[0] * 8]`.
+    temperature : float or S floats, K
+        Of the velocities drawn at the start (at constant energy without the drift of the centre) and of the bath. May
+        be set while it runs: a bath takes it over, at constant energy the velocities are scaled to it.
+    time_step : float, fs
+        May be set while it runs.
+    ensemble : "nve" or "nvt"
+    friction : float, 1/ps
+        γ of the bath.
+    seed : int or S ints
+        Of velocities and noise. Replica k of seed s has seed s + k, alone or in a batch.
+
+    Raises
+    ------
+    ValueError
+        A setting that makes no sense; the message says which.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        frames: Dataset,
+        *,
+        temperature: float | Sequence[float] = 300.0,
+        time_step: float = 0.5,
+        ensemble: str = "nve",
+        friction: float = 5.0,
+        seed: int | Sequence[int] = 0,
+    ) -> None:
+        if ensemble not in ENSEMBLES:
+            raise ValueError(f"ensemble {ensemble!r} does not exist; choose one of {', '.join(ENSEMBLES)}")
+        if not len(frames):
+            raise ValueError("no frame to start from: give at least one")
+        if not (math.isfinite(friction) and friction > 0):
+            raise ValueError(f"friction={friction} per ps must be a finite number above 0")
+        self.field: ForceField = force_field(source, frames)
+        self.frames, self.ensemble, self.friction = self.field.frames, ensemble, friction
+        graph = self.field.graph
+        self.structure, self.n_replicas = graph.structure, graph.n_structures
+        self.device = graph.positions.device
+        numbers = np.concatenate([frame.numbers for frame in frames])
+        self.masses = torch.tensor(atomic_masses[numbers], device=self.device)[:, None]  # (N, 1) u
+        self.sizes = [len(frame) for frame in frames]
+        seeds = [seed + k for k in range(len(frames))] if isinstance(seed, int) else list(seed)
+        self._noise = _Noise(_one_each("seed", seeds, len(frames)), self.sizes, self.device)
+        self._freedom = torch.tensor(
+            [3 * n - (3 if ensemble == "nve" and n > 1 else 0) for n in self.sizes], device=self.device
+        )
+        self._target = self._temperatures(temperature)
+        self.time_step = time_step
+        self.step_count, self.time = 0, 0.0
+        self.losses: dict[int, Loss] = {}
+        self.positions = torch.tensor(np.concatenate([f.positions for f in frames]), device=self.device)
+        self.velocities = self._maxwell()
+        self.heat = torch.zeros(self.n_replicas, dtype=torch.float64, device=self.device)
+        self.alive = torch.ones(self.n_replicas, dtype=torch.bool, device=self.device)
+        self.potential, self.forces = self._start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every replica is lost."""
+        return len(self.losses) == self.n_replicas
+
+    @property
+    def time_step(self) -> float:
+        """dt, fs."""
+        return self._time_step
+
+    @time_step.setter
+    def time_step(self, value: float) -> None:
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"time_step={value} fs must be a finite number above 0; 0.5 fs suits hydrogen")
+        self._time_step = float(value)
+
+    @property
+    def temperature(self) -> np.ndarray:
+        """Temperature of the bath, or that the velocities were last drawn or scaled for, [S], K."""
+        return self._target.cpu().numpy()
+
+    @temperature.setter
+    def temperature(self, value: float | Sequence[float]) -> None:
+        target = self._temperatures(value)
+        if self.ensemble == "nve":
+            now = self.temperatures_now()
+            factor = torch.where(now > 0, target / now.clamp(min=1e-12), 1.0)
+            before = self.kinetic()
+            self.velocities = self.velocities * factor.sqrt()[self.structure][:, None]
+            self.heat = self.heat + self.kinetic() - before
+        self._target = target
+
+    def kinetic(self, velocities: Tensor | None = None) -> Tensor:
+        """½ Σ m v² of every replica, [S], eV."""
+        v = self.velocities if velocities is None else velocities
+        return self._sum((0.5 / FORCE) * self.masses[:, 0] * v.square().sum(1))
+
+    def temperatures_now(self) -> Tensor:
+        """Temperature of the present velocities, [S], K; 0 where nothing can move."""
+        return 2 * self.kinetic() / (units.kB * self._freedom.clamp(min=1))
+
+    def step(self) -> None:
+        """Move every replica that is alive by one time step; the time goes on as long as one of them is."""
+        if self.finished:
+            return
+        moving = self.alive[self.structure][:, None]
+        positions, velocities, heat = self._advance()
+        too_close = self.field.too_close(positions)
+        sound = self.alive & ~too_close
+        positions = torch.where(sound[self.structure][:, None] & moving, positions, self.positions)
+        potential, forces = self.field(positions)
+        velocities = velocities + 0.5 * self._time_step * FORCE * forces / self.masses
+        sound = sound & self._bounded(forces) & potential.isfinite()
+        lost = self.alive & ~sound
+        if bool(lost.any()):
+            self._note(lost, too_close, forces)
+        keep = sound[self.structure][:, None]
+        self.positions = torch.where(keep, positions, self.positions)
+        self.velocities = torch.where(keep, velocities, self.velocities)
+        self.forces = torch.where(keep, forces, self.forces)
+        self.potential = torch.where(sound, potential, self.potential)
+        self.heat = torch.where(sound, heat, self.heat)
+        self.alive = sound
+        self.step_count += 1
+        self.time += self._time_step
+
+    def snapshot(self) -> Snapshot:
+        """The present state, on the CPU."""
+        kinetic = self.kinetic()
+        arrays = {
+            "positions": self.positions,
+            "velocities": self.velocities,
+            "forces": self.forces,
+            "potential": self.potential,
+            "kinetic": kinetic,
+            "conserved": self.potential + kinetic - self.heat,
+            "temperature": self.temperatures_now(),
+            "alive": self.alive,
+        }
+        return Snapshot(
+            self.step_count, self.time, **{name: value.cpu().numpy().copy() for name, value in arrays.items()}
+        )
+
+    def _advance(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions after the step, velocities before its last half kick, and the heat so far."""
+        dt, r = self._time_step, self.positions
+        v = self.velocities + 0.5 * dt * FORCE * self.forces / self.masses
+        if self.ensemble == "nve":
+            return r + dt * v, v, self.heat
+        r = r + 0.5 * dt * v
+        bathed = self._bath(v, math.exp(-self.friction * 1e-3 * dt))
+        return r + 0.5 * dt * bathed, bathed, self.heat + self.kinetic(bathed) - self.kinetic(v)
+
+    def _bath(self, velocities: Tensor, c: float) -> Tensor:
+        """Velocities after the friction and the noise of a step: the exact Ornstein-Uhlenbeck process."""
+        return c * velocities + math.sqrt(1 - c * c) * self._thermal() * self._noise.next()
+
+    def _thermal(self) -> Tensor:
+        """√(kT/m) of every atom, [N, 1], Å/fs."""
+        return (units.kB * FORCE * self._target[self.structure][:, None] / self.masses).sqrt()
+
+    def _maxwell(self) -> Tensor:
+        """Velocities of the temperature, [N, 3], Å/fs; at constant energy the centre of each replica rests."""
+        v = self._thermal() * self._noise.next()
+        momentum = torch.stack([self._sum(p) for p in (self.masses * v).T], dim=1)
+        centre = (momentum / self._sum(self.masses[:, 0])[:, None])[self.structure]
+        return v if self.ensemble == "nvt" else v - centre
+
+    def _start(self) -> tuple[Tensor, Tensor]:
+        """Energies and forces of the first frames; a replica that has none is lost at once, and shown with zeros."""
+        potential, forces = self.field(self.positions)
+        self.alive = self._bounded(forces) & potential.isfinite()
+        self.potential, self.forces = potential, forces
+        if not bool(self.alive.all()):
+            self._note(~self.alive, torch.zeros_like(self.alive), forces)
+        potential = torch.where(self.alive, potential, 0.0)
+        return potential, torch.where(self.alive[self.structure][:, None], forces, 0.0)
+
+    def _note(self, lost: Tensor, too_close: Tensor, forces: Tensor) -> None:
+        """Remember why replicas are lost, with their last sound frames."""
+        for s in lost.nonzero()[:, 0].tolist():
+            atoms = self.structure == s
+            frame = self.frames[s]
+            if bool(too_close[s]):
+                reason = "two of its atoms would be on one spot"
+            else:
+                reason = self.field.why(s) or _wild(forces[atoms].cpu().numpy(), frame)
+            sound = replace(frame, positions=self.positions[atoms].cpu().numpy())
+            self.losses[s] = Loss(s, self.step_count, self.time, reason, sound)
+
+    def _bounded(self, forces: Tensor) -> Tensor:
+        """Which replicas have finite forces below the limit, bool [S]."""
+        wild = ~(forces.abs().amax(1) < TOO_LARGE)  # also true for nan
+        return self._sum(wild.double()) == 0
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """Sum over the atoms of each replica, [N] → [S]."""
+        return values.new_zeros(self.n_replicas).index_add(0, self.structure, values)
+
+    def _temperatures(self, value: float | Sequence[float]) -> Tensor:
+        values = [float(value)] * self.n_replicas if isinstance(value, (int, float)) else [float(v) for v in value]
+        for kelvin in _one_each("temperature", values, self.n_replicas):
+            if not (math.isfinite(kelvin) and kelvin >= 0):
+                raise ValueError(f"temperature={kelvin} K must be a finite number, 0 or larger")
+        return torch.tensor(values, dtype=torch.float64, device=self.device)
+
+
+def fly(simulation: Simulation, steps: int, every: int = 10) -> Iterator[Snapshot]:
+    """Drive a simulation: yields its state now, every `every` steps, and at the end, which may come early.
+
+    It ends when `steps` steps are made or every replica is lost; the last state is always yielded.
+    """
+    if steps < 0 or every < 1:
+        raise ValueError(f"steps={steps} must be 0 or larger and every={every} 1 or larger")
+    yield simulation.snapshot()
+    for step in range(1, steps + 1):
+        if simulation.finished:
+            return
+        simulation.step()
+        if step % every == 0 or step == steps or simulation.finished:
+            yield simulation.snapshot()
+
+
+class _Noise:
+    """Normal random numbers, [N, 3] a call, each replica with a stream of its own whatever its company."""
+
+    def __init__(self, seeds: Sequence[int], sizes: Sequence[int], device: torch.device) -> None:
+        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        self.sizes, self.device = sizes, device
+        self.block = torch.zeros(0)
+        self.used = 0
+
+    def next(self) -> Tensor:
+        if self.used == len(self.block):
+            drawn = [
+                torch.randn((NOISE_STEPS, n, 3), generator=g, dtype=torch.float64)
+                for g, n in zip(self.generators, self.sizes, strict=True)
+            ]
+            self.block, self.used = torch.cat(drawn, dim=1).to(self.device), 0
+        self.used += 1
+        return self.block[self.used - 1]
+
+
+def _one_each(name: str, values: list[Any], replicas: int) -> list[Any]:
+    if len(values) != replicas:
+        raise ValueError(f"{name} has {len(values)} values for {replicas} replicas; give one number, or one for each")
+    return values
+
+
+def _wild(forces: np.ndarray, frame: Frame) -> str:
+    """What is wrong with forces, in words."""
+    bad = np.argwhere(~np.isfinite(forces).all(1))
+    if len(bad):
+        atom = int(bad[0, 0])
+        return f"the force on atom {atom} ({chemical_symbols[frame.numbers[atom]]}) is not a number"
+    if np.abs(forces).max() < TOO_LARGE:
+        return "its energy is not a number"
+    atom = int(np.abs(forces).max(1).argmax())
+    return (
+        f"a force of {np.linalg.norm(forces[atom]):.0f} eV/Å on atom {atom} ({chemical_symbols[frame.numbers[atom]]}), "
+        f"more than {TOO_LARGE:g} in one direction"
+    )
