@@ -400,7 +400,7 @@ def checkpoint(tmp_path):
 
 def test_fly_prints_a_table_and_writes_figures_and_frames(tmp_path, checkpoint, capsys):
     out, figures = tmp_path / "f.extxyz", tmp_path / "f.json"
-    words = ["--replicas", "3", "--ps", "0.02", "--temperature", "100", "--out", str(out), "--json", str(figures)]
+    words = ["--replicas", "3", "--ps", "0.02", "--temperature", "20", "--out", str(out), "--json", str(figures)]
     code, printed = fly_command(tmp_path, checkpoint, *words, "--device", "cpu", capsys=capsys)
     assert code == 0
     result = json.loads(figures.read_text())
