@@ -163,3 +163,11 @@ def test_continuous_integration_never_skips_the_browser():
     script = (ROOT / ".ci" / "run").read_text()
     assert "export PIWSL_LAB_REQUIRE_BROWSER=1" in script
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_the_tables_of_the_readme_are_those_of_the_studies():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "readme_tables.py"), "--check"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,146 @@
+"""Write the tables of README.md from the studies' own, so that no figure there is typed by hand.
+
+    python tools/readme_tables.py [--check]
+
+`--check` writes nothing and fails if README.md does not hold what the studies say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from piwsl_lab.data import test_part
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+# Study, method, title of its rival in the tables, output that is scored, words for the reader.
+SPARSE, DUAL, NONE = "sparse-labels", "dual-head", "no-forces"
+DUELS = (
+    (SPARSE, "pitc", "direct, labels only", "direct", "direct, PITC against labels only"),
+    (SPARSE, "pitc", "direct, labels only, same time as PITC", "direct", "the same, rival with twice the steps"),
+    (DUAL, "dual", "conservative, labels only", "conservative", "dual head against conservative"),
+    (
+        DUAL, "dual", "conservative, labels only, same time as dual", "conservative",
+        "the same, rival with twice the steps",
+    ),
+    (
+        DUAL, "dual", "conservative, labels only, the energy weight of dual", "conservative",
+        "the same, rival with the energy weight of dual",
+    ),
+    (NONE, "pitc", "direct, labels only", "direct", "no forces: direct, PITC against labels only"),
+    (NONE, "conservative-pitc", "conservative, labels only", "conservative", "no forces: conservative, PITC"),
+    (
+        NONE, "conservative-ensemble", "conservative, labels only", "conservative",
+        "no forces: conservative, taught by four others",
+    ),
+)  # fmt: skip
+MAP = ROOT / "studies" / "epsilon-weight"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    old = README.read_text(encoding="utf-8")
+    new = filled(filled(old, "duels", duels()), "epsilon", epsilons())
+    if check:
+        print("README.md holds the studies' tables" if new == old else "README.md: run tools/readme_tables.py")
+        return int(new != old)
+    README.write_text(new, encoding="utf-8")
+    return 0
+
+
+def filled(text: str, name: str, lines: list[str]) -> str:
+    """The text with the lines between the two markers of a table."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"README.md needs one '{begin.strip()}' and one '{end}'")
+    head, rest = text.split(begin)
+    return head + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1]
+
+
+def duels() -> list[str]:
+    lines = [
+        "| data, labels | what | seeds | energy MAE, meV | times lower | force RMSE, meV/Å | times lower | core time |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for study, method, rival, output, words in DUELS:
+        rows = [
+            row for row in read(study, "duels.csv")
+            if row["method"] == method and row["against"] == rival and row["output"] == output and own(row)
+        ]  # fmt: skip
+        for place in dict.fromkeys((row["data"], row["energies"], row["forces"]) for row in rows):
+            found = {r["quantity"]: r for r in rows if (r["data"], r["energies"], r["forces"]) == place}
+            if {"energy_mae", "force_rmse"} <= set(found):
+                lines.append(duel(study, place, rival, words, found))
+    return lines
+
+
+def duel(study: str, place: tuple[str, str, str], rival: str, words: str, found: dict[str, dict[str, str]]) -> str:
+    """One line: the errors of both, how many times lower with the interval of that, and the cost."""
+    data, energies, forces = place
+    cells, seeds = [], []
+    for quantity in ("energy_mae", "force_rmse"):
+        mine = found[quantity]
+        other = next(
+            row for row in read(study, "summary.csv")
+            if (row["data"], row["energies"], row["forces"]) == place and row["title"] == rival
+            and row["quantity"] == quantity and own(row)
+        )  # fmt: skip
+        seeds += [int(mine["seeds"]), int(other["seeds"])]
+        cells += [f"{spread(other)} → {spread(mine)}", gain(mine)]
+    labels = energies if energies == forces else f"{energies}/{forces}"
+    cost = float(found["energy_mae"]["cost"])
+    return f"| {data}, {labels} | {words} | {min(seeds)} | {' | '.join(cells)} | ×{cost:.2f} |"
+
+
+def spread(row: dict[str, str]) -> str:
+    mean, low, high = (float(row[key]) for key in ("mean", "low", "high"))
+    return f"{mean:.1f}" if int(row["seeds"]) < 2 else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def gain(row: dict[str, str]) -> str:
+    """How many times lower, bold where the table calls the difference shown."""
+    ratio, low, high = (float(row[key]) for key in ("ratio", "ratio_low", "ratio_high"))
+    text = f"{1 / ratio:.2f}"
+    if row["shown"] in ("lower", "higher"):
+        text = f"**{text}**"
+    return text if low == high else f"{text} [{1 / high:.2f}, {1 / low:.2f}]"
+
+
+def own(row: dict[str, str]) -> bool:
+    """Whether a row is about the test frames of the set itself, not of its other parts."""
+    return row["part"] == (test_part(row["data"]) or row["data"])
+
+
+def epsilons() -> list[str]:
+    """Energy MAE over ε for both orders at weight 100, mean over the seeds."""
+    rows = [r for r in read("epsilon-weight", "summary.csv") if r["quantity"] == "energy_mae"]
+    pitc = [r for r in rows if r["method"] == "pitc" and float(r["pitc"]) == 100]
+    grid = sorted({float(r["epsilon"]) for r in pitc})
+    lines = ["| ε, Å | " + " | ".join(f"{e:g}" for e in grid) + " |", "|---" * (len(grid) + 1) + "|"]
+    for order, words in (("1", "first order, energy MAE, meV"), ("2", "second order")):
+        found = {float(r["epsilon"]): r for r in pitc if r["order"] == order}
+        cells = [f"{float(found[e]['mean']):.0f}" if e in found else "" for e in grid]
+        lines.append(f"| {words} | " + " | ".join(cells) + " |")
+    supervised = next(r for r in rows if r["method"] == "supervised")
+    seeds = min(int(r["seeds"]) for r in [*pitc, supervised])
+    lines.append("")
+    lines.append(f"(labels only: {float(supervised['mean']):.0f} meV; {seeds} seed{'s' * (seeds > 1)})")
+    return lines
+
+
+def read(study: str, name: str) -> list[dict[str, str]]:
+    path = ROOT / "studies" / study / name
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
