@@ -13,7 +13,10 @@ from piwsl_lab.data import Oracle
 from piwsl_lab.lab import flying
 from piwsl_lab.lab.flight_deck import FlightDeck
 from piwsl_lab.lab.flying import FlightSession
+from piwsl_lab.lab.panel import Dashboard
+from piwsl_lab.lab.session import Session
 from piwsl_lab.models import Prediction
+from piwsl_lab.study import Setup
 
 
 class Still(Exact):
@@ -174,3 +177,46 @@ def test_an_error_on_the_way_is_shown():
     deck.start.click()
     wait_for(lambda: deck._drawer is None)
     assert "The flight stopped: the disk is full" in deck.status.value
+
+
+def small_dashboard():
+    setup = Setup(energies=8, forces=8, test=20, channels=8, layers=1, batch_size=4, steps=50, device="cpu")
+    return Dashboard(Session(setup, monitor_every=5))
+
+
+def test_the_dashboard_flies_its_twins_beside_the_oracle():
+    panel = small_dashboard()
+    assert panel.deck is None
+    panel.session.run(5)
+    panel.frame_choice.value = 3
+    panel.tabs.value = "Fly"
+    deck = panel.deck
+    assert deck.names == ["supervised", "PIWSL", "GFN2-xTB"]
+    assert np.array_equal(deck.session.frame.positions, panel.session.test_frames[3].positions)
+    assert (panel.right.layout.display, panel.hangar.layout.display) == ("none", "")
+    deck.session.run(8)
+    before = deck.session.tracks["PIWSL"].forces[0]
+    panel.session.run(5)  # training goes on; what flies stays as it was
+    assert np.array_equal(deck.session.simulations["PIWSL"].snapshot().forces.shape, (4 * 9, 3))
+    deck.reset.click()  # now with the new weights
+    assert not np.array_equal(deck.session.tracks["PIWSL"].forces[0], before)
+    panel.tabs.value = "Errors"
+    assert (panel.right.layout.display, panel.hangar.layout.display) == ("", "none")
+    panel.tabs.value = "Fly"
+    assert panel.deck is deck
+    panel.reset.click()  # new potentials
+    assert panel.deck is not deck
+    assert panel.deck.session.time == 0.0
+    panel.tabs.value = "Parity"
+    panel.reset.click()
+    assert panel.deck is None
+
+
+def test_a_dashboard_that_is_made_anew_ends_the_flight_of_the_old_one():
+    panel = small_dashboard()
+    panel.tabs.value = "Fly"
+    flight = panel.deck.session
+    panel.deck.start.click()
+    wait_for(lambda: flight.time > 0)
+    small_dashboard()
+    assert not flight.running

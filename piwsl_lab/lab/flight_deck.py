@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from piwsl_lab.lab import report
-from piwsl_lab.lab.figures import MEV, LivePlot, style, twin_colours
+from piwsl_lab.lab.figures import MEV, LivePlot, apply_style, twin_colours
 from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.lab.knobs import dropdown, steps
 from piwsl_lab.lab.viewer import MoleculeView
@@ -41,7 +41,7 @@ class FlightPlots(LivePlot):
                 figure.add_trace(
                     go.Scatter(name=name, legendgroup=name, showlegend=row == 1, x=[], y=[], line=line), row, 1
                 )
-        style(figure)
+        apply_style(figure)
         figure.add_hline(BROKEN, row=3, col=1, line={"color": "#888", "dash": "dot", "width": 1})
         cursor = {"type": "line", "xref": "x", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
         figure.add_shape(cursor | {"line": {"color": "#000", "width": 1.5}, "name": "cursor"})
@@ -100,7 +100,7 @@ class FlightDeck(W.VBox):
         self._lock = threading.RLock()
         self._drawer: threading.Thread | None = None
         self._mistake, self._following = "", False
-        self.names = list(session.sources)
+        self.names = list(session.simulations)
         self.plots = FlightPlots(self.names)
         self._make_controls()
         frame = session.frame

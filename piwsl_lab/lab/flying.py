@@ -83,7 +83,8 @@ class FlightSession:
 
     Parameters
     ----------
-    sources : mapping of name → Potential or Oracle
+    sources : mapping of name → Potential or Oracle, or a function that returns one
+        A function is asked again at every new start: potentials that train on meanwhile fly as they are then.
     frame : Frame
         Where all start.
     replicas : int
@@ -101,7 +102,7 @@ class FlightSession:
 
     def __init__(
         self,
-        sources: Mapping[str, Any],
+        sources: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
         frame: Frame,
         *,
         replicas: int = 4,
@@ -111,11 +112,9 @@ class FlightSession:
         seed: int = 0,
         reference: Sequence[Frame] | None = None,
     ) -> None:
-        if not sources:
-            raise ValueError("nothing to fly: give sources={'name': potential or oracle}")
         if replicas < 1:
             raise ValueError(f"replicas={replicas} must be 1 or larger")
-        self.sources, self.lock = dict(sources), FairLock()
+        self._sources, self.lock = sources if callable(sources) else lambda: sources, FairLock()
         self.listeners: list[Callable[[], None]] = []
         self.error: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -134,7 +133,10 @@ class FlightSession:
         wanted = self.settings | settings
         options = {name: wanted[name] for name in ("temperature", "time_step", "ensemble", "seed")}
         starts = Dataset([frame] * wanted["replicas"])
-        simulations = {name: Simulation(source, starts, **options) for name, source in self.sources.items()}
+        sources = dict(self._sources())
+        if not sources:
+            raise ValueError("nothing to fly: give sources={'name': potential or oracle}")
+        simulations = {name: Simulation(source, starts, **options) for name, source in sources.items()}
         same = [f.positions for f in self.reference or () if np.array_equal(f.numbers, frame.numbers)]
         bonds = reference_bonds(frame, np.stack(same) if same else None)
         tracks = {name: Track(bonds, frame) for name in simulations}
