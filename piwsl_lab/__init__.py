@@ -17,6 +17,8 @@ _HOME = {
     "datasets": "data.catalog",
     "load": "data.catalog",
     "Oracle": "data.oracle",
+    "Calculator": "dynamics.calculator",
+    "Simulation": "dynamics.simulation",
     "PaiNN": "models.painn",
     "SchNet": "models.schnet",
     "TensorNet": "models.tensornet",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from piwsl_lab.data import Dataset, load, other_parts, require_disjoint, test_part
-from piwsl_lab.dynamics import conservation
+from piwsl_lab.data import Dataset, datasets, load, other_parts, require_disjoint, test_part
+from piwsl_lab.dynamics import Trial, conservation, try_out
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.objective import Objective, supervised
@@ -23,6 +23,8 @@ from piwsl_lab.training import Record, Trainer
 # Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
 # are not mixed.
 RECIPE = 3
+FLIGHT_TEMPERATURES = (300.0, 500.0)  # K
+FLIGHT_REPLICAS = 8
 SCORES = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
 
 
@@ -52,6 +54,9 @@ class Setup:
         Whether `run` also scores on the other parts of the data set: other temperatures, paths, scans.
     conservation : int
         Test frames on which `run` also measures loop work, Jacobian antisymmetry and energy drift.
+    flight_ps : float, ps
+        Length of molecular dynamics at 300 K and 500 K in a heat bath from eight test frames that `run` also tries; 0
+        for none.
     """
 
     data: str = "ethanol"
@@ -72,6 +77,7 @@ class Setup:
     teachers: int = 0
     elsewhere: bool = False
     conservation: int = 0
+    flight_ps: float = 0.0
 
     def check(self) -> None:
         """Raise a ValueError that names the field that makes no sense."""
@@ -85,7 +91,7 @@ class Setup:
             raise ValueError(
                 f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for at least one label"
             )
-        for name in ("teachers", "conservation"):
+        for name in ("teachers", "conservation", "flight_ps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be 0 (none) or larger")
         if self.test < 1:
@@ -248,7 +254,7 @@ def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | 
         "rows": one dict for every part it was scored on and every head that answered, with "part", "output" and the
         errors in eV and eV/Å (nan without a label); "seconds" of training by the clock, "core_seconds" of this
         process's cores while it trained (what a machine that is shared with others does not change), "steps", and
-        "counts" of the frames.
+        "counts" of the frames; "flights", how long every replica was alive and why no longer, where `flight_ps` asks.
     """
     task = prepare(setup)
     begun = time.process_time()
@@ -272,6 +278,32 @@ def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | 
             rows.append({"part": part, "output": output} | {key: getattr(scores, key) for key in SCORES})
     if setup.conservation:
         rows[0] |= conservation(potential, task.test[: setup.conservation])
+    flights = _flights(setup, task, potential) if setup.flight_ps else []
+    rows += [_flight_row(trial, rows[0]["output"]) for trial in flights]
     counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
     cost = {"seconds": seconds, "core_seconds": core_seconds, "steps": setup.steps}
-    return {"rows": rows, **cost, "counts": counts}
+    found = {"rows": rows, **cost, "counts": counts}
+    if flights:
+        found["flights"] = {f"{trial.temperature:g}": [asdict(s) for s in trial.survivals] for trial in flights}
+    return found
+
+
+def _flights(setup: Setup, task: Task, potential: Any) -> list[Trial]:
+    """Molecular dynamics from test frames, held against the parts of the data set of the same temperature."""
+    name = setup.data.partition(":")[0]
+    parts = next((entry.parts for entry in datasets() if entry.name == name), ())
+    references = {t: load(f"{name}:{t:g}K") for t in FLIGHT_TEMPERATURES if f"{t:g}K" in parts}
+    potential.requires_grad_(False)  # nobody trains it any more, and it keeps less
+    starts = task.test[: min(FLIGHT_REPLICAS, len(task.test))]
+    return try_out(potential, starts, FLIGHT_TEMPERATURES, setup.flight_ps, references, seed=setup.seed)
+
+
+def _flight_row(trial: Trial, output: str) -> dict[str, Any]:
+    return {
+        "part": f"flight at {trial.temperature:g} K",
+        "output": output,
+        "alive_ps": trial.mean_ps,
+        "alive_share": trial.share,
+        "flight_drift": trial.drift,
+        "distance_error": trial.distance_error,
+    }

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,8 +44,11 @@ from piwsl_lab.dynamics import (
     record,
     reference_bonds,
     spectrum,
+    try_out,
 )
 from piwsl_lab.models import HEADS, build
+from piwsl_lab.objective import Objective
+from piwsl_lab.study import Setup, run
 
 HEADS_TO_FLY = pytest.mark.parametrize("head", HEADS)
 
@@ -450,3 +454,30 @@ def test_a_killed_flight_leaves_a_file_that_can_be_read(tmp_path, checkpoint):
     assert len(images) >= 2
     assert all(np.isfinite(image.positions).all() for image in images)
     assert os.path.getsize(out) > 0
+
+
+def test_a_trial_flies_every_start_at_every_temperature():
+    still = Exact(lambda g: g.sum_over_atoms(0.0 * g.positions.sum(1)))
+    starts = dataset(*(rattled("CH3CH2OH", seed=k, amplitude=0.01) for k in range(3)))
+    slow, fast = try_out(still, starts, (0.5, 900.0), ps=0.1, references={0.5: starts, 900.0: starts})
+    assert (slow.temperature, fast.temperature) == (0.5, 900.0)
+    assert [len(t.survivals) for t in (slow, fast)] == [3, 3]
+    # Without forces the hot ones fly apart and the cold ones stay.
+    assert (slow.share, slow.mean_ps) == (1.0, pytest.approx(0.1))
+    assert fast.share == 0.0
+    assert 0 < fast.mean_ps < 0.1
+    assert slow.distance_error < 0.7 * fast.distance_error
+    assert math.isnan(fast.drift)
+    assert math.isnan(try_out(still, starts, (0.5,), ps=0.01)[0].distance_error)
+
+
+def test_a_study_run_flies_where_it_is_asked_to():
+    setup = Setup(energies=8, forces=8, steps=2, test=3, channels=8, layers=1, flight_ps=0.02, device="cpu")
+    found = run(setup, Objective())
+    flown = [row for row in found["rows"] if row["part"].startswith("flight")]
+    assert [row["part"] for row in flown] == ["flight at 300 K", "flight at 500 K"]
+    assert set(flown[0]) == {"part", "output", "alive_ps", "alive_share", "flight_drift", "distance_error"}
+    assert [len(replicas) for replicas in found["flights"].values()] == [3, 3]
+    assert all(0 <= row["distance_error"] <= 2 for row in flown)
+    with pytest.raises(ValueError, match=r"flight_ps=-1\.0"):
+        run(replace(setup, flight_ps=-1.0), Objective())

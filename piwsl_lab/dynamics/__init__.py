@@ -15,6 +15,7 @@ from piwsl_lab.dynamics.stability import (
     reference_bonds,
     spectrum,
 )
+from piwsl_lab.dynamics.trial import Trial, try_out
 
 __all__ = [
     "ENSEMBLES",
@@ -28,6 +29,7 @@ __all__ = [
     "Snapshot",
     "Survival",
     "TrajectoryFile",
+    "Trial",
     "alive_ps",
     "conservation",
     "distance_error",
@@ -38,4 +40,5 @@ __all__ = [
     "record",
     "reference_bonds",
     "spectrum",
+    "try_out",
 ]

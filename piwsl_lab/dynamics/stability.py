@@ -61,16 +61,16 @@ def reference_bonds(frame: Frame, positions: np.ndarray | None = None) -> Bonds:
     """
     i, j = np.triu_indices(len(frame), k=1)
     radii = covalent_radii[frame.numbers]
-    bonded = _lengths(frame.positions[None], np.stack([i, j], 1), frame)[0] < BONDED * (radii[i] + radii[j])
+    bonded = bond_lengths(frame.positions[None], np.stack([i, j], 1), frame)[0] < BONDED * (radii[i] + radii[j])
     pairs = np.stack([i[bonded], j[bonded]], axis=1)
     places = frame.positions[None] if positions is None else np.asarray(positions)
-    return Bonds(pairs, _lengths(places, pairs, frame).mean(axis=0))
+    return Bonds(pairs, bond_lengths(places, pairs, frame).mean(axis=0))
 
 
 def bond_errors(flight: Flight, replica: int, bonds: Bonds) -> np.ndarray:
     """|r_ij(t) − b_ij| of every bond of a replica, [T, B], Å."""
     places = flight.positions[:, flight.atoms(replica)]
-    return np.abs(_lengths(places, bonds.pairs, flight.frames[replica]) - bonds.length)
+    return np.abs(bond_lengths(places, bonds.pairs, flight.frames[replica]) - bonds.length)
 
 
 def alive_ps(
@@ -147,7 +147,7 @@ def distances(positions: np.ndarray, frame: Frame, edges: np.ndarray) -> np.ndar
         Of the bins; a distance beyond them still counts in the norm.
     """
     i, j = np.triu_indices(len(frame), k=1)
-    lengths = _lengths(np.asarray(positions), np.stack([i, j], 1), frame)
+    lengths = bond_lengths(np.asarray(positions), np.stack([i, j], 1), frame)
     counts, _ = np.histogram(lengths, edges)
     return counts / (lengths.size * np.diff(edges))
 
@@ -192,7 +192,7 @@ def spectrum(velocities: np.ndarray, frame: Frame, interval: float) -> tuple[np.
     return wavenumber, power / area if area > 0 else power
 
 
-def _lengths(positions: np.ndarray, pairs: np.ndarray, frame: Frame) -> np.ndarray:
+def bond_lengths(positions: np.ndarray, pairs: np.ndarray, frame: Frame) -> np.ndarray:
     """Distances of pairs [B, 2] at T places [T, n, 3] → [T, B], Å, to the nearest periodic image."""
     vectors = positions[:, pairs[:, 1]] - positions[:, pairs[:, 0]]
     if frame.pbc.any():

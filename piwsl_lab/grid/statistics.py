@@ -31,6 +31,13 @@ QUANTITIES = {
     "force_mae": ("force MAE", "meV/Å", MILLI),
     "force_rmse": ("force RMSE", "meV/Å", MILLI),
 }
+# Not in every study; shown with their units where they are.
+OTHERS = {
+    "alive_ps": ("time alive", "ps", 1.0),
+    "alive_share": ("share alive", "", 1.0),
+    "flight_drift": ("energy drift in flight", "meV/atom/ps", MILLI),
+    "distance_error": ("error of h(r)", "", 1.0),
+}
 COST = ("core_seconds", "seconds", "steps")
 Row = dict[str, Any]
 
@@ -181,7 +188,7 @@ def _head(study: Study, group: Sequence[Row]) -> Row:
 
 def _statistics(study: Study, group: Sequence[Row], rival: Sequence[Row] | None, quantity: str) -> Row:
     """Numbers of one quantity in the units of the screen."""
-    _, unit, factor = QUANTITIES.get(quantity, (quantity, "", 1.0))
+    _, unit, factor = (QUANTITIES | OTHERS).get(quantity, (quantity, "", 1.0))
     own = _values(group, quantity)
     mean = interval([factor * value for value in own.values()])
     seconds = fmean(row["core_seconds"] for row in group)

@@ -101,7 +101,7 @@ class Curves(LivePlot):
                     name=name, legendgroup=name, showlegend=row == 1, x=[], y=[], line={"color": colour, "width": 2.5}
                 )
                 figure.add_trace(line, row, 1)
-        _style(figure)
+        apply_style(figure)
         figure.update_yaxes(type="log")
         figure.update_yaxes(title_text="energy error, MAE<br>meV a structure", row=1)
         figure.update_yaxes(title_text="force error, RMSE<br>meV/Å", row=2)
@@ -149,7 +149,7 @@ class LossTerms(LivePlot):
                     figure.add_trace(line, row, 1)
                     self._lines.append((name, term))
             figure.update_yaxes(title_text=self.UNITS[row - 1], domain=self.HEIGHTS[row - 1], row=row)
-        _style(figure)
+        apply_style(figure)
         second = {"orientation": "h", "x": 0, "y": 0.28, "yanchor": "bottom", "font": {"size": 11}}
         figure.update_layout(legend2=second)
         figure.update_yaxes(type="log")
@@ -183,7 +183,7 @@ class Parity(LivePlot):
                     marker={"color": colour, "size": 7 if column == 1 else 4, "opacity": 0.6},
                 )  # fmt: skip
                 figure.add_trace(dots, 1, column)
-        _style(figure)
+        apply_style(figure)
         figure.update_layout(hovermode="closest")
         for column, what in ((1, "energy − mean (meV)"), (2, "force component (eV/Å)")):
             figure.update_xaxes(title_text=f"reference {what}", col=column)
@@ -268,7 +268,7 @@ def log_ticks(values: np.ndarray, most: int = 7) -> tuple[list[float], list[str]
     return ticks, [f"{t:g}" for t in ticks]
 
 
-def _style(figure: go.Figure) -> None:
+def apply_style(figure: go.Figure) -> None:
     figure.update_layout(
         template="plotly_white", height=HEIGHT, autosize=True, hovermode="x unified",
         margin={"l": 78, "r": 16, "t": 34, "b": 46}, font={"size": 13}, uirevision="keep the reader's zoom",

@@ -6,6 +6,7 @@ what has changed; when it rests, that thread is gone. Sliders write plain number
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 import weakref
@@ -14,10 +15,14 @@ from typing import Any, ClassVar
 import ipywidgets as W
 import numpy as np
 
+from piwsl_lab.data import Oracle
+from piwsl_lab.data.oracle import METHODS
 from piwsl_lab.lab import report
 from piwsl_lab.lab.code import script
 from piwsl_lab.lab.controls import Controls, suggested
 from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work, twin_colours
+from piwsl_lab.lab.flight_deck import FlightDeck
+from piwsl_lab.lab.flying import FlightSession
 from piwsl_lab.lab.knobs import tooltip
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
@@ -26,6 +31,7 @@ PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics c
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
 TABS = ("Errors", "Loss terms", "Parity")
+FLY = "Fly"
 
 
 class Dashboard(W.VBox):
@@ -42,7 +48,9 @@ class Dashboard(W.VBox):
     def __init__(self, session: Session | None = None) -> None:
         for other in Dashboard._shown:  # a cell that runs again would leave its old loop behind, unseen
             other.session.stop()
+            other.close_deck()
         self.session = session or Session()
+        self.deck: FlightDeck | None = None  # made when its tab is first opened
         self._lock = threading.RLock()  # callbacks may come on another thread than the drawing
         self._drawer: threading.Thread | None = None
         self._drawn: dict[str, Any] = {}
@@ -77,7 +85,8 @@ class Dashboard(W.VBox):
 
     def _make_views(self, names: list[str]) -> None:
         frame = self.session.test_frames[0]
-        self.tabs = W.ToggleButtons(options=TABS, style={"button_width": "105px"})
+        self.tabs = W.ToggleButtons(options=(*TABS, FLY), style={"button_width": "90px"})
+        self.hangar = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))
         self.pages = {name: W.VBox([plot.widget], layout=W.Layout(width="100%")) for name, plot in self._plots.items()}
         self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height="330px")
         self.twin_choice = W.ToggleButtons(options=names, value=names[-1], style={"button_width": "105px"})
@@ -98,7 +107,7 @@ class Dashboard(W.VBox):
             [self.tabs, *self.pages.values()], layout=W.Layout(flex="3 1 460px", min_width="400px", overflow="hidden")
         )
         chooser = W.Box([self.twin_choice, self.show_choice], layout=W.Layout(**wrap))
-        right = W.VBox(
+        self.right = W.VBox(
             [chooser, self.frame_choice, self.molecule],
             layout=W.Layout(flex="2 1 330px", min_width="320px", overflow="hidden"),
         )
@@ -108,7 +117,8 @@ class Dashboard(W.VBox):
             W.Box(buttons, layout=W.Layout(**wrap, align_items="center")),
             self.status,
             self.headline,
-            W.Box([left, right], layout=W.Layout(**wrap)),
+            W.Box([left, self.right], layout=W.Layout(**wrap)),
+            self.hangar,
             self.pins,
             self.code,
         ]
@@ -121,7 +131,7 @@ class Dashboard(W.VBox):
         self.copy.on_click(lambda _: self._guarded("Copy as code", self._toggle_code))
         self.controls.on_physics(self._set_physics)
         self.controls.on_setup(self.refresh)
-        self.tabs.observe(lambda change: self._show_tab(change["new"]), "value")
+        self.tabs.observe(lambda change: self._guarded("tab", lambda: self._show_tab(change["new"])), "value")
         for choice in (self.twin_choice, self.frame_choice, self.show_choice):
             choice.observe(lambda _: self._draw_molecule(), "value")
         self.session.listeners.append(self._draw_while_busy)
@@ -141,11 +151,13 @@ class Dashboard(W.VBox):
         wanted = self.controls.setup(self.session.setup)
         weights = suggested(self.session.twins[-1].objective, self.session.setup.head, wanted.head)
         self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
+        self.close_deck()
         self.session.reset(wanted)
         for name, weight in weights.items():
             setattr(self.session.twins[-1].objective, name, weight)
         self.show_choice.index = 0
         self.frame_choice.max, self.frame_choice.value = len(self.session.test_frames) - 1, 0
+        self._show_tab(self.tabs.value)
 
     def _set_physics(self, field: str, value: Any) -> None:
         """Write a knob into the objective that the loop reads at its next step."""
@@ -156,12 +168,41 @@ class Dashboard(W.VBox):
 
     def _show_tab(self, name: str) -> None:
         with self._lock:
-            self._plots[name].draw(self.session)
+            if name == FLY and self.deck is None:
+                self._open_deck()
+            elif name != FLY:
+                self._plots[name].draw(self.session)
+            self.right.layout.display = "none" if name == FLY else ""
+            self.hangar.layout.display = "" if name == FLY else "none"
             for other, page in self.pages.items():
                 # Not display="none", and no W.Tab: a plot that is made there never learns its width.
                 page.layout.visibility = "visible" if other == name else "hidden"
                 page.layout.height = "auto" if other == name else "0px"
                 page.layout.overflow = "visible" if other == name else "hidden"
+
+    # -- flying ----------------------------------------------------------------------------------------------------
+
+    def _open_deck(self) -> None:
+        """Twins, and the oracle where it made the labels, at the test frame that is chosen."""
+        frame = self.session.test_frames[self.frame_choice.value]
+        flight = FlightSession(self._pilots, frame, reference=list(self.session.task.test))
+        self.deck = FlightDeck(flight)
+        self.hangar.children = (self.deck,)
+
+    def close_deck(self) -> None:
+        """Stop the flight and take it from the screen; its tab makes a new one."""
+        if self.deck is not None:
+            self.deck.session.stop()
+            self.deck, self.hangar.children = None, ()
+
+    def _pilots(self) -> dict[str, Any]:
+        """Copies of the potentials as they are now: training may go on while they fly."""
+        with self.session.lock:
+            pilots = {t.name: copy.deepcopy(t.potential).eval().requires_grad_(False) for t in self.session.twins}
+        method = self.session.task.test.metadata.method
+        if method in METHODS.values():
+            pilots[method] = Oracle(method)
+        return pilots
 
     def _toggle_code(self) -> None:
         self.code.value = "" if self.code.value else report.code_block(script(self.session))
@@ -207,6 +248,8 @@ class Dashboard(W.VBox):
             if numbers_due:
                 self._draw_numbers()
             tab = self.tabs.value
+            if tab == FLY:
+                return  # the deck draws itself
             if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
                 self._plots[tab].draw(self.session)
             if self._due("molecule", SLOW_PERIOD) or everything:

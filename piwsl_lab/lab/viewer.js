@@ -128,5 +128,12 @@ if (!this.piwsl) {
       state = next;
       draw();
     },
+    // Positions as they are on the screen, [x, y, z, x, …]: a test reads them.
+    shown: () => {
+      const places = [];
+      if (structure) structure.structure.eachAtom((atom) => places.push(atom.x, atom.y, atom.z));
+      return places;
+    },
   };
+  view.el.piwsl = this.piwsl;
 }

@@ -1,0 +1,224 @@
+"""`FlightSession`: twins and an oracle that start from one frame with the same velocities and fly side by side.
+
+It knows nothing of widgets: a cell or a test drives it with `run(n)`, a button with `start()` and `stop()`. Whoever
+wants to draw reads `tracks`, lists of plain arrays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from piwsl_lab.data import Dataset, Frame
+from piwsl_lab.dynamics import Simulation, Snapshot, reference_bonds
+from piwsl_lab.dynamics.stability import Bonds, bond_lengths
+from piwsl_lab.lab.fairlock import FairLock
+
+EVERY = 4  # steps between two states that are kept
+MOST_STATES = 2000  # of a track; then every second one is let go, and half as many are kept from there on
+LONGEST = 200_000  # steps
+
+
+@dataclass
+class Track:
+    """What is known of one twin's flight: states at T times of S replicas with n atoms each.
+
+    Attributes
+    ----------
+    time : list of float, fs
+    positions : list of array [S, n, 3], Å
+    forces : list of array [S, n, 3], eV/Å
+    temperature : list of array [S], K
+    change : list of array [S], eV
+        Of the conserved energy since the start.
+    stretch : list of array [S], Å
+        The largest distance of a bond from its length in the reference.
+    alive : list of array [S], bool
+    """
+
+    bonds: Bonds
+    frame: Frame
+    time: list[float] = field(default_factory=list)
+    positions: list[np.ndarray] = field(default_factory=list)
+    forces: list[np.ndarray] = field(default_factory=list)
+    temperature: list[np.ndarray] = field(default_factory=list)
+    change: list[np.ndarray] = field(default_factory=list)
+    stretch: list[np.ndarray] = field(default_factory=list)
+    alive: list[np.ndarray] = field(default_factory=list)
+    _start: np.ndarray | None = None
+
+    def append(self, snapshot: Snapshot) -> None:
+        """Note a state."""
+        if self._start is None:
+            self._start = snapshot.conserved
+        shape = (-1, len(self.frame), 3)
+        places = snapshot.positions.reshape(shape)
+        lengths = bond_lengths(places, self.bonds.pairs, self.frame)
+        self.positions.append(places.astype(np.float32))
+        self.forces.append(snapshot.forces.reshape(shape).astype(np.float32))
+        self.temperature.append(snapshot.temperature)
+        self.change.append(snapshot.conserved - self._start)
+        self.stretch.append(np.abs(lengths - self.bonds.length).max(axis=1, initial=0.0))
+        self.alive.append(snapshot.alive)
+        self.time.append(snapshot.time)  # last: a reader counts the times
+
+    def thin(self) -> None:
+        """Let go of every second state; the first and the last stay."""
+        keep = sorted({*range(0, len(self.time), 2), len(self.time) - 1})
+        for name in ("time", "positions", "forces", "temperature", "change", "stretch", "alive"):
+            values = getattr(self, name)
+            setattr(self, name, [values[k] for k in keep])
+
+    def at(self, time: float) -> int:
+        """Index of the state nearest to a time (fs)."""
+        return int(np.abs(np.asarray(self.time) - time).argmin())
+
+
+class FlightSession:
+    """Simulations that start alike, in turn, with or without a screen.
+
+    Parameters
+    ----------
+    sources : mapping of name → Potential or Oracle, or a function that returns one
+        A function is asked again at every new start: potentials that train on meanwhile fly as they are then.
+    frame : Frame
+        Where all start.
+    replicas : int
+        Copies with velocities of their own, the same for every twin.
+    temperature, time_step, ensemble, seed
+        As for `piwsl_lab.dynamics.Simulation`; temperature and time step may be set while it runs.
+    reference : Dataset, optional
+        Frames whose mean bond lengths the stretch is measured from; the frame itself by default.
+
+    Raises
+    ------
+    ValueError
+        Nothing to fly, or a setting that makes no sense.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        frame: Frame,
+        *,
+        replicas: int = 4,
+        temperature: float = 300.0,
+        time_step: float = 0.5,
+        ensemble: str = "nve",
+        seed: int = 0,
+        reference: Sequence[Frame] | None = None,
+    ) -> None:
+        if replicas < 1:
+            raise ValueError(f"replicas={replicas} must be 1 or larger")
+        self._sources, self.lock = sources if callable(sources) else lambda: sources, FairLock()
+        self.listeners: list[Callable[[], None]] = []
+        self.error: Exception | None = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self.settings: dict[str, Any] = {
+            "replicas": replicas, "temperature": temperature, "time_step": time_step, "ensemble": ensemble,
+            "seed": seed,
+        }  # fmt: skip
+        self.frame, self.reference = frame, reference
+        self.reset()
+
+    def reset(self, frame: Frame | None = None, **settings: Any) -> None:
+        """Stop, and start anew from the frame, with other settings if given; on failure all stays as it was."""
+        self.stop()
+        frame = frame or self.frame
+        wanted = self.settings | settings
+        options = {name: wanted[name] for name in ("temperature", "time_step", "ensemble", "seed")}
+        starts = Dataset([frame] * wanted["replicas"])
+        sources = dict(self._sources())
+        if not sources:
+            raise ValueError("nothing to fly: give sources={'name': potential or oracle}")
+        simulations = {name: Simulation(source, starts, **options) for name, source in sources.items()}
+        same = [f.positions for f in self.reference or () if np.array_equal(f.numbers, frame.numbers)]
+        bonds = reference_bonds(frame, np.stack(same) if same else None)
+        tracks = {name: Track(bonds, frame) for name in simulations}
+        for name, simulation in simulations.items():
+            tracks[name].append(simulation.snapshot())
+        with self.lock:
+            self.frame, self.settings, self.error, self.every = frame, wanted, None, EVERY
+            self.simulations, self.tracks = simulations, tracks
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every replica of every twin is lost, or the longest flight was made."""
+        return all(s.finished or s.step_count >= LONGEST for s in self.simulations.values())
+
+    @property
+    def time(self) -> float:
+        """Time of the twin that flew farthest, fs."""
+        return max(simulation.time for simulation in self.simulations.values())
+
+    def set_temperature(self, kelvin: float) -> None:
+        """For all twins at once: a bath takes it over, at constant energy the velocities are scaled to it."""
+        self._set("temperature", float(kelvin))
+
+    def set_time_step(self, femtoseconds: float) -> None:
+        self._set("time_step", float(femtoseconds))
+
+    def _set(self, name: str, value: float) -> None:
+        with self.lock:
+            for simulation in self.simulations.values():
+                setattr(simulation, name, value)
+            self.settings[name] = value
+
+    def run(self, steps: int) -> FlightSession:
+        """Take steps and come back; exceptions are raised here."""
+        if self.running:
+            raise ValueError("it is flying already: call stop() first")
+        self._stop.clear()
+        for _ in range(-(-steps // EVERY)):
+            if self.finished:
+                break
+            with self.lock:
+                self._advance()
+        return self
+
+    def start(self) -> None:
+        """Fly on a daemon thread until `stop`; an exception ends up in `error`."""
+        if self.running:
+            return
+        self.error = None
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._work, name="piwsl-flight", daemon=True)
+        self._thread.start()
+        for listener in self.listeners:
+            listener()
+
+    def stop(self) -> None:
+        """Stop after the step under way, and wait for that."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while not self._stop.is_set() and not self.finished:
+                with self.lock:
+                    self._advance()
+        except Exception as error:  # whoever drives the session shows it to the person
+            self.error = error
+
+    def _advance(self) -> None:
+        """A few steps of every twin, in turn: the one code path of both drivers."""
+        for name, simulation in self.simulations.items():
+            if simulation.finished:
+                continue
+            for _ in range(self.every):
+                simulation.step()
+            self.tracks[name].append(simulation.snapshot())
+        if max(len(track.time) for track in self.tracks.values()) >= MOST_STATES:
+            for track in self.tracks.values():
+                track.thin()
+            self.every *= 2

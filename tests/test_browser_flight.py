@@ -1,0 +1,97 @@
+"""Flying in a real Chromium: one cursor for plots and molecules, a tab that opens full-size, a pause that is obeyed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import browser
+import numpy as np
+import pytest
+from test_browser_dashboard import CUT_LABELS, in_kernel
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    """
+from piwsl_lab.lab.panel import Dashboard
+from piwsl_lab.lab.session import Session
+from piwsl_lab.study import Setup
+session = Session(Setup(channels=32, layers=2, steps=150, device="cpu"))
+session.run()
+panel = Dashboard(session)
+panel
+"""
+]
+PLOT = "[...document.querySelectorAll('.js-plotly-plot')].find(p => p.layout.shapes && p.layout.shapes.length > 1)"
+MARKER = f"() => {PLOT}.layout.shapes.find(s => s.name === 'cursor').x0"
+# Positions in the three pictures, as the page draws them.
+SHOWN = """() => [...document.querySelectorAll('*')].filter(e => e.piwsl && e.clientWidth).map(e => e.piwsl.shown())"""
+PRESS = """([button, other]) => new Promise(done => {
+    const find = text => [...document.querySelectorAll('button')].find(b => b.innerText.trim() === text);
+    const began = performance.now();
+    find(button).click();
+    const look = () => find(other).disabled ? setTimeout(look, 5) : done(performance.now() - began);
+    look();
+})"""
+IN_KERNEL_PLACES = (
+    "[t.positions[t.at(1000 * {x})][panel.deck.replica.value].ravel().tolist() "
+    "for t in panel.deck.session.tracks.values()]"
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    browser.require_chromium()
+    root = tmp_path_factory.mktemp("flight")
+    browser.write_notebook(root / "flight.ipynb", CELLS)
+    with browser.jupyter_lab(root) as server, browser.browser_page(1500, 1700) as page:
+        browser.open_notebook(page, server, "flight.ipynb")
+        browser.run_all(page)
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace", state="attached", timeout=120_000)
+        page.get_by_role("button", name="Fly", exact=True).first.click()
+        page.wait_for_function(f"() => {PLOT}", timeout=30_000)
+        page.wait_for_function(f"() => ({SHOWN})().filter(places => places.length).length === 3", timeout=30_000)
+        yield page
+
+
+def test_the_tab_opens_with_pictures_of_full_size(page):
+    canvases = [c.bounding_box() for c in page.locator("canvas:visible").all()]
+    large = [box for box in canvases if box and box["width"] > 200 and box["height"] > 200]
+    assert len(large) == 3
+    for canvas in page.locator("canvas:visible").all()[:3]:
+        assert browser.pixel_stats(canvas).foreground > 500
+    widths = page.evaluate(f"() => [{PLOT}.clientWidth, {PLOT}.querySelector('.main-svg').clientWidth]")
+    assert widths[1] == pytest.approx(widths[0], abs=2)
+    assert page.evaluate(CUT_LABELS) == []
+
+
+def test_a_click_in_the_drift_plot_moves_every_picture_and_playing_moves_the_marker(page):
+    buttons = page.locator("button:visible", has_text="Fly")
+    buttons.nth(1).click()
+    page.wait_for_function(f"() => {PLOT}.data[2].x.length > 60", timeout=60_000)
+    milliseconds = page.evaluate(PRESS, ["Pause", "Fly"])
+    assert milliseconds < 500
+    page.wait_for_timeout(1500)
+
+    drag = page.locator(".js-plotly-plot:visible .nsewdrag").nth(1).bounding_box()
+    place = drag["x"] + 0.3 * drag["width"], drag["y"] + 0.5 * drag["height"]
+    page.mouse.move(*place)
+    page.wait_for_timeout(600)
+    page.mouse.click(*place)
+    page.wait_for_timeout(1500)
+    x = page.evaluate(MARKER)
+    end = page.evaluate(f"() => {PLOT}.layout.xaxis.range[1]")
+    assert 0.2 * end < x < 0.4 * end
+    expected = in_kernel(page, IN_KERNEL_PLACES.format(x=x))
+    for shown, there in zip(page.evaluate(SHOWN), expected, strict=True):
+        assert np.allclose(shown, there, atol=2e-3)
+
+    page.locator(".widget-play button:visible").first.click()
+    page.wait_for_timeout(1500)
+    assert page.evaluate(MARKER) > x
+    page.locator(".widget-play button:visible").nth(1).click()
+    page.wait_for_timeout(800)
+    assert browser.page_errors(page) == []
+    if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
+        page.screenshot(path=Path(target).with_name("fly.png"))
