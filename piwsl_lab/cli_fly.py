@@ -60,7 +60,8 @@ def main_fly(arguments: argparse.Namespace) -> int:
     flight, seconds, interrupted = _fly(simulation, steps, arguments)
     start = frames[arguments.frame]
     same = [f.positions for f in frames if f.numbers.tolist() == start.numbers.tolist()]
-    survivals = alive_ps(flight, reference_bonds(start, same), arguments.temperature)
+    bonds = reference_bonds(start, same)
+    survivals = alive_ps(flight, bonds, arguments.temperature, energy=arguments.ensemble == "nve")
     result = _figures(flight, survivals, seconds, simulation.step_count) | {
         "potential": arguments.potential,
         "data": arguments.data,

@@ -20,6 +20,7 @@ from torch import Tensor
 from piwsl_lab.data import require_disjoint
 from piwsl_lab.displacements import LONGEST_BOND, SoftModes, longest, per_atom_epsilon, shortest_bonds
 from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
+from piwsl_lab.memory import keep_memory
 from piwsl_lab.metrics import Metrics, as_graphs, evaluate
 from piwsl_lab.objective import Objective
 
@@ -146,6 +147,7 @@ class Trainer:
         self.current = objective.at(0)  # the objective with its schedules at the step being taken
         if len(self.train_data) == 0:
             raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
+        keep_memory()
         self.device = torch.device(pick_device(device))
         self.potential = potential.to(self.device)
         if hasattr(potential, "calibrate") and potential.reference is None:

@@ -20,7 +20,7 @@ WIDGET_LIBRARIES = {"ipywidgets", "plotly", "nglview", "anywidget", "IPython", "
 # The picture, from the ground up. A module may import from its own layer and from those before it.
 LAYERS = (
     ("data",),
-    ("graph",),
+    ("graph", "memory"),
     ("models",),
     ("displacements", "soft_modes", "losses", "terms", "objective", "schedules"),
     ("metrics", "training", "checkpoint", "study", "comparison", "dynamics", "selection", "softening"),

@@ -15,7 +15,9 @@ import pytest
 pytestmark = pytest.mark.browser
 QUICKSTART = Path(__file__).resolve().parent.parent / "notebooks" / "00_quickstart.ipynb"
 
-COST = 0.15  # of the headless step rate
+# Of the headless step rate, counted in time in which the training thread could have a core. Without a graphics card the
+# browser draws with most of one: on two cores the rest is what the machine lacks, not what the dashboard takes.
+COST = 0.15
 
 HELPERS = """
     import threading
@@ -29,11 +31,12 @@ HELPERS = """
         return int(open(f"/proc/self/task/{thread.native_id}/schedstat").read().split()[1]) / 1e9
 
     def rate(session, thread, drive):
-        # Steps a second, and the share of the time that others had the cores.
+        # Steps a second of the time that the thread could have a core, and the share of the time that others had them.
         step, clock, wait = session.step, time.perf_counter(), queued(thread)
         drive()
         seconds = time.perf_counter() - clock
-        return (session.step - step) / seconds, (queued(thread) - wait) / seconds
+        waited = queued(thread) - wait
+        return (session.step - step) / (seconds - waited), waited / seconds
 
     def headless():
         alone = Session()
@@ -58,7 +61,7 @@ CLICK_AND_TIME = """([button, words]) => new Promise(done => {
     look();
 })"""
 # Words of knobs that do not fit.
-CUT_LABELS = """[...document.querySelectorAll('.widget-label, .widget-label-basic, .widget-readout')]
+CUT_LABELS = """[...document.querySelectorAll('.widget-label, .widget-label-basic, .widget-readout, .widget-toggle-button')]
     .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)"""
 IN_KERNEL = """async code => {
     const kernel = jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
@@ -109,7 +112,7 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
         knob = page.locator(".widget-inline-hbox", has_text="perturbation ε").locator(".noUi-handle")
         knob.focus()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('ε = 0.06 Å')", timeout=1000)
+        page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('ε = 0.06 Å')", timeout=5000)
         assert in_kernel(page, "session.twins[1].trainer.objective.epsilon") == 0.06
 
         page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('Training.')")
@@ -136,7 +139,6 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
         room = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').clientWidth")
         cut = page.evaluate(CUT_LABELS)
 
-    headless, taken = (before + after) / 2, max(before_taken, after_taken)
     print(
         f"moves {moves:.1f}/s, stop {milliseconds:.0f} ms, {megabytes:.0f} MB; "
         f"headless {before:.1f} and {after:.1f} steps/s, with dashboard {live:.1f}; "
@@ -144,18 +146,15 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
         f"others had the cores {before_taken:.0%}, {after_taken:.0%} and {live_taken:.0%} of the time; "
         f"molecule {atoms.foreground} pixels in {atoms.colours} colours"
     )
-    if taken > 0.1:  # no quiet machine: count only the time that the training thread was not kept waiting for a core
-        moves, live = moves / (1 - live_taken), live / (1 - live_taken)
-        headless = (before / (1 - before_taken) + after / (1 - after_taken)) / 2
     assert errors == []
-    assert moves >= 4
+    assert moves / (1 - live_taken) >= 4
     assert milliseconds < 500
     assert atoms.foreground > 0.02 * atoms.total
     assert atoms.colours > 50
     assert megabytes < 1000
     assert cut == []
     assert widest <= room
-    assert min(*costs, 1 - live / headless) <= COST
+    assert min(costs) <= COST
 
 
 def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
@@ -202,7 +201,7 @@ def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
         knob("weak labels").wait_for(state="hidden")
 
         knob("forces from").locator("select").select_option(label="dual: both at once")
-        says("direct → dual (sets PITC off, gradient consistency 50)")
+        says("direct → dual (sets energy weight 30, PITC off, gradient consistency 50)")
         button("Reset")
         says("Ready. PIWSL learns with ε = 0.05 Å, gradient consistency 50.")
         assert knob("gradient, ").locator(".widget-readout").inner_text() == "50"

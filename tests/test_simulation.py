@@ -318,6 +318,8 @@ def test_the_first_of_all_ends_counts():
     energy[1:] = -1.5 * 3 * units.kB * 300.0 - 0.01
     (one,) = alive_ps(flight_of(torn, start, temperature=hot, conserved=energy), bonds, 300.0)
     assert (one.ps, one.reason) == (pytest.approx(0.01), "the conserved energy changed by 0.13 eV")
+    (one,) = alive_ps(flight_of(torn, start, temperature=hot, conserved=energy), bonds, 300.0, energy=False)
+    assert one.reason == "the temperature is 3100 K"
     lone = frame([1], [[0.0, 0, 0]])
     assert alive_ps(flight_of(np.zeros((3, 1, 3)), lone), reference_bonds(lone), 0.0)[0].reason == ""
 
@@ -469,6 +471,16 @@ def test_a_trial_flies_every_start_at_every_temperature():
     assert slow.distance_error < 0.7 * fast.distance_error
     assert math.isnan(fast.drift)
     assert math.isnan(try_out(still, starts, (0.5,), ps=0.01)[0].distance_error)
+
+
+def test_a_trial_ends_when_no_replica_is_left():
+    calls = []
+    still = Exact(lambda g: calls.append(1) or g.sum_over_atoms(0.0 * g.positions.sum(1)))
+    starts = dataset(rattled("CH3CH2OH", seed=0, amplitude=0.01))
+    (trial,) = try_out(still, starts, (900.0,), ps=5.0)
+    assert trial.share == 0.0
+    assert 0 < trial.mean_ps < 0.1
+    assert len(calls) < 3000  # of 10000 steps
 
 
 def test_a_study_run_flies_where_it_is_asked_to():

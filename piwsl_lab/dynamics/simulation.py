@@ -24,6 +24,7 @@ from torch import Tensor
 
 from piwsl_lab.data import Frame
 from piwsl_lab.dynamics.forces import ForceField, force_field
+from piwsl_lab.memory import keep_memory
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -121,6 +122,7 @@ class Simulation:
             raise ValueError("no frame to start from: give at least one")
         if not (math.isfinite(friction) and friction > 0):
             raise ValueError(f"friction={friction} per ps must be a finite number above 0")
+        keep_memory()
         self.field: ForceField = force_field(source, frames)
         self.frames, self.ensemble, self.friction = self.field.frames, ensemble, friction
         graph = self.field.graph

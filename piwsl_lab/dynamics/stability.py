@@ -78,6 +78,8 @@ def alive_ps(
     bonds: Bonds | Sequence[Bonds],
     temperature: float | Sequence[float],
     tolerance: float = BOND_TOLERANCE,
+    *,
+    energy: bool = True,
 ) -> list[Survival]:
     """How long every replica was stable, ps, whatever ended it first.
 
@@ -90,6 +92,9 @@ def alive_ps(
     bonds : Bonds, or S of them
     temperature : float or S floats, K
     tolerance : float, Å
+    energy : bool
+        Whether a conserved energy that runs away is an end. A bath can take up what wrong forces put in: there the
+        molecule may live on, and the drift of the conserved energy is a number of its own.
     """
     replicas = len(flight.frames)
     bonds = [bonds] * replicas if isinstance(bonds, Bonds) else list(bonds)
@@ -97,12 +102,14 @@ def alive_ps(
     last = float(flight.time[-1])
     survivals = []
     for s in range(replicas):
-        time, reason = min(_endings(flight, s, bonds[s], kelvin[s], tolerance), default=(last, ""))
+        time, reason = min(_endings(flight, s, bonds[s], kelvin[s], tolerance, energy), default=(last, ""))
         survivals.append(Survival(time / 1000.0, reason))
     return survivals
 
 
-def _endings(flight: Flight, s: int, bonds: Bonds, kelvin: float, tolerance: float) -> Iterator[tuple[float, str]]:
+def _endings(
+    flight: Flight, s: int, bonds: Bonds, kelvin: float, tolerance: float, energy: bool
+) -> Iterator[tuple[float, str]]:
     """Every way in which a replica ended, with its time in fs."""
     if s in flight.losses:
         yield flight.losses[s].time, flight.losses[s].reason
@@ -118,7 +125,7 @@ def _endings(flight: Flight, s: int, bonds: Bonds, kelvin: float, tolerance: flo
         yield float(flight.time[at]), f"the temperature is {hottest[at]:.0f} K"
     change = np.abs(flight.conserved[:, s] - flight.conserved[0, s])
     at = _first(change > 1.5 * len(flight.frames[s]) * units.kB * kelvin)
-    if at is not None:
+    if energy and at is not None:
         yield float(flight.time[at]), f"the conserved energy changed by {change[at]:.2f} eV"
 
 

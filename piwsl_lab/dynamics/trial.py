@@ -16,6 +16,7 @@ from piwsl_lab.dynamics.stability import Survival, alive_ps, distance_error, dis
 EDGES = np.linspace(0.5, 10.0, 191)  # Å, bins of h(r): 0.05 Å, as Fu et al.
 TIME_STEP = 0.5  # fs
 INTERVAL = 10.0  # fs between two states that are kept
+LOOK = 100  # states after which it is asked whether any replica is left to fly on for
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def try_out(
 ) -> list[Trial]:
     """Fly from every frame at every temperature, all at once, and judge the replicas.
 
+    It ends early when no replica is alive. A conserved energy that runs away ends a replica at constant energy only.
+
     Parameters
     ----------
     source : Potential, Oracle or ForceField
@@ -78,10 +81,17 @@ def try_out(
     kelvin = [t for t in temperatures for _ in range(number)]
     simulation = Simulation(source, frames, temperature=kelvin, time_step=TIME_STEP, ensemble=ensemble, seed=seed)
     steps = max(1, round(1000 * ps / TIME_STEP))
-    # Velocities and forces of tens of thousands of states would fill the memory, and nothing here asks for them.
-    snapshots = [_without_vectors(s) for s in fly(simulation, steps, round(INTERVAL / TIME_STEP))]
+    bonds = [reference_bonds(frame) for frame in frames]
+    snapshots: list[Snapshot] = []
+    for snapshot in fly(simulation, steps, round(INTERVAL / TIME_STEP)):
+        # Velocities and forces of tens of thousands of states would fill the memory, and nothing here asks for them.
+        snapshots.append(_without_vectors(snapshot))
+        if len(snapshots) % LOOK == 0:
+            flight = Flight.of(simulation.frames, snapshots, simulation.losses)
+            if all(survival.reason for survival in alive_ps(flight, bonds, kelvin, energy=ensemble == "nve")):
+                break
     flight = Flight.of(simulation.frames, snapshots, simulation.losses)
-    survivals = alive_ps(flight, [reference_bonds(frame) for frame in frames], kelvin)
+    survivals = alive_ps(flight, bonds, kelvin, energy=ensemble == "nve")
     drift = np.abs(flight.drift())
     trials = []
     for k, temperature in enumerate(temperatures):

@@ -85,7 +85,7 @@ class Dashboard(W.VBox):
 
     def _make_views(self, names: list[str]) -> None:
         frame = self.session.test_frames[0]
-        self.tabs = W.ToggleButtons(options=(*TABS, FLY), style={"button_width": "90px"})
+        self.tabs = W.ToggleButtons(options=(*TABS, FLY), style={"button_width": "100px"})
         self.hangar = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))
         self.pages = {name: W.VBox([plot.widget], layout=W.Layout(width="100%")) for name, plot in self._plots.items()}
         self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height="330px")

@@ -115,6 +115,8 @@ if (!this.piwsl) {
     const now = view.el.clientWidth;
     const lost = now > 0 && container.clientHeight === 0;
     if (now === width && !lost) return;
+    // Plots that came to the page together with this view measure themselves when the window changes only.
+    if (now > 0 && !width) setTimeout(() => window.dispatchEvent(new Event("resize")), 300);
     width = now;
     if (now > 0) fit();
   });

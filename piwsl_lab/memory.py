@@ -1,0 +1,25 @@
+"""Keep the memory of one step for the next one."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+
+KEPT = 256 * 2**20  # bytes of freed memory that stay with the process
+LARGEST = 32 * 2**20  # bytes: glibc takes no larger threshold; blocks up to here come from what was kept
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+@cache
+def keep_memory() -> bool:
+    """Ask the C library not to give the tensors of a step back to the system only to fetch them again.
+
+    glibc returns every block of more than 128 kB at once, and the system clears each page that it hands out anew: a
+    third of the time of a training step on a processor (`benchmarks/memory.py`). Elsewhere than on glibc nothing is
+    done, and the answer is False.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    return mallopt is not None and bool(mallopt(_TRIM_THRESHOLD, KEPT)) and bool(mallopt(_MMAP_THRESHOLD, LARGEST))
