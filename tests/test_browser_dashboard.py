@@ -61,7 +61,8 @@ CLICK_AND_TIME = """([button, words]) => new Promise(done => {
     look();
 })"""
 # Words of knobs that do not fit.
-CUT_LABELS = """[...document.querySelectorAll('.widget-label, .widget-label-basic, .widget-readout, .widget-toggle-button')]
+CUT_LABELS = """['.widget-label', '.widget-label-basic', '.widget-readout', '.widget-toggle-button']
+    .flatMap(kind => [...document.querySelectorAll(kind)])
     .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)"""
 IN_KERNEL = """async code => {
     const kernel = jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;

@@ -67,6 +67,8 @@ class LivePlot:
     def __init__(self, figure: go.Figure, live: bool | None = None) -> None:
         self._live = live_widgets_work() if live is None else live
         self.figure = _LiveFigure(figure) if self._live else figure
+        if self._live:
+            self.figure._config = self.figure._config | {"responsive": True}  # it learns of a new width of the page
         self.widget = self.figure if self._live else W.Output()
 
     def draw(self, session: Session) -> None:
