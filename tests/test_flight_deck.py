@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+import ase.io
 import numpy as np
 import pytest
 from frames import labelled, rattled
 from potentials import Exact, morse
 
-from piwsl_lab.data import Oracle
-from piwsl_lab.lab import flying
+from piwsl_lab.data import Dataset, Oracle
+from piwsl_lab.lab import flying, looks
+from piwsl_lab.lab.export import save_flight
 from piwsl_lab.lab.flight_deck import FlightDeck
 from piwsl_lab.lab.flying import FlightSession
 from piwsl_lab.lab.panel import Dashboard
@@ -163,6 +166,124 @@ def test_a_lost_replica_is_named_and_its_curve_ends():
     assert "eV/Å on atom" in deck.captions["wild"].value
     assert len(deck.plots.figure.data[0].x) < len(deck.plots.figure.data[1].x)
     assert all(np.isfinite(trace.y).all() for trace in deck.plots.figure.data)
+
+
+def test_what_the_reader_measures_is_drawn_and_a_mistake_is_named():
+    deck = FlightDeck(flights())
+    deck.session.run(8)
+    deck.draw()
+    track = deck.session.tracks["free"]
+    assert deck.measure.value == "0 1"  # the first bond
+    curves = deck.plots.figure.data[6:]
+    by_hand = [np.linalg.norm(p[0, 0] - p[0, 1]) for p in track.positions]
+    assert np.allclose(curves[1].y, by_hand)
+    assert deck.plots.figure.layout.yaxis4.title.text == "distance<br>0-1, Å"
+    deck.views["free"]._on_message(None, {"type": "piwsl_picked", "atom": 2}, None)
+    assert deck.measure.value == "0 1 2"
+    a, b, c = (track.positions[1][0, i].astype(float) for i in range(3))
+    cosine = (a - b) @ (c - b) / np.linalg.norm(a - b) / np.linalg.norm(c - b)
+    assert curves[1].y[1] == pytest.approx(np.degrees(np.arccos(cosine)), abs=1e-3)
+    deck._pick(1)
+    assert deck.measure.value == "0 2"
+    for wrong in ("0 7", "1 1", "one two"):
+        deck.measure.value = wrong
+        assert "two to four different atoms, numbers from 0 to 2" in deck.status.value
+    deck.measure.value = ""
+    assert len(curves[1].y) == 0
+
+
+def test_a_cursor_that_is_dragged_moves_the_views():
+    deck = FlightDeck(flights())
+    deck.session.run(40)
+    deck.draw()
+    (line,) = deck.plots.figure.select_shapes({"name": "cursor"})
+    assert line.editable
+    line.update(x0=0.0081, x1=0.0081, y0=0.1, y1=1.1)
+    deck.plots._dragged(deck.go_to)  # what the page's change calls
+    assert deck.cursor.value == 4
+    (line,) = deck.plots.figure.select_shapes({"name": "cursor"})
+    assert (line.x0, line.y0, line.y1) == (0.008, 0, 1)
+
+
+def test_reference_forces_differences_and_energies_of_atoms():
+    session = Session(Setup(energies=8, forces=8, test=20, channels=8, layers=1, steps=2, device="cpu"))
+    potential = session.twins[0].potential
+    frame = session.test_frames[0]
+    oracle = Oracle("gfn2-xtb")
+    deck = FlightDeck(FlightSession({"twin": potential, "xTB": oracle}, frame, replicas=1).run(8))
+    deck.draw()
+    view, track = deck.views["twin"], deck.session.tracks["twin"]
+    places = track.positions[-1][0].astype(float)
+    truth = oracle.label(frame.numbers, places, frame.cell, frame.pbc).forces
+    predicted = track.forces[-1][0]
+    deck.look.value = looks.BESIDE
+    assert np.allclose(view._reference, truth)
+    assert np.allclose(view._forces, predicted)
+    assert np.allclose(view._error, np.linalg.norm(predicted - truth, axis=1))
+    deck.look.value = looks.DIFFERENCE
+    assert np.allclose(view._forces, predicted - truth)
+    assert "predicted − reference" in view._legend.value
+    assert np.allclose(deck.views["xTB"]._error, 0.0, atol=1e-3)
+    deck.look.value = looks.ENERGIES
+    before, now = potential.predict(Dataset([frame, replace(frame, positions=places)]).unlabelled())[0]
+    assert view._energy.sum() == pytest.approx(now - before, abs=1e-4)
+    assert deck.views["xTB"]._energy is None
+    deck = FlightDeck(FlightSession({"twin": potential}, frame, replicas=1))
+    assert not deck.looks.has_reference
+    deck.look.value = looks.BESIDE
+    assert "no reference method flies here" in deck.status.value
+
+
+def test_a_broken_bond_is_marked():
+    deck = FlightDeck(FlightSession({"free": free()}, rattled("H2O"), replicas=1, temperature=3000.0))
+    view = deck.views["free"]
+    assert not view._broken[1].any()
+    assert "broken bond" not in view._legend.value
+    deck.session.run(400)
+    deck.draw()
+    assert view._broken[1].any()
+    assert "broken bond" in view._legend.value
+    rods = view._state()["broken"]
+    b = int(np.flatnonzero(view._broken[1])[0])
+    assert np.allclose(rods["neck"][3 * b : 3 * b + 3], view._positions[view._broken[0][b, 1]], atol=1e-3)
+
+
+def test_a_flight_is_saved_for_other_programs_and_for_a_browser(tmp_path):
+    session = flights().run(20)
+    deck = FlightDeck(session)
+    paths = save_flight(session, tmp_path / "out", 1, deck.plots.figure)
+    assert [p.name for p in paths] == ["bonded.extxyz", "bonded.html", "free.extxyz", "free.html", "curves.html"]
+    images = ase.io.read(paths[0], ":")
+    track = session.tracks["bonded"]
+    assert [image.info["time_fs"] for image in images] == track.time
+    assert np.allclose(images[-1].positions, track.positions[-1][1], atol=1e-6)
+    page = paths[1].read_text(encoding="utf-8")
+    assert "src=" not in page.split("<body>")[1][:2000]  # the library is inside
+    assert '"0.010"' in page
+    with pytest.raises(ValueError, match="not an empty folder"):
+        save_flight(session, tmp_path / "out")
+    with pytest.raises(ValueError, match="replicas 0 to 1"):
+        save_flight(session, tmp_path / "other", 2)
+
+
+def test_the_save_button_says_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    deck = FlightDeck(flights())
+    deck.save.click()
+    (folder,) = tmp_path.iterdir()
+    assert f"Saved 5 files in {folder.name}." in deck.status.value
+
+
+def test_a_crystal_is_shown_inside_its_cell():
+    cell = 4.0 * np.eye(3)
+    crystal = replace(rattled("H2O"), cell=cell, pbc=np.array([True] * 3))
+    outside = replace(crystal, positions=crystal.positions + np.array([4.0, -8.0, 0.0]))
+    deck = FlightDeck(FlightSession({"free": free()}, outside, replicas=1))
+    shown = deck.views["free"]._positions
+    assert (shown > -1e-6).all()
+    assert (shown < 4.0 + 1e-6).all()
+    cells = (shown - outside.positions) / 4.0
+    assert np.allclose(cells, np.round(cells), atol=1e-5)
 
 
 def test_an_error_on_the_way_is_shown():

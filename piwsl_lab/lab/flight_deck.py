@@ -1,7 +1,7 @@
-"""`FlightDeck`: twins that fly side by side, three curves and one cursor for all of them.
+"""`FlightDeck`: twins that fly side by side, four curves and one cursor for all of them.
 
-While it flies the views follow; a click into a plot, the slider or *play* move the cursor, and every view shows that
-moment.
+While it flies the views follow; a click into a plot, a cursor that is dragged, the slider or *play* move it, and every
+view shows that moment.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 
 import ipywidgets as W
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+from ase.geometry import wrap_positions
 
-from piwsl_lab.lab import report
-from piwsl_lab.lab.figures import MEV, LivePlot, apply_style, twin_colours
+from piwsl_lab.dynamics.stability import bond_lengths
+from piwsl_lab.lab import looks, report
+from piwsl_lab.lab.export import save_flight
+from piwsl_lab.lab.figures import twin_colours
+from piwsl_lab.lab.flight_plots import BROKEN, KINDS, FlightPlots
 from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.lab.knobs import dropdown, steps
 from piwsl_lab.lab.viewer import MoleculeView
@@ -26,65 +28,6 @@ PERIOD = 0.2  # s between two drawings
 TEMPERATURES = (50, 100, 200, 300, 400, 500, 700, 1000)
 TIME_STEPS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 ENSEMBLE_TITLES = {"nve": "constant energy (NVE)", "nvt": "heat bath (NVT)"}
-MOST_POINTS = 600  # of a curve
-BROKEN = 0.5  # Å: the tolerance of `piwsl_lab.dynamics.alive_ps`
-
-
-class FlightPlots(LivePlot):
-    """Temperature, change of the conserved energy and the worst bond of one replica against time, and the cursor."""
-
-    def __init__(self, names: list[str], live: bool | None = None) -> None:
-        figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
-        for row in (1, 2, 3):
-            for name, colour in twin_colours(names).items():
-                line = {"color": colour, "width": 2}
-                figure.add_trace(
-                    go.Scatter(name=name, legendgroup=name, showlegend=row == 1, x=[], y=[], line=line), row, 1
-                )
-        apply_style(figure)
-        figure.add_hline(BROKEN, row=3, col=1, line={"color": "#888", "dash": "dot", "width": 1})
-        cursor = {"type": "line", "xref": "x", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
-        figure.add_shape(cursor | {"line": {"color": "#000", "width": 1.5}, "name": "cursor"})
-        titles = ("temperature<br>K", "energy change<br>meV/atom", "worst bond<br>off by Å")
-        for row, title in enumerate(titles, 1):
-            figure.update_yaxes(title_text=title, rangemode="tozero", row=row)
-        figure.update_xaxes(title_text="time, ps", row=3)
-        self.names = names
-        super().__init__(figure, live)
-
-    def on_pick(self, callback: Any) -> None:
-        """Call back with the time (ps) of a point that was clicked."""
-        if self._live:
-            for trace in self.figure.data:
-                trace.on_click(lambda _trace, points, _state: points.xs and callback(float(points.xs[0])))
-
-    def show(self, tracks: dict[str, Track], replica: int, cursor: float) -> None:
-        """Draw one replica of every track, and the cursor at a time (fs)."""
-        with self._batch():
-            for k, name in enumerate(self.names):
-                track = tracks[name]
-                length = len(track.time)
-                chosen = np.unique(np.linspace(0, length - 1, min(length, MOST_POINTS)).round().astype(int))
-                # From its loss on a replica stands still: there is nothing to draw.
-                chosen = [i for i in chosen if track.alive[i][replica] or i == 0]
-                x = np.array([track.time[i] for i in chosen]) / 1000.0
-                curves = (
-                    [track.temperature[i][replica] for i in chosen],
-                    [MEV * track.change[i][replica] / len(track.frame) for i in chosen],
-                    [track.stretch[i][replica] for i in chosen],
-                )
-                for row, y in enumerate(curves):
-                    self.figure.data[row * len(self.names) + k].update(x=x, y=np.array(y))
-            self._move(cursor)
-
-    def move(self, cursor: float) -> None:
-        """Put the cursor at a time (fs)."""
-        with self._batch():
-            self._move(cursor)
-
-    def _move(self, cursor: float) -> None:
-        (line,) = self.figure.select_shapes({"name": "cursor"})
-        line.update(x0=cursor / 1000.0, x1=cursor / 1000.0)
 
 
 class FlightDeck(W.VBox):
@@ -99,7 +42,8 @@ class FlightDeck(W.VBox):
         self.session = session
         self._lock = threading.RLock()
         self._drawer: threading.Thread | None = None
-        self._mistake, self._following = "", False
+        self._mistake, self._following, self._said = "", False, ""
+        self.looks = looks.Looks(session)
         self.names = list(session.simulations)
         self.plots = FlightPlots(self.names)
         self._make_controls()
@@ -110,6 +54,7 @@ class FlightDeck(W.VBox):
         self.captions = {name: W.HTML() for name in self.names}
         super().__init__(self._rows(), layout=W.Layout(width="100%", overflow="hidden"))
         self._connect()
+        self.measure.value = " ".join(str(atom) for atom in self._longest().bonds.pairs[:1].ravel())
         self.draw()
 
     def __repr__(self) -> str:
@@ -131,8 +76,14 @@ class FlightDeck(W.VBox):
         self.ensemble = dropdown("ensemble", titles, settings["ensemble"], "Acts when you start anew.")
         self.replicas = W.BoundedIntText(value=settings["replicas"], min=1, max=64, description="replicas")
         self.replica = W.Dropdown(options=self._replica_options(), value=0, description="shown")
-        for knob in (self.replicas, self.replica):
+        titles = [(title, look) for look, title in looks.TITLES.items()]
+        self.look = dropdown("show", titles, looks.FORCES, "Reference forces are asked of the oracle that flies along.")
+        self.measure = W.Text(description="measure atoms", placeholder="click 2 to 4 atoms, or type 0 2")
+        self.measure.continuous_update = False
+        for knob in (self.replicas, self.replica, self.measure):
             knob.style, knob.layout = {"description_width": "122px"}, W.Layout(width="98%")
+        self.save = W.Button(description="Save", icon="download", layout=W.Layout(width="auto"))
+        self.save.tooltip = "The replica shown, as extxyz, as movies and curves for a browser, in a new folder."
         self.cursor = W.IntSlider(min=0, max=0, description="moment", readout=False, layout=W.Layout(flex="1 1 200px"))
         self.play = W.Play(interval=60, min=0, max=0)
         W.jslink((self.play, "value"), (self.cursor, "value"))
@@ -145,18 +96,23 @@ class FlightDeck(W.VBox):
 
     def _rows(self) -> list[W.Widget]:
         wrap = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
-        left = W.VBox([self.temperature, self.time_step], layout=W.Layout(flex="1 1 300px", min_width="290px"))
-        right = W.VBox(
-            [self.ensemble, self.replicas, self.replica], layout=W.Layout(flex="1 1 300px", min_width="290px")
-        )
+        columns = [
+            W.VBox(knobs, layout=W.Layout(flex="1 1 300px", min_width="290px"))
+            for knobs in (
+                [self.temperature, self.time_step],
+                [self.ensemble, self.replicas],
+                [self.replica, self.look, self.measure],
+            )
+        ]
+        buttons = [self.start, self.stop, self.reset, self.save, self.status]
         views = [
             W.VBox([self.captions[n], self.views[n]], layout=W.Layout(flex="1 1 260px", min_width="250px"))
             for n in self.names
         ]
         return [
             W.HTML(report.CSS),
-            W.Box([left, right], layout=W.Layout(**wrap)),
-            W.Box([self.start, self.stop, self.reset, self.status], layout=W.Layout(**wrap, align_items="center")),
+            W.Box(columns, layout=W.Layout(**wrap)),
+            W.Box(buttons, layout=W.Layout(**wrap, align_items="center")),
             W.Box(views, layout=W.Layout(**wrap)),
             W.Box([self.play, self.cursor, self.moment, self.follow], layout=W.Layout(**wrap, align_items="center")),
             self.plots.widget,
@@ -168,7 +124,12 @@ class FlightDeck(W.VBox):
         self.reset.on_click(lambda _: self._guarded("Start anew", self._start_anew))
         self._act(self.temperature, "temperature", self.session.set_temperature)
         self._act(self.time_step, "time step", self.session.set_time_step)
-        self.replica.observe(lambda _: self.draw(), "value")
+        self.save.on_click(lambda _: self._guarded("Save", self._save))
+        self._act(self.measure, "measure atoms", self._measure)
+        for view in self.views.values():
+            view.on_pick(self._pick)
+        for choice in (self.replica, self.look):
+            choice.observe(lambda _: self._guarded("show", lambda: None), "value")
         self.cursor.observe(lambda _: self._cursor_moved(), "value")
         self.follow.observe(lambda _: self.draw(), "value")
         self.plots.on_pick(self.go_to)
@@ -177,6 +138,14 @@ class FlightDeck(W.VBox):
     def _act(self, knob: W.Widget, name: str, setter: Any) -> None:
         """Let a knob act on the running flight."""
         knob.observe(lambda change: self._guarded(name, lambda: setter(change["new"])), "value")
+
+    @property
+    def _wrap(self) -> np.ndarray:
+        """What brings the first positions into their cell, [n, 3], Å; atoms that leave it later keep their bonds."""
+        frame = self.session.frame
+        if not frame.pbc.any():
+            return np.zeros_like(frame.positions)
+        return wrap_positions(frame.positions, frame.cell, frame.pbc) - frame.positions
 
     def _fly(self) -> None:
         self.follow.value = True
@@ -188,14 +157,39 @@ class FlightDeck(W.VBox):
         if len(self.replica.options) != self.session.settings["replicas"]:
             self.replica.options, self.replica.value = self._replica_options(), 0
 
+    def _save(self) -> None:
+        folder = time.strftime("flight-%Y%m%d-%H%M%S")
+        paths = save_flight(self.session, folder, self.replica.value, self.plots.figure)
+        self._said = f"Saved {len(paths)} files in {folder}."
+
+    def _measure(self, text: str) -> None:
+        """Two, three or four atoms as numbers; nothing for an empty text or a single atom."""
+        words = text.replace(",", " ").replace("-", " ").split()
+        count = len(self.session.frame)
+        if (
+            not all(word.isdigit() and int(word) < count for word in words)
+            or len({*words}) < len(words)
+            or len(words) > 4
+        ):
+            raise ValueError(f"{text!r}: give two to four different atoms, numbers from 0 to {count - 1}")
+        self.plots.measure([int(word) for word in words] if len(words) in KINDS else [])
+
+    def _pick(self, atom: int) -> None:
+        """An atom was clicked: it joins those that are measured, or leaves them; a fifth begins anew."""
+        words = self.measure.value.replace(",", " ").replace("-", " ").split()
+        word = str(atom)
+        words = [w for w in words if w != word] if word in words else [*words, word] if len(words) < 4 else [word]
+        self.measure.value = " ".join(words)
+
     def _guarded(self, name: str, action: Any) -> None:
-        """Do something; a mistake is shown instead of vanishing in a log."""
-        self._mistake = ""
+        """Do something and draw; a mistake is shown instead of vanishing in a log."""
+        self._mistake = self._said = ""
         try:
             action()
+            self.draw()
         except Exception as error:
             self._mistake = report.button_failed(name, error)
-        self.draw()
+            self._draw_words()
 
     # -- one cursor ------------------------------------------------------------------------------------------------
 
@@ -242,7 +236,10 @@ class FlightDeck(W.VBox):
             k = track.at(moment)
             if not np.array_equal(view.numbers, track.frame.numbers):
                 view.set_molecule(track.frame.numbers, track.frame.positions, track.frame.cell, track.frame.pbc)
-            view.show(track.positions[k][s], track.forces[k][s], colour=colours[name])
+            drawn = self.looks.of(name, k, s, self.look.value)
+            length = bond_lengths(track.positions[k][s : s + 1], track.bonds.pairs, track.frame)[0]
+            broken = track.bonds.pairs, np.abs(length - track.bonds.length) > BROKEN
+            view.show(track.positions[k][s] + self._wrap, colour=colours[name], broken=broken, **drawn)
             words = f"{track.temperature[k][s]:.0f} K, worst bond off by {track.stretch[k][s]:.2f} Å"
             if not track.alive[k][s]:
                 words = f"<b>lost</b>: {escape(self.session.simulations[name].losses[s].reason)}"
@@ -253,6 +250,7 @@ class FlightDeck(W.VBox):
         session = self.session
         self.start.disabled, self.stop.disabled = session.running or session.finished, not session.running
         words = "Flying." if session.running else "All replicas are lost." if session.finished else "Paused."
+        words = f"{words} {escape(self._said)}"
         if session.error is not None:
             words = f"The flight stopped: {escape(str(session.error))}"
         self.status.value = f'<div class="piwsl-status">{self._mistake or words}</div>'

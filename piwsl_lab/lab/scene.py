@@ -18,6 +18,10 @@ REFERENCE_COLOUR = "#444444"
 # different steps, runs and molecules may be compared.
 ERROR_EDGES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 ERROR_COLOURS = ("#fde725", "#90d743", "#35b779", "#21918c", "#31688e", "#443983", "#440154")
+# From blue (fell) to red (rose): energies of atoms since the start, meV.
+ENERGY_EDGES = (-300.0, -100.0, -30.0, 30.0, 100.0, 300.0)
+ENERGY_COLOURS = ("#2166ac", "#67a9cf", "#d1e5f0", "#f7f7f7", "#fddbc7", "#ef8a62", "#b2182b")
+BROKEN_COLOUR = "#c00000"
 NO_VALUE = "#bbbbbb"
 ARROW_SCALE = 0.5  # Å on the screen for 1 eV/Å
 LONGEST_ARROW = 3.0  # Å: an untrained or diverged potential must not fill the screen
@@ -53,10 +57,19 @@ def element_colours(numbers: np.ndarray) -> list[int]:
 
 def error_colours(error: np.ndarray) -> list[int]:
     """Colours [N], 0xrrggbb, of force errors [N] in eV/Å; an error on an edge belongs to the larger bin."""
-    bins = np.searchsorted(ERROR_EDGES, error, side="right")
+    return _binned(error, ERROR_EDGES, ERROR_COLOURS)
+
+
+def energy_colours(energy: np.ndarray) -> list[int]:
+    """Colours [N], 0xrrggbb, of changes of atomic energies [N] in eV."""
+    return _binned(1000.0 * energy, ENERGY_EDGES, ENERGY_COLOURS)
+
+
+def _binned(values: np.ndarray, edges: tuple[float, ...], colours: tuple[str, ...]) -> list[int]:
+    bins = np.searchsorted(edges, values, side="right")
     return [
-        hex_number(ERROR_COLOURS[b]) if known else hex_number(NO_VALUE)
-        for b, known in zip(bins.clip(max=len(ERROR_EDGES)), np.isfinite(error), strict=True)
+        hex_number(colours[b]) if known else hex_number(NO_VALUE)
+        for b, known in zip(bins.clip(max=len(edges)), np.isfinite(values), strict=True)
     ]
 
 
@@ -94,6 +107,14 @@ def arrows(
     rgb = [((hex_number(colour) >> shift) & 255) / 255 for shift in (16, 8, 0)]
     points = {"start": flat(start), "neck": flat(neck), "tip": flat(tip)}
     return points | {"colour": rgb, "radius": radius, "opacity": opacity}
+
+
+def rods(origins: np.ndarray, pairs: np.ndarray, drawn: np.ndarray, colour: str) -> dict:
+    """Return rods between pairs [B, 2] of atoms as viewer.js takes them; those not `drawn` [B] hide in their atom."""
+    start, end = origins[pairs[:, 0]], origins[pairs[:, 1]]
+    end = np.where(drawn[:, None], end, start + np.array([0.01, 0.0, 0.0]))
+    rgb = [((hex_number(colour) >> shift) & 255) / 255 for shift in (16, 8, 0)]
+    return {"start": flat(start), "neck": flat(end), "colour": rgb, "radius": 0.15, "opacity": 0.5}
 
 
 def box_edges(cell: np.ndarray) -> list[list[list[float]]]:
@@ -141,21 +162,30 @@ def formula(numbers: np.ndarray) -> str:
     return Symbols(numbers).get_chemical_formula()
 
 
-def legend(predicted: str | None, reference: bool, error: bool) -> str:
-    """Return HTML that says in words what is drawn: predicted arrows of a colour, reference arrows, coloured errors."""
+def legend(
+    predicted: str | None, reference: bool, error: bool, energy: bool = False, broken: bool = False,
+    what: str = "predicted force",
+) -> str:  # fmt: skip
+    """Return HTML that says in words what is drawn: arrows of a colour, reference arrows, broken bonds, colours."""
     arrow = '<span style="color:{};font-size:1.3em">➜</span> {}'
-    middle = [f"{low:g}–{high:g}" for low, high in itertools.pairwise(ERROR_EDGES)]
-    labels = [f"&lt; {ERROR_EDGES[0]:g}", *middle, f"&gt; {ERROR_EDGES[-1]:g}"]
+    words = [arrow.format(predicted, what)] if predicted else []
+    words += [arrow.format(REFERENCE_COLOUR, "reference force (wide, pale)")] if reference else []
+    words += [f"1 eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"] if words else []
+    words += [f'<span style="color:{BROKEN_COLOUR}">▬</span> broken bond'] if broken else []
+    bars = _bar("atom colour: force error in eV/Å", ERROR_EDGES, ERROR_COLOURS) if error else ""
+    bars += _bar("atom colour: its energy since the start, meV", ENERGY_EDGES, ENERGY_COLOURS) if energy else ""
+    return f'<div style="line-height:1.4;max-width:36em">{" &nbsp; ".join(words)}{bars}</div>'
+
+
+def _bar(title: str, edges: tuple[float, ...], colours: tuple[str, ...]) -> str:
+    """Colours and what they stand for, in a row."""
+    number = "{:g}".format
+    middle = [f"{number(low)}–{number(high)}" if low >= 0 else f"{number(low)}…{number(high)}"
+              for low, high in itertools.pairwise(edges)]  # fmt: skip
+    labels = [f"&lt; {number(edges[0])}", *middle, f"&gt; {number(edges[-1])}"]
     swatch = (
         '<span style="flex:1;text-align:center;white-space:nowrap">'
         '<span style="display:block;height:0.9em;background:{}"></span>{}</span>'
     )
-    bar = "".join(swatch.format(colour, label) for colour, label in zip(ERROR_COLOURS, labels, strict=True))
-    words = [arrow.format(predicted, "predicted force")] if predicted else []
-    words += [arrow.format(REFERENCE_COLOUR, "reference force (wide, pale)")] if reference else []
-    words += [f"1 eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"] if words else []
-    colours = (
-        '<div style="margin-top:0.3em">atom colour: force error in eV/Å</div>'
-        f'<div style="display:flex;font-size:0.85em">{bar}</div>'
-    )
-    return f'<div style="line-height:1.4;max-width:36em">{" &nbsp; ".join(words)}{colours if error else ""}</div>'
+    row = "".join(swatch.format(colour, label) for colour, label in zip(colours, labels, strict=True))
+    return f'<div style="margin-top:0.3em">{title}</div><div style="display:flex;font-size:0.85em">{row}</div>'

@@ -9,7 +9,7 @@ if (!this.piwsl) {
   let structure = null; // NGL component
   let molecule = null;
   let state = null;
-  let buffers = {}; // "predicted" | "reference" -> {shaft, head}; "box" -> {shaft}
+  let buffers = {}; // "predicted" | "reference" -> {shaft, head}; "broken" | "box" -> {shaft}
   let width = 0;
 
   // No fog, and nothing cut away: NGL hides what is closer than 10 Å, which is all of a small molecule.
@@ -50,20 +50,20 @@ if (!this.piwsl) {
       if (buffers[name]) Object.values(buffers[name]).forEach((buffer) => buffer.setVisibility(false));
       return;
     }
-    const [start, neck, tip] = [arrows.start, arrows.neck, arrows.tip].map((values) => new Float32Array(values));
+    const [start, neck] = [arrows.start, arrows.neck].map((values) => new Float32Array(values));
+    const tip = arrows.tip && new Float32Array(arrows.tip); // rods have none
     if (!buffers[name]) {
-      buffers[name] = {
-        shaft: add(NGL.CylinderBuffer, start, neck, arrows.colour, arrows.radius, arrows.opacity),
-        head: add(NGL.ConeBuffer, neck, tip, arrows.colour, 2.2 * arrows.radius, arrows.opacity),
-      };
+      buffers[name] = { shaft: add(NGL.CylinderBuffer, start, neck, arrows.colour, arrows.radius, arrows.opacity) };
+      if (tip) buffers[name].head = add(NGL.ConeBuffer, neck, tip, arrows.colour, 2.2 * arrows.radius, arrows.opacity);
       return;
     }
     // The same buffers for the life of the molecule: an update allocates nothing on the graphics card.
     const colour = repeat(arrows.colour, start.length / 3);
     const { shaft, head } = buffers[name];
     shaft.setAttributes({ position1: start, position2: neck, color: colour, color2: colour });
-    head.setAttributes({ position1: neck, position2: tip, color: colour });
     shaft.setVisibility(true);
+    if (!tip) return;
+    head.setAttributes({ position1: neck, position2: tip, color: colour });
     head.setVisibility(true);
   };
 
@@ -74,6 +74,7 @@ if (!this.piwsl) {
     structure.updateRepresentations({ position: true, color: true });
     drawArrows("predicted", state.predicted);
     drawArrows("reference", state.reference);
+    drawArrows("broken", state.broken);
     stage.viewer.requestRender();
   };
 
@@ -122,6 +123,10 @@ if (!this.piwsl) {
   });
   watch.observe(view.el);
   watch.observe(container);
+
+  stage.signals.clicked.add((hit) => {
+    if (hit && hit.atom) view.send({ type: "piwsl_picked", atom: hit.atom.index });
+  });
 
   this.piwsl = {
     load,

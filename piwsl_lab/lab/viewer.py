@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -24,6 +25,7 @@ from piwsl_lab.lab import scene
 
 FRONT_END = "nglview-js-widgets"
 SECONDS_BETWEEN_DRAWS = 0.05
+PREDICTED = "predicted force"
 _JAVASCRIPT = Path(__file__).with_name("viewer.js").read_text(encoding="utf-8")
 
 
@@ -92,6 +94,7 @@ class MoleculeView(widgets.VBox):
         self._timer: threading.Timer | None = None
         self._sent_at = -np.inf
         self._movie: np.ndarray | None = None
+        self._picked: list[Callable[[int], object]] = []
         version = {} if _VERSION is None else {"_model_module_version": _VERSION, "_view_module_version": _VERSION}
         self.ngl = nglview.NGLWidget(**version)
         self.ngl._view_width, self.ngl._view_height = "100%", height
@@ -118,12 +121,16 @@ class MoleculeView(widgets.VBox):
             self._identity = getattr(self, "_identity", 0) + 1
             self._molecule = {"id": self._identity} | scene.molecule(numbers, positions, cell, periodic)
             self._positions, self._forces, self._reference, self._error = positions, None, None, None
+            self._energy, self._broken, self._what = None, None, PREDICTED
             self._colour = scene.PREDICTED_COLOUR
             self._describe()
             self._run(f"this.piwsl && this.piwsl.load({json.dumps(self._molecule)});")
             self._push()
 
-    def show(self, positions, forces=None, reference_forces=None, atom_error=None, colour=None) -> None:
+    def show(
+        self, positions, forces=None, reference_forces=None, atom_error=None, colour=None, *,
+        atom_energy=None, broken=None, what=PREDICTED,
+    ) -> None:  # fmt: skip
         """Draw this geometry now, from any thread and as often as you like: at most 20 a second are sent.
 
         Parameters
@@ -132,6 +139,9 @@ class MoleculeView(widgets.VBox):
         forces, reference_forces : [N, 3] eV/Å or None, predicted and reference.
         atom_error : [N] eV/Å or None: the length of the difference of the two forces, where both are given.
         colour : "#rrggbb" of the predicted arrows, kept until the next colour.
+        atom_energy : [N] eV or None: change of the energy of every atom, for the colours; an error goes first.
+        broken : ([B, 2] pairs of atoms, [B] bool) or None: bonds, and which of them are marked as broken.
+        what : words for the arrows of `forces`, where they are not the predicted force.
         """
         count = len(self.numbers)
         positions = _rows(positions, count, "positions", finite=True)
@@ -140,11 +150,14 @@ class MoleculeView(widgets.VBox):
         if atom_error is None and forces is not None and reference is not None:
             atom_error = np.linalg.norm(forces - reference, axis=1)
         error = None if atom_error is None else np.asarray(atom_error, dtype=np.float64)
-        if error is not None and error.shape != (count,):
-            raise ValueError(f"atom_error has shape {error.shape}, expected ({count},): one length in eV/Å per atom")
+        energy = None if atom_energy is None else np.asarray(atom_energy, dtype=np.float64)
+        for name, values, unit in (("atom_error", error, "length in eV/Å"), ("atom_energy", energy, "energy in eV")):
+            if values is not None and values.shape != (count,):
+                raise ValueError(f"{name} has shape {values.shape}, expected ({count},): one {unit} per atom")
         with self._guard:
             self.clear_trajectory()
             self._positions, self._forces, self._reference, self._error = positions, forces, reference, error
+            self._energy, self._broken, self._what = energy, broken, what
             self._colour = colour or self._colour
             self._describe()
             self._push()
@@ -196,7 +209,9 @@ class MoleculeView(widgets.VBox):
         self.show_predicted = switch("predicted force")
         self.show_reference = switch("reference force")
         self.colour_by_error = switch("colour by force error")
-        self._switches = widgets.HBox([self.show_predicted, self.show_reference, self.colour_by_error])
+        self.colour_by_energy = switch("colour by energy of the atom")
+        switches = [self.show_predicted, self.show_reference, self.colour_by_error, self.colour_by_energy]
+        self._switches = widgets.HBox(switches)
         self._switches.layout.flex_flow = "row wrap"
         self._legend = widgets.HTML()
         self._play = widgets.Play(interval=80)
@@ -217,11 +232,15 @@ class MoleculeView(widgets.VBox):
             self.show_predicted: still and self._forces is not None,
             self.show_reference: still and self._reference is not None,
             self.colour_by_error: still and self._error is not None,
+            self.colour_by_energy: still and self._error is None and self._energy is not None,
         }
+        self.show_predicted.description = self._what
         for box, shown in there.items():
             box.layout.display = "" if shown else "none"
-        predicted, reference, error = there.values()
-        self._legend.value = scene.legend(self._colour if predicted else None, reference, error)
+        predicted, reference, error, energy = there.values()
+        broken = still and self._broken is not None and bool(np.any(self._broken[1]))
+        colour = self._colour if predicted else None
+        self._legend.value = scene.legend(colour, reference, error, energy, broken, self._what)
 
     def _stop_playing(self) -> None:
         setattr(self._play, "playing" if self._play.has_trait("playing") else "_playing", False)
@@ -234,6 +253,7 @@ class MoleculeView(widgets.VBox):
             "molecule": self._identity,
             "predicted": None,
             "reference": None,
+            "broken": None,
             "colours": self._molecule["elements"],
         }
         if self._movie is not None:
@@ -247,6 +267,10 @@ class MoleculeView(widgets.VBox):
             state["reference"] = self._arrows(self._reference, scene.REFERENCE_COLOUR, radius=0.1, opacity=0.35)
         if self._error is not None and self.colour_by_error.value:
             state["colours"] = scene.error_colours(self._error)
+        elif self._error is None and self._energy is not None and self.colour_by_energy.value:
+            state["colours"] = scene.energy_colours(self._energy)
+        if self._broken is not None:
+            state["broken"] = scene.rods(self._positions, *self._broken, scene.BROKEN_COLOUR)
         return state
 
     def _arrows(self, forces: np.ndarray, colour: str, radius: float, opacity: float) -> dict:
@@ -284,8 +308,15 @@ class MoleculeView(widgets.VBox):
                 }
             )
 
+    def on_pick(self, callback: Callable[[int], object]) -> None:
+        """Call back with the index of an atom that was clicked."""
+        self._picked.append(callback)
+
     def _on_message(self, _widget, content: dict, _buffers) -> None:
-        """Bring a front end that has just appeared (first display, second view, reloaded page) up to date."""
+        """Bring a front end that has just appeared (first display, second view, reloaded page) up to date; picks."""
+        if content.get("type") == "piwsl_picked":
+            for callback in self._picked:
+                callback(int(content["atom"]))
         if content.get("type") == "request_loaded":
             with self._guard:
                 self._run(_JAVASCRIPT)
