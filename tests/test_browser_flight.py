@@ -87,11 +87,47 @@ def test_a_click_in_the_drift_plot_moves_every_picture_and_playing_moves_the_mar
     for shown, there in zip(page.evaluate(SHOWN), expected, strict=True):
         assert np.allclose(shown, there, atol=2e-3)
 
+    at = drag["x"] + x / end * drag["width"]
+    page.mouse.move(at, place[1])
+    page.mouse.down()
+    page.mouse.move(at + 0.2 * drag["width"], place[1] + 5, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+    dragged = page.evaluate(MARKER)
+    assert 0.15 * end < dragged - x < 0.25 * end
+    expected = in_kernel(page, IN_KERNEL_PLACES.format(x=dragged))
+    for shown, there in zip(page.evaluate(SHOWN), expected, strict=True):
+        assert np.allclose(shown, there, atol=2e-3)
+    x = dragged
+
     page.locator(".widget-play button:visible").first.click()
     page.wait_for_timeout(1500)
     assert page.evaluate(MARKER) > x
     page.locator(".widget-play button:visible").nth(1).click()
     page.wait_for_timeout(800)
+    assert page.evaluate(MARKER) < end
+
+
+def test_a_clicked_atom_is_measured_and_forces_are_held_against_the_oracle(page):
+    look = page.locator(".widget-inline-hbox:visible", has_text="show").last.locator("select")
+    look.select_option(label="predicted and reference forces")
+    page.wait_for_function("() => document.body.innerText.includes('reference force (wide, pale)')", timeout=20_000)
+    box = page.locator("canvas:visible").first.bounding_box()
+    measured = page.locator(".widget-text:visible", has_text="measure atoms").locator("input")
+    before = measured.input_value()
+    for down in range(-5, 6):  # an atom is somewhere in the middle
+        for across in range(-5, 6):
+            if measured.input_value() == before:
+                page.mouse.click(
+                    box["x"] + (0.5 + 0.06 * across) * box["width"], box["y"] + (0.5 + 0.06 * down) * box["height"]
+                )
+                page.wait_for_timeout(60)
+    page.wait_for_timeout(500)
+    atoms = measured.input_value().split()
+    assert atoms != before.split()
+    assert "-".join(atoms) in page.evaluate(f"() => {PLOT}.layout.yaxis4.title.text")
+    assert len(page.evaluate(f"() => {PLOT}.data[9].y")) > 5
+    assert page.evaluate(CUT_LABELS) == []
     assert browser.page_errors(page) == []
     if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
         page.screenshot(path=Path(target).with_name("fly.png"))

@@ -44,9 +44,9 @@ class FlightPlots(LivePlot):
                     go.Scatter(name=name, legendgroup=name, showlegend=row == 1, x=[], y=[], line=line), row, 1
                 )
         apply_style(figure)
-        figure.add_hline(BROKEN, row=3, col=1, line={"color": "#888", "dash": "dot", "width": 1})
+        figure.add_hline(BROKEN, row=3, col=1, line={"color": "#888", "dash": "dot", "width": 1}, layer="below")
         cursor = {"type": "line", "xref": "x", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
-        figure.add_shape(cursor | {"line": {"color": "#000", "width": 2}, "name": "cursor", "editable": True})
+        figure.add_shape(cursor | {"line": {"color": "#000", "width": 2}, "name": "cursor"})
         titles = ("temperature<br>K", "energy change<br>meV/atom", "worst bond<br>off by Å", "")
         for row, title in enumerate(titles, 1):
             figure.update_yaxes(title_text=title, rangemode="tozero" if title else "normal", row=row)
@@ -55,6 +55,8 @@ class FlightPlots(LivePlot):
         figure.update_layout(height=560)
         self.names, self.atoms = names, ()
         super().__init__(figure, live)
+        if self._live:  # a hand can drag the cursor; what lies below the curves is out of its reach
+            self.figure._config = self.figure._config | {"edits": {"shapePosition": True}}
 
     def on_pick(self, callback: Callable[[float], Any]) -> None:
         """Call back with the time (ps) of a point that was clicked, or of the cursor that was dragged there."""

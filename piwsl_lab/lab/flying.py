@@ -178,12 +178,16 @@ class FlightSession:
         if self.running:
             raise ValueError("it is flying already: call stop() first")
         self._stop.clear()
-        for _ in range(-(-steps // EVERY)):
-            if self.finished:
-                break
+        last = self._steps_taken + steps
+        while self._steps_taken < last and not self.finished:
             with self.lock:
-                self._advance()
+                self._advance(last - self._steps_taken)
         return self
+
+    @property
+    def _steps_taken(self) -> int:
+        """Of the twin that flew farthest."""
+        return max(simulation.step_count for simulation in self.simulations.values())
 
     def start(self) -> None:
         """Fly on a daemon thread until `stop`; an exception ends up in `error`."""
@@ -210,12 +214,12 @@ class FlightSession:
         except Exception as error:  # whoever drives the session shows it to the person
             self.error = error
 
-    def _advance(self) -> None:
-        """A few steps of every twin, in turn: the one code path of both drivers."""
+    def _advance(self, most: int = LONGEST) -> None:
+        """A few steps of every twin, `most` at the most, in turn: the one code path of both drivers."""
         for name, simulation in self.simulations.items():
             if simulation.finished:
                 continue
-            for _ in range(self.every):
+            for _ in range(min(self.every, most)):
                 simulation.step()
             self.tracks[name].append(simulation.snapshot())
         if max(len(track.time) for track in self.tracks.values()) >= MOST_STATES:
