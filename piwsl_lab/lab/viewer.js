@@ -124,6 +124,9 @@ if (!this.piwsl) {
   watch.observe(view.el);
   watch.observe(container);
 
+  // A click picks an atom to measure; NGL would also move the picture, and a label would name a residue.
+  stage.mouseControls.remove("clickPick-left");
+  stage.setParameters({ tooltip: false });
   stage.signals.clicked.add((hit) => {
     if (hit && hit.atom) view.send({ type: "piwsl_picked", atom: hit.atom.index });
   });
