@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from piwsl_lab.grid.file import read
@@ -142,3 +144,38 @@ def test_the_studies_are_found_beside_above_and_in_the_package(tmp_path, monkeyp
         assert evidence.find_studies(package) != place  # a folder of that name alone is not ours
         (place / evidence.KNOWN_STUDY).write_text("")
         assert evidence.find_studies(package) == place
+
+
+def test_flights_have_a_row_a_replica_a_table_and_a_figure(tmp_path):
+    path = tmp_path / "flown.toml"
+    path.write_text(STUDY.replace("[grid]", "[setup]\nflight_ps = 4.0\n[grid]", 1), encoding="utf-8")
+    study, store = read(path), Store(tmp_path / "flown")
+    store.runs.mkdir(parents=True)
+    cells = [c for c in study.cells if c.setup.data == "ethanol" and c.method in ("conservative", "dual")]
+    for cell in cells:
+        found, fate = answer(cell, 1.0), {"ps": 1.0 + 0.5 * cell.seed, "reason": "the bond 0-1 is off by 0.60 Å"}
+        fine = {"ps": 4.0, "reason": ""}
+        found["flights"] = {"300": [fate, fine] if cell.method == "dual" else [fate, fate]}
+        flown = {"part": "flight at 300 K", "output": found["rows"][0]["output"], "alive_ps": 2.0, "alive_share": 0.0}
+        found["rows"].append(flown | {"flight_drift": 0.002 * (1 + cell.seed), "distance_error": None})
+        store.write(cell, {"result": found})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a share of 0 in both twins is no reason to warn
+        write_report(study, store)
+    rows = evidence.read_table(store.folder / "flights.csv")
+    assert len(rows) == 2 * len(cells)
+    assert {row["length_ps"] for row in rows} == {4.0}
+    report = (store.folder / "summary.md").read_text(encoding="utf-8")
+    lines = [line for line in report.splitlines() if "| 5 of 10: 0.50 [" in line]
+    assert [line.split(" | ")[1] for line in lines] == ["40/0", "40/20"]
+    assert all(line.endswith("| 6 | none |") for line in lines)  # meV an atom and ps; no reference for h(r)
+    assert "tested on flight" not in report
+    figure = evidence.survival(rows)
+    curves = [trace for trace in figure.data if trace.fill is None]
+    assert len(curves) == 4  # methods and numbers of labels
+    for curve in curves:
+        assert curve.y[0] == 1.0
+        assert np.all(np.diff(curve.y) <= 0)
+    assert {curve.y[-1] for curve in curves} == {0.0, 0.5}
+    assert evidence.main([str(store.folder)]) == 0
+    assert "share of replicas alive" in (store.folder / "figures.html").read_text(encoding="utf-8")

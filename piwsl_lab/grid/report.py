@@ -1,4 +1,7 @@
-"""The report of a study: results.csv, seconds.csv, summary.csv and summary.md in its results folder."""
+"""The report of a study: results.csv, seconds.csv, summary.csv, duels.csv and summary.md in its results folder.
+
+Where replicas flew, flights.csv has a row for each.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from piwsl_lab.grid import Cell, Study, statistics, text
+from piwsl_lab.grid import Cell, Study, flights, statistics, text
 from piwsl_lab.grid.statistics import LEVEL, QUANTITIES, RESAMPLES, Row
 from piwsl_lab.grid.store import Store, write_whole
 
@@ -27,21 +30,26 @@ def write_report(study: Study, store: Store) -> list[Path]:
     scores = statistics.score_columns(rows, study)
     summary = statistics.summarise(study, rows)
     runs = list({tuple(row[name] for name in (*place, "seed")): row for row in rows}.values())
+    flown = flights.flight_rows(study, store)
     contents = {
         "results.csv": statistics.to_csv(rows, [*place, "seed", "part", "output", *scores]),
         "seconds.csv": statistics.to_csv(runs, [*place, "seed", *statistics.COST]),
         "summary.csv": statistics.to_csv(summary, [*place, *STATISTICS, *RATIOS], DIGITS),
         "duels.csv": statistics.to_csv(statistics.duels(study, rows), [*place, *STATISTICS, *RATIOS], DIGITS),
-        "summary.md": markdown(study, store, summary, statistics.duels(study, rows)).encode(),
+        "summary.md": markdown(study, store, rows, flown).encode(),
     }
+    if flown:
+        contents["flights.csv"] = statistics.to_csv(flown, flights.columns(study), DIGITS)
     store.folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(store.folder / name, content)
     return [store.folder / name for name in contents]
 
 
-def markdown(study: Study, store: Store, summary: Sequence[Row], duels: Sequence[Row] = ()) -> str:
-    """The report in words and tables."""
+def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Row] = ()) -> str:
+    """The report in words and tables, from the rows of results.csv and of flights.csv."""
+    scored = [row for row in rows if not row["part"].startswith(flights.FLIGHT)]
+    summary, duels = statistics.summarise(study, scored), statistics.duels(study, scored)
     out = "" if store.folder == study.folder else f" --out {store.folder}"
     parts = [f"# {study.title}", study.description.strip()]
     parts += [
@@ -61,6 +69,13 @@ def markdown(study: Study, store: Store, summary: Sequence[Row], duels: Sequence
         parts.append(_results([row for row in summary if (row["data"], row["part"]) == (data, part)], study))
     if any(len(method.rivals) > 1 for method in study.methods):
         parts += ["## Head to head", _duels(duels, study)]
+    if flown:
+        parts += [
+            "## In flight",
+            "Replicas of all seeds together; intervals of shares are Wilson's, and as if replicas of one training were "
+            "independent. The drift is that of the replicas that survived.",
+            _table(*flights.table(study, flown, rows)),
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -74,8 +74,7 @@ def ratio(own: Mapping[int, float], rival: Mapping[int, float]) -> tuple[Interva
     second = first if paired else _draws(len(theirs), seed=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         quotients = mine[first].mean(1) / theirs[second].mean(1)
-        mean = float(mine.mean() / theirs.mean())
-    return Interval(mean, *_percentiles(quotients)), paired
+        return Interval(float(mine.mean() / theirs.mean()), *_percentiles(quotients)), paired
 
 
 def verdict(own: Interval, rival: Interval, seeds: int) -> str:

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from piwsl_lab.lab.study_figures import LOOKS, axes_of, error_against_labels, ratio_bars, ratio_map, ratio_ticks
 from piwsl_lab.lab.study_filter import StudyFilter, side_by_side
+from piwsl_lab.lab.study_flights import survival
 from piwsl_lab.lab.study_tables import (
     KNOWN_STUDY,
     Row,
@@ -47,6 +48,7 @@ __all__ = [
     "read_summary",
     "read_table",
     "side_by_side",
+    "survival",
     "tally",
 ]
 HEADLINES = ("energy_mae", "force_rmse")
@@ -94,6 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     report = folder / "summary.md"
     title = report.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") if report.is_file() else folder.name
-    (folder / "figures.html").write_text(page(title, figures(rows)), encoding="utf-8")
+    made = figures([row for row in rows if not row["part"].startswith("flight at ")])
+    if (folder / "flights.csv").is_file():
+        made.append(survival(read_table(folder / "flights.csv")))
+    (folder / "figures.html").write_text(page(title, made), encoding="utf-8")
     print(folder / "figures.html")
     return 0

@@ -99,7 +99,7 @@ def movie(track: Track, replica: int, title: str) -> go.Figure:
         bonds = go.Scatter3d(x=x, y=y, z=z, mode="lines", line={"color": "#888", "width": 8}, hoverinfo="skip")
         x, y, z = places.T.round(3)
         balls = {
-            "size": 55 * scene.ball_radii(numbers),
+            "size": 90 * scene.ball_radii(numbers),
             "color": colours,
             "line": {"color": "#444", "width": 1},
             "opacity": 1,
@@ -116,12 +116,13 @@ def movie(track: Track, replica: int, title: str) -> go.Figure:
         axis: {"visible": False, "range": [middle[i] - reach, middle[i] + reach]}
         for i, axis in enumerate(("xaxis", "yaxis", "zaxis"))
     }
+    eye = {"aspectmode": "cube", "camera": {"eye": {"x": 0.9, "y": 0.9, "z": 0.5}}}
     play = {"args": [None, at_once | {"frame": {"duration": 40, "redraw": True}, "fromcurrent": True}], "label": "play"}
     pause = {"args": [[None], at_once], "label": "pause"}
     return go.Figure(
         traces(chosen[0]),
         go.Layout(
-            title=f"{title}, replica {replica}", showlegend=False, scene=axes | {"aspectmode": "cube"},
+            title=f"{title}, replica {replica}", showlegend=False, scene=axes | eye,
             sliders=[{"steps": steps, "currentvalue": {"prefix": "time, ps: "}}],
             updatemenus=[{
                 "type": "buttons", "showactive": False, "direction": "left", "x": 0, "y": 1.08, "xanchor": "left",

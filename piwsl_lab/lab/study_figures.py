@@ -76,7 +76,7 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
     for row in rows:
         counts.setdefault(_panel(row, along), set()).add(row[along])
     panels = [panel for panel in counts if len(counts[panel]) > 1]
-    figure = _panels(panels)
+    figure = panel_grid(panels)
     shown = sorted(set().union(*(counts[panel] for panel in panels)))
     # A logarithmic axis has no zero: no label at all stands a little left of the fewest.
     at = {n: n or min([m for m in shown if m], default=1.0) / 2.5 for n in shown}
@@ -94,7 +94,7 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
                     hovertemplate="%{customdata[3]} labels: %{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}], "
                     "%{customdata[2]} seeds",
                 ),
-                *_place(k, len(panels)),
+                *panel_place(k, len(panels)),
             )  # fmt: skip
     ticks, words = log_ticks(np.array([row[end] for row in rows for end in ("low", "high")]))
     figure.update_xaxes(type="log", tickvals=list(at.values()), ticktext=[f"{n:g}" for n in at])
@@ -102,7 +102,7 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
     unit = rows[0]["unit"] if rows else ""
     alike = all(row["energies"] == row["forces"] for row in rows)
     x_title = "labelled frames" if alike else f"frames with {'a force' if along == 'forces' else 'an energy'} label"
-    _finish(figure, f"{TITLES.get(quantity, quantity)}, {unit}", x_title)
+    finish(figure, f"{TITLES.get(quantity, quantity)}, {unit}", x_title)
     return figure
 
 
@@ -133,7 +133,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
         "<br>".join(filter(None, (line, ORDER_WORDS.get(order, order), f"{data}, {n} labels, tested on {part}")))
         for data, part, n, line, order in panels
     ]
-    figure = _panels(titles)
+    figure = panel_grid(titles)
     # One ruinous cell must not make all others pale: beyond MOST_COLOURED the number says it.
     reach = min(max(abs(math.log10(row["ratio"])) for row in rows) or 0.1, math.log10(MOST_COLOURED))
     x, y = (sorted({row[name] for row in rows}) for name in ("epsilon", weight))
@@ -151,7 +151,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
                 text=[[_cell_text(c) for c in line] for line in cells], texttemplate="%{text}",
                 hovertemplate="ε = %{x} Å, weight %{y}: %{text}<extra></extra>",
             ),
-            *_place(k, len(panels)),
+            *panel_place(k, len(panels)),
         )  # fmt: skip
     ticks = ratio_ticks(10**-reach, 10**reach)
     bar = {
@@ -163,7 +163,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
     figure.update_layout(coloraxis={"colorscale": "RdBu_r", "cmin": -reach, "cmax": reach, "colorbar": bar})
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
-    _finish(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
+    finish(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
     figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* intervals do not overlap)")
     return figure
 
@@ -296,12 +296,12 @@ def _columns(n: int) -> int:
     return max(1, min(MOST_COLUMNS, n)) if n != 4 else 2
 
 
-def _place(k: int, n: int) -> tuple[int, int]:
+def panel_place(k: int, n: int) -> tuple[int, int]:
     """Row and column of panel k of n."""
     return 1 + k // _columns(n), 1 + k % _columns(n)
 
 
-def _panels(titles: Sequence[str]) -> go.Figure:
+def panel_grid(titles: Sequence[str]) -> go.Figure:
     columns = _columns(len(titles))
     n_rows = max(1, -(-len(titles) // columns))
     figure = make_subplots(
@@ -311,10 +311,10 @@ def _panels(titles: Sequence[str]) -> go.Figure:
     return figure
 
 
-def _finish(figure: go.Figure, y_title: str, x_title: str) -> None:
+def finish(figure: go.Figure, y_title: str, x_title: str) -> None:
     """Style, and titles of the axes."""
     n = len(figure.layout.annotations)
-    n_rows = _place(n - 1, n)[0] if n else 1
+    n_rows = panel_place(n - 1, n)[0] if n else 1
     style_figure(figure, PANEL * n_rows)
     figure.update_xaxes(title_text=x_title)
     figure.update_yaxes(title_text=y_title, col=1)

@@ -14,7 +14,7 @@ from piwsl_lab.grid import statistics
 
 Row = dict[str, Any]
 KNOWN_STUDY = "sparse-labels.toml"  # tells the studies of this laboratory from another folder of that name
-WORDS = ("data", "method", "title", "part", "output", "quantity", "unit", "against", "paired", "shown")
+WORDS = ("data", "method", "title", "part", "output", "quantity", "unit", "against", "paired", "shown", "reason")
 VERDICTS = (statistics.LOWER, statistics.HIGHER, statistics.NOTHING, statistics.TOO_FEW)
 
 
