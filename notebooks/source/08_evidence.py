@@ -214,6 +214,7 @@ def dual_lines():
         rivals = {
             "conservative": "conservative",
             "conservative-same-time": "conservative for the same time",
+            "conservative-energy": "conservative with the energy weight of dual",
             "dual-untied": "the same two heads, not tied",
         }
         for rival, title in rivals.items():
