@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from potentials import Exact, linear
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.trajectory import simulate
-from piwsl_lab.lab.twin import CannotStep
+from piwsl_lab.lab.twin import CannotStep, nearest, thinned
 from piwsl_lab.objective import Objective
 from piwsl_lab.schedules import constant, ramp
 from piwsl_lab.study import Setup
@@ -246,6 +247,43 @@ def test_a_snapshot_agrees_with_the_potential_and_with_its_score():
     np.testing.assert_allclose(twin.snapshot.energy - twin.snapshot.reference_energy, energies - labels, atol=1e-4)
     np.testing.assert_allclose(twin.snapshot.forces[3], forces[3], atol=1e-5)
     np.testing.assert_allclose(twin.points[-1][1].energy_mae, np.abs(energies - labels).mean(), rtol=1e-3)
+
+
+def test_the_history_holds_what_the_weights_of_each_step_predicted():
+    session = small(steps=60, monitor_every=5)
+    kept = {}
+    for step in (5, 10, 15):
+        session.run(5)
+        kept[step] = [copy.deepcopy(twin.potential) for twin in session.twins]
+    session.run()
+    for k, twin in enumerate(session.twins):
+        assert [shot.step for shot in twin.history] == [step for step, _ in twin.points] == list(range(0, 61, 5))
+        for step, potentials in kept.items():
+            shot = twin.history[nearest(twin.history, step + 1)]
+            _, forces = potentials[k].predict(session.test_frames)
+            assert shot.step == step
+            for stored, fresh in zip(shot.forces, forces, strict=True):
+                assert stored.dtype == np.float32
+                np.testing.assert_allclose(stored, fresh, atol=1e-5)
+        labels = session.test_frames[2].forces
+        np.testing.assert_allclose(twin.history[3].reference_forces[2], labels, atol=1e-5)
+        assert all(shot.reference_forces is twin.history[0].reference_forces for shot in twin.history)
+    session.reset()
+    assert [len(twin.history) for twin in session.twins] == [1, 1]
+
+
+def test_a_long_history_is_thinned_evenly_and_keeps_its_ends():
+    (shot,) = small().twins[0].history
+    history = []
+    for step in range(0, 3000, 3):
+        history = thinned([*history, shot._replace(step=step)], most=50)
+    steps = np.array([shot.step for shot in history])
+    assert len(steps) == 50
+    assert (steps[0], steps[-1]) == (0, 2997)
+    gaps = np.diff(steps)
+    assert gaps.min() > 0
+    assert gaps.max() <= 4 * 3000 / 50
+    assert nearest(history, 10**6) == 49
 
 
 def test_short_trajectories_come_after_training():
