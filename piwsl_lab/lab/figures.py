@@ -285,7 +285,17 @@ def log_ticks(values: np.ndarray, most: int = 7) -> tuple[list[float], list[str]
         ticks = [m * 10.0**k for k in decades for m in leading if low <= np.log10(m) + k <= high]
         if len(ticks) <= most:
             break
+    if margin < 1.0 and sum(values.min() <= tick <= values.max() for tick in ticks) < 2:
+        ticks = even_ticks(values.min(), values.max())  # so narrow a range that it looks linear
     return ticks, [f"{t:g}" for t in ticks]
+
+
+def even_ticks(low: float, high: float) -> list[float]:
+    """Two to six round numbers at even distances between two different ones."""
+    least = (high - low) / 5
+    decade = 10.0 ** np.floor(np.log10(least))
+    step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= least)
+    return [float(k * step) for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 
 def apply_style(figure: go.Figure) -> None:
