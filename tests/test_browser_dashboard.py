@@ -230,3 +230,60 @@ def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
         assert in_kernel(page, "(len(session.twins[1].changes), session.error is None)")[1]
         errors = browser.page_errors(page)
     assert errors == []
+
+
+def test_a_click_in_the_curves_shows_the_forces_of_that_step(tmp_path):
+    """The marker, the words, the arrows and the slider tell the same step; the slider obeys the keyboard."""
+    cells = [
+        "from piwsl_lab.lab.panel import Dashboard\n"
+        "from piwsl_lab.lab.session import Session\n"
+        "from piwsl_lab.study import Setup\n"
+        "session = Session(Setup(steps=60, channels=16, layers=1), monitor_every=4)\n"
+        "session.run()\n"
+        "panel = Dashboard(session)\n"
+        "panel"
+    ]
+    marker = "() => document.querySelector('.js-plotly-plot').layout.shapes.find(s => s.name === 'cursor')"
+    browser.write_notebook(tmp_path / "cursor.ipynb", cells)
+    with browser.jupyter_lab(tmp_path) as server, browser.browser_page() as page:
+
+        def says(words: str) -> None:
+            page.locator(".widget-html:visible", has_text=words).first.wait_for(timeout=10_000)
+
+        def marked(step: int) -> None:
+            page.wait_for_function(f"step => (line => line.visible && line.x0 === step)(({marker})())", arg=step)
+
+        browser.open_notebook(page, server, "cursor.ipynb")
+        browser.run_all(page)
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace path", state="attached", timeout=60_000)
+        says("forces of PIWSL now: those of the best weights")
+        assert not page.evaluate(marker)["visible"]
+
+        plot = page.locator(".js-plotly-plot:visible .nsewdrag").nth(1).bounding_box()
+        end = page.evaluate("() => document.querySelector('.js-plotly-plot').layout.xaxis.range[1]")
+        place = plot["x"] + 20.3 / end * plot["width"], plot["y"] + 0.5 * plot["height"]
+        page.mouse.move(*place)
+        page.wait_for_timeout(600)
+        page.mouse.click(*place)
+        says("forces of PIWSL at step 20 of 60")
+        marked(20)
+        stored = "session.twin('PIWSL').history[5]"
+        off = f"float(abs(panel.right.molecule._forces - {stored}.forces[0]).max())"
+        assert in_kernel(page, f"({stored}.step, {off})") == (20, 0.0)
+        if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
+            page.mouse.move(5, 5)
+            page.wait_for_timeout(1500)
+            save_picture(page, Path(target).with_name("cursor.png"))
+
+        handle = page.locator(".widget-inline-hbox", has_text="training step").locator(".noUi-handle")
+        handle.focus()
+        page.keyboard.press("ArrowRight")
+        says("forces of PIWSL at step 24 of 60")
+        marked(24)
+        page.keyboard.press("End")
+        says("forces of PIWSL now: those of the best weights")
+        page.wait_for_function(f"() => !({marker})().visible")
+        cut = page.evaluate(CUT_LABELS)
+        errors = browser.page_errors(page)
+    assert cut == []
+    assert errors == []

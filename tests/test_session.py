@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import threading
@@ -10,11 +11,12 @@ import time
 import numpy as np
 import pytest
 import torch
+from potentials import Exact, linear
 
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.trajectory import simulate
-from piwsl_lab.lab.twin import CannotStep
+from piwsl_lab.lab.twin import CannotStep, nearest, thinned
 from piwsl_lab.objective import Objective
 from piwsl_lab.schedules import constant, ramp
 from piwsl_lab.study import Setup
@@ -247,7 +249,44 @@ def test_a_snapshot_agrees_with_the_potential_and_with_its_score():
     np.testing.assert_allclose(twin.points[-1][1].energy_mae, np.abs(energies - labels).mean(), rtol=1e-3)
 
 
-def test_short_trajectories_come_after_training_and_end_when_the_molecule_does():
+def test_the_history_holds_what_the_weights_of_each_step_predicted():
+    session = small(steps=60, monitor_every=5)
+    kept = {}
+    for step in (5, 10, 15):
+        session.run(5)
+        kept[step] = [copy.deepcopy(twin.potential) for twin in session.twins]
+    session.run()
+    for k, twin in enumerate(session.twins):
+        assert [shot.step for shot in twin.history] == [step for step, _ in twin.points] == list(range(0, 61, 5))
+        for step, potentials in kept.items():
+            shot = twin.history[nearest(twin.history, step + 1)]
+            _, forces = potentials[k].predict(session.test_frames)
+            assert shot.step == step
+            for stored, fresh in zip(shot.forces, forces, strict=True):
+                assert stored.dtype == np.float32
+                np.testing.assert_allclose(stored, fresh, atol=1e-5)
+        labels = session.test_frames[2].forces
+        np.testing.assert_allclose(twin.history[3].reference_forces[2], labels, atol=1e-5)
+        assert all(shot.reference_forces is twin.history[0].reference_forces for shot in twin.history)
+    session.reset()
+    assert [len(twin.history) for twin in session.twins] == [1, 1]
+
+
+def test_a_long_history_is_thinned_evenly_and_keeps_its_ends():
+    (shot,) = small().twins[0].history
+    history = []
+    for step in range(0, 3000, 3):
+        history = thinned([*history, shot._replace(step=step)], most=50)
+    steps = np.array([shot.step for shot in history])
+    assert len(steps) == 50
+    assert (steps[0], steps[-1]) == (0, 2997)
+    gaps = np.diff(steps)
+    assert gaps.min() > 0
+    assert gaps.max() <= 4 * 3000 / 50
+    assert nearest(history, 10**6) == 49
+
+
+def test_short_trajectories_come_after_training():
     session = small(steps=10)
     session.start()
     session.wait()
@@ -255,30 +294,60 @@ def test_short_trajectories_come_after_training_and_end_when_the_molecule_does()
         assert np.isfinite(twin.trajectory.positions).all()
         assert twin.trajectory.positions.shape[1:] == (9, 3)
 
-    class Torn:
-        def predict(self, dataset):
-            return [0.0], [np.full((9, 3), 1e3)]
 
-    torn = simulate(Torn(), session.test_frames[0])
+@pytest.mark.parametrize("force", [1e3, float("nan")])
+def test_a_trajectory_ends_at_once_where_forces_go_wild(force):
+    start = small().test_frames[0]
+    torn = simulate(linear(torch.full((3,), force, dtype=torch.float64)), start)
     assert torn.exploded
-    assert torn.femtoseconds == 0.5
-    assert len(torn.positions) == 1
+    assert torn.femtoseconds == 0.0
+    np.testing.assert_array_equal(torn.positions, start.positions[None])
 
 
-def test_a_trajectory_of_a_spring_keeps_its_energy():
-    session = small()
-    start = session.test_frames[0]
-    home = start.positions.copy()
+def test_a_trajectory_never_shows_a_place_without_a_number():
+    """Atoms that pull each other ever harder fall onto one spot."""
+    start = small().test_frames[0]
+    fallen = simulate(Exact(lambda g: g.sum_over_atoms(_pull(g))), start)
+    assert fallen.exploded
+    assert 0.0 < fallen.femtoseconds < 200.0
+    assert len(fallen.positions) > 1
+    assert np.isfinite(fallen.positions).all()
 
-    class Spring:
-        def predict(self, dataset):
-            return [0.0], [-2.0 * (dataset[0].positions - home)]
 
-    path = simulate(Spring(), start)
+def _pull(graph):
+    """−1/r² of every pair, eV, as an energy of each atom [N]."""
+    pairs = -1.0 / graph.vectors().square().sum(1)
+    return torch.zeros_like(graph.positions[:, 0]).index_add(0, graph.edge_index[0], pairs)
+
+
+def test_a_trajectory_of_a_spring_keeps_the_molecule_and_stops_when_told():
+    start = small().test_frames[0]
+    path = simulate(spring(start, 2.0), start)
     assert not path.exploded
     assert path.femtoseconds == 200.0
-    swing = np.abs(path.positions - home).max(axis=(1, 2))
+    assert path.label == "held together for 200 fs"
+    swing = np.abs(path.positions - start.positions).max(axis=(1, 2))
     assert 0 < swing.max() < 1.0  # kT = 0.026 eV on a spring of 2 eV/Å²: tenths of an Å
+    asked = []
+    stopped = simulate(spring(start, 2.0), start, lambda: asked.append(1) or len(asked) == 3)
+    assert (stopped.femtoseconds, stopped.exploded) == (4.0, False)
+    np.testing.assert_array_equal(stopped.positions, path.positions[:3])
+
+
+def test_a_molecule_without_forces_comes_apart_and_every_twin_starts_with_the_same_velocities():
+    """Nothing holds it: no force is large, but the bonds grow without end."""
+    start = small().test_frames[0]
+    free = simulate(linear(torch.zeros(3, dtype=torch.float64)), start)
+    assert free.exploded
+    held = simulate(spring(start, 0.1), start)
+    np.testing.assert_allclose(free.positions[1], held.positions[1], atol=1e-4)
+    assert np.abs(free.positions[1] - free.positions[0]).max() > 0.01
+
+
+def spring(start, stiffness: float) -> Exact:
+    """Every atom on a spring (eV/Å²) to where it starts."""
+    home = torch.tensor(start.positions)
+    return Exact(lambda g: g.sum_over_atoms(0.5 * stiffness * (g.positions - home).square().sum(1)))
 
 
 def test_the_lock_is_handed_over_to_who_waits():
@@ -338,14 +407,3 @@ def test_a_pin_remembers_what_the_last_step_used():
     session.run(1)
     objective, _, changed = session.pin()["twins"]["PIWSL"]
     assert (objective.pitc, changed) == (0.0, True)
-
-
-def test_a_molecule_without_forces_has_come_apart():
-    """Nothing holds it: no force is large, but the bonds grow without end."""
-    frame = Session(Setup(**SMALL, steps=20)).test_frames[0]
-
-    class Nothing:
-        def predict(self, dataset):
-            return np.zeros(1), [np.zeros_like(frame.positions)]
-
-    assert simulate(Nothing(), frame).exploded

@@ -7,7 +7,7 @@ a plotly FigureWidget cannot work (Google Colab), the same figure is drawn anew 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import ipywidgets as W
@@ -93,7 +93,7 @@ class LivePlot:
 
 
 class Curves(LivePlot):
-    """Energy and force error on the monitored test frames against the training step, one line a twin."""
+    """Energy and force error on the monitored test frames against the training step, one line a twin; and a cursor."""
 
     def __init__(self, names: Sequence[str], live: bool | None = None) -> None:
         figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
@@ -108,8 +108,26 @@ class Curves(LivePlot):
         figure.update_yaxes(title_text="energy error, MAE<br>meV a structure", row=1)
         figure.update_yaxes(title_text="force error, RMSE<br>meV/Å", row=2)
         figure.update_xaxes(title_text="training step", row=2)
+        cursor = {"type": "line", "xref": "x", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "visible": False}
+        figure.add_shape(cursor | {"line": {"color": "#000", "width": 1.5}, "name": "cursor"})
+        self._cursor: int | None = None
         self._shown: dict[str, tuple[int, int, int]] = {}
         super().__init__(figure, live)
+
+    def on_pick(self, callback: Callable[[float], None]) -> None:
+        """Call back with the training step of a point that was clicked."""
+        if self._live:
+            for trace in self.figure.data:
+                trace.on_click(lambda _trace, points, _state: points.xs and callback(float(points.xs[0])))
+
+    def mark(self, step: int | None) -> None:
+        """Put the cursor at a training step; None takes it away."""
+        if step == self._cursor:
+            return
+        self._cursor = step
+        with self._batch():
+            (line,) = self.figure.select_shapes({"name": "cursor"})
+            line.update(x0=step or 0, x1=step or 0, visible=step is not None)
 
     def _update(self, session: Session) -> None:
         n = len(session.twins)
@@ -267,7 +285,17 @@ def log_ticks(values: np.ndarray, most: int = 7) -> tuple[list[float], list[str]
         ticks = [m * 10.0**k for k in decades for m in leading if low <= np.log10(m) + k <= high]
         if len(ticks) <= most:
             break
+    if margin < 1.0 and sum(values.min() <= tick <= values.max() for tick in ticks) < 2:
+        ticks = even_ticks(values.min(), values.max())  # so narrow a range that it looks linear
     return ticks, [f"{t:g}" for t in ticks]
+
+
+def even_ticks(low: float, high: float) -> list[float]:
+    """Two to six round numbers at even distances between two different ones."""
+    least = (high - low) / 5
+    decade = 10.0 ** np.floor(np.log10(least))
+    step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= least)
+    return [float(k * step) for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 
 def apply_style(figure: go.Figure) -> None:

@@ -18,14 +18,13 @@ import numpy as np
 from piwsl_lab.data import Oracle
 from piwsl_lab.data.oracle import METHODS
 from piwsl_lab.lab import report
+from piwsl_lab.lab.close_up import CloseUp
 from piwsl_lab.lab.code import script
 from piwsl_lab.lab.controls import Controls, suggested
-from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work, twin_colours
+from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work
 from piwsl_lab.lab.flight_deck import FlightDeck
 from piwsl_lab.lab.flying import FlightSession
-from piwsl_lab.lab.knobs import tooltip
 from piwsl_lab.lab.session import Session
-from piwsl_lab.lab.viewer import MoleculeView
 
 PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
@@ -60,7 +59,7 @@ class Dashboard(W.VBox):
         last = self.session.twins[-1]
         self.controls = Controls(self.session.setup, last.objective, f"Physics of {last.name} (acts while it trains)")
         self._make_action_bar()
-        self._make_views(names)
+        self._make_views()
         super().__init__([*self._rows()], layout=W.Layout(width="100%", overflow="hidden"))
         self._connect()
         self._show_tab(TABS[0])
@@ -83,21 +82,12 @@ class Dashboard(W.VBox):
         self.bar = W.IntProgress(min=0, max=1, layout=W.Layout(flex="1 1 160px", min_width="120px"))
         self.progress, self.status, self.headline = W.HTML(), W.HTML(), W.HTML()
 
-    def _make_views(self, names: list[str]) -> None:
-        frame = self.session.test_frames[0]
+    def _make_views(self) -> None:
         self.tabs = W.ToggleButtons(options=(*TABS, FLY), style={"button_width": "100px"})
         self.hangar = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))
         self.pages = {name: W.VBox([plot.widget], layout=W.Layout(width="100%")) for name, plot in self._plots.items()}
-        self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height="330px")
-        self.twin_choice = W.ToggleButtons(options=names, value=names[-1], style={"button_width": "105px"})
-        self.frame_choice = W.IntSlider(
-            value=0, min=0, max=len(self.session.test_frames) - 1, description="test frame",
-            layout=W.Layout(width="98%"), **tooltip(W.IntSlider, "Which of the monitored test frames is shown."),
-        )  # fmt: skip
-        self.show_choice = W.ToggleButtons(
-            options=["forces on a test frame", "short trajectory"], style={"button_width": "165px"}
-        )
-        self.show_choice.disabled = True
+        self.right = CloseUp(self.session, self._lock, self._plots["Errors"].mark)
+        self.frame_choice = self.right.frame_choice  # a flight starts there too
         self.pins, self.code = W.HTML(), W.HTML()
 
     def _rows(self) -> list[W.Widget]:
@@ -105,11 +95,6 @@ class Dashboard(W.VBox):
         buttons = [self.train, self.stop, self.reset, self.bar, self.progress, self.pin, self.copy]
         left = W.VBox(
             [self.tabs, *self.pages.values()], layout=W.Layout(flex="3 1 460px", min_width="400px", overflow="hidden")
-        )
-        chooser = W.Box([self.twin_choice, self.show_choice], layout=W.Layout(**wrap))
-        self.right = W.VBox(
-            [chooser, self.frame_choice, self.molecule],
-            layout=W.Layout(flex="2 1 330px", min_width="320px", overflow="hidden"),
         )
         return [
             W.HTML(report.CSS),
@@ -132,8 +117,7 @@ class Dashboard(W.VBox):
         self.controls.on_physics(self._set_physics)
         self.controls.on_setup(self.refresh)
         self.tabs.observe(lambda change: self._guarded("tab", lambda: self._show_tab(change["new"])), "value")
-        for choice in (self.twin_choice, self.frame_choice, self.show_choice):
-            choice.observe(lambda _: self._draw_molecule(), "value")
+        self._plots["Errors"].on_pick(self.right.go_to)
         self.session.listeners.append(self._draw_while_busy)
 
     # -- what buttons and sliders do -------------------------------------------------------------------------------
@@ -155,8 +139,7 @@ class Dashboard(W.VBox):
         self.session.reset(wanted)
         for name, weight in weights.items():
             setattr(self.session.twins[-1].objective, name, weight)
-        self.show_choice.index = 0
-        self.frame_choice.max, self.frame_choice.value = len(self.session.test_frames) - 1, 0
+        self.right.reset()
         self._show_tab(self.tabs.value)
 
     def _set_physics(self, field: str, value: Any) -> None:
@@ -222,8 +205,7 @@ class Dashboard(W.VBox):
         while not last:
             with self._lock:
                 last = not self.session.busy
-                # The short trajectories appear when they are there, and go when training goes on.
-                self.show_choice.index = int(last and all(t.trajectory for t in self.session.twins))
+                self.right.offer_trajectories(last)
                 drawn = self._redraw(everything=last)
                 if last:
                     self._drawer = None
@@ -253,7 +235,7 @@ class Dashboard(W.VBox):
             if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
                 self._plots[tab].draw(self.session)
             if self._due("molecule", SLOW_PERIOD) or everything:
-                self._draw_molecule()
+                self.right.draw()
 
     def _due(self, what: str, period: float) -> bool:
         """Whether `what` has not been drawn for a period, give or take a moment of the clock."""
@@ -288,29 +270,6 @@ class Dashboard(W.VBox):
         self.bar.max, self.bar.value = self.session.steps, self.session.step
         self.progress.value = report.progress_text(self.session)
         self.headline.value = report.headline(self.session)
-
-    def _draw_molecule(self) -> None:
-        """The chosen twin's forces on the chosen test frame, or its short trajectory."""
-        with self._lock:
-            twin = self.session.twin(self.twin_choice.value)
-            self.show_choice.disabled = twin.trajectory is None
-            moving = twin.trajectory is not None and self.show_choice.index == 1
-            self.frame_choice.disabled = moving
-            if moving:
-                key = (twin.name, id(twin.trajectory))
-                if self._drawn.get("trajectory") != key:
-                    self._drawn["trajectory"] = key
-                    self.molecule.show_trajectory(twin.trajectory.positions, f"{twin.name}: {twin.trajectory.label}")
-                return
-            if self._drawn.pop("trajectory", None):
-                self.molecule.clear_trajectory()
-            k, shot = self.frame_choice.value, twin.snapshot
-            frame = self.session.test_frames[k]
-            if not np.array_equal(frame.numbers, self.molecule.numbers):
-                self.molecule.set_molecule(frame.numbers, frame.positions, frame.cell, frame.pbc)
-            error = np.linalg.norm(shot.forces[k] - shot.reference_forces[k], axis=1)  # (N,) eV/Å
-            colour = twin_colours(t.name for t in self.session.twins)[twin.name]
-            self.molecule.show(frame.positions, shot.forces[k], shot.reference_forces[k], error, colour)
 
 
 def _rounded(value: Any) -> Any:

@@ -12,7 +12,7 @@ from statistics import median
 
 from piwsl_lab.lab.figures import MEV, twin_colours
 from piwsl_lab.lab.session import Session, Twin
-from piwsl_lab.lab.twin import CannotStep
+from piwsl_lab.lab.twin import CannotStep, Snapshot
 from piwsl_lab.objective import Objective
 
 TOO_EARLY = 7  # scores of a twin, before its errors are compared in words
@@ -116,6 +116,13 @@ def progress_text(session: Session) -> str:
         left = f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60} s"
         text += f" · {session.steps_per_second:.0f} steps/s · {left} left"
     return text
+
+
+def moment(twin: Twin, past: Snapshot | None) -> str:
+    """Of which weights the forces are that are shown; while they are the present ones the words stay the same."""
+    if past is not None:
+        return f"forces of {escape(twin.name)} at <b>step {past.step}</b> of {len(twin.records)}"
+    return f"forces of {escape(twin.name)} <b>now</b>" + (": those of the best weights" if twin.final else "")
 
 
 def status(session: Session, pending: list[str], mistake: str = "") -> str:

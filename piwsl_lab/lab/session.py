@@ -2,7 +2,7 @@
 
 A session knows nothing of widgets. A cell or a test drives it with `run(n)`, a button with `start()` and `stop()`;
 both go through `Session._advance`, the only place where a step is taken. Whoever wants to draw reads plain Python
-values (`twin.records`, `twin.points`, `twin.snapshot`) whenever it likes; the loop itself never draws.
+values (`twin.records`, `twin.points`, `twin.history`) whenever it likes; the loop itself never draws.
 """
 
 from __future__ import annotations
@@ -279,9 +279,7 @@ class Session:
     def _monitor(self, twins: list[Twin]) -> None:
         """Score the current weights of twins on the monitored test frames."""
         for twin in twins:
-            twin.snapshot, metrics = twin.look(self._monitored)
-            if not twin.points or twin.points[-1][0] != len(twin.records):
-                twin.points.append((len(twin.records), metrics))
+            twin.monitor(self._monitored)
 
     def _finish(self) -> None:
         """Put the best weights back and score them on all test frames, as `piwsl-lab compare` does."""

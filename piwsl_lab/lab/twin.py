@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from piwsl_lab.models import Potential
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 from piwsl_lab.training import Record, Trainer
+
+MOST_SNAPSHOTS = 400  # of the history of a twin: 2 MB for ethanol
 
 
 class CannotStep(ValueError):
@@ -49,6 +52,11 @@ class Twin:
         One per step: step number, loss terms, seconds.
     points : list of (step, Metrics)
         Scores of the current weights on the monitored test frames.
+    snapshot : Snapshot
+        What the present weights predict there; after training those are the best ones.
+    history : list of Snapshot
+        What was predicted at earlier scores and at the last one, at most `MOST_SNAPSHOTS`. The list is replaced, never
+        changed: another thread may read the one it got.
     changes : dict of step → Objective
         The objective in force after that many steps, wherever it was changed; what *Copy as code* replays. What a
         schedule does is no change: the objective holds the schedule.
@@ -64,6 +72,7 @@ class Twin:
     points: list[tuple[int, Metrics]] = field(default_factory=list)
     changes: dict[int, Objective] = field(default_factory=dict)
     snapshot: Snapshot | None = None
+    history: list[Snapshot] = field(default_factory=list)
     final: Metrics | None = None
     trajectory: Trajectory | None = None
 
@@ -124,6 +133,17 @@ class Twin:
         self.records.append(record)
         return record
 
+    def monitor(self, monitored: GraphSet) -> None:
+        """Score the current weights on the monitored frames, and keep the score and what they predict there."""
+        self.snapshot, metrics = self.look(monitored)
+        if self.points and self.points[-1][0] == len(self.records):
+            return
+        self.points.append((len(self.records), metrics))
+        first = self.history[0] if self.history else self.snapshot  # labels stay the same: one copy will do
+        forces = [part.astype(np.float32) for part in self.snapshot.forces]
+        shot = first._replace(step=self.snapshot.step, energy=self.snapshot.energy, forces=forces)
+        self.history = thinned([*self.history, shot])
+
     @torch.no_grad()
     def look(self, monitored: GraphSet) -> tuple[Snapshot, Metrics]:
         """What the twin predicts now for the monitored frames, and its score there, from one call of the potential."""
@@ -141,3 +161,17 @@ class Twin:
             reference_forces=[part.cpu().numpy() for part in labels.split(sizes)],
         )
         return snapshot, metrics
+
+
+def nearest(history: Sequence[Snapshot], step: int) -> int:
+    """Index of the snapshot that is nearest to a training step; of two, the earlier."""
+    return int(np.abs(np.array([shot.step for shot in history]) - step).argmin())
+
+
+def thinned(history: list[Snapshot], most: int = MOST_SNAPSHOTS) -> list[Snapshot]:
+    """The history without the snapshot that leaves the smallest gap, if it is too long; the first and last stay."""
+    if len(history) <= most:
+        return history
+    steps = np.array([shot.step for shot in history])
+    crowded = 1 + int((steps[2:] - steps[:-2]).argmin())
+    return history[:crowded] + history[crowded + 1 :]
