@@ -8,7 +8,7 @@ from pathlib import Path
 import browser
 import numpy as np
 import pytest
-from test_browser_dashboard import CUT_LABELS, in_kernel
+from test_browser_dashboard import CUT_LABELS, in_kernel, save_picture
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +17,7 @@ CELLS = [
 from piwsl_lab.lab.panel import Dashboard
 from piwsl_lab.lab.session import Session
 from piwsl_lab.study import Setup
-session = Session(Setup(channels=32, layers=2, steps=150, device="cpu"))
+session = Session(Setup(channels=32, layers=2, steps=300, device="cpu"))
 session.run()
 panel = Dashboard(session)
 panel
@@ -45,7 +45,7 @@ def page(tmp_path_factory):
     browser.require_chromium()
     root = tmp_path_factory.mktemp("flight")
     browser.write_notebook(root / "flight.ipynb", CELLS)
-    with browser.jupyter_lab(root) as server, browser.browser_page(1500, 1700) as page:
+    with browser.jupyter_lab(root) as server, browser.browser_page(1500, 1900) as page:
         browser.open_notebook(page, server, "flight.ipynb")
         browser.run_all(page)
         page.wait_for_selector(".js-plotly-plot .scatterlayer .trace", state="attached", timeout=120_000)
@@ -130,4 +130,6 @@ def test_a_clicked_atom_is_measured_and_forces_are_held_against_the_oracle(page)
     assert page.evaluate(CUT_LABELS) == []
     assert browser.page_errors(page) == []
     if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
-        page.screenshot(path=Path(target).with_name("fly.png"))
+        area = page.locator(".jp-OutputArea-output").last.bounding_box()
+        tab = page.get_by_role("button", name="Fly", exact=True).first.bounding_box()
+        save_picture(page, Path(target).with_name("fly.png"), tab["y"] - area["y"] - 4)

@@ -170,7 +170,7 @@ def legend(
     arrow = '<span style="color:{};font-size:1.3em">➜</span> {}'
     words = [arrow.format(predicted, what)] if predicted else []
     words += [arrow.format(REFERENCE_COLOUR, "reference force (wide, pale)")] if reference else []
-    words += [f"1 eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"] if words else []
+    words += [f"1&nbsp;eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"] if words else []
     words += [f'<span style="color:{BROKEN_COLOUR}">▬</span> broken bond'] if broken else []
     bars = _bar("atom colour: force error in eV/Å", ERROR_EDGES, ERROR_COLOURS) if error else ""
     bars += _bar("atom colour: its energy since the start, meV", ENERGY_EDGES, ENERGY_COLOURS) if energy else ""
