@@ -131,7 +131,7 @@ def energies():
         for s in range(change.shape[1]):
             shown = flight.alive[:, s]
             line = go.Scatter(
-                x=flight.time[shown] / 1000, y=change[shown, s], line={"color": colours[name], "width": 1}
+                x=flight.time[shown] / 1000, y=change[shown, s], mode="lines", line={"color": colours[name], "width": 1}
             )
             figure.add_trace(line, row=1, col=column)
     figure.update_yaxes(range=(-100, 400))
@@ -150,6 +150,53 @@ energies()
 # still. PITC ties the forces to an energy where it was asked, and does not forbid this elsewhere. For $-\nabla E$ the gain is
 # zero by construction: what is left is the time step, and an energy surface that may still be wrong.
 #
+# ## The right shapes, the right music
+#
+# A molecule that survives may still move wrongly. Two comparisons with the quantum method: $h(r)$, how often two atoms are $r$
+# apart (reference: the test frames, which its own dynamics visited at 500 K), and the spectrum of vibrations, the Fourier
+# transform of the velocities' autocorrelation, here from 0.75 ps each: wide lines, but their places can be read.
+
+# %%
+from piwsl_lab.dynamics import distance_error, distances, spectrum
+
+edges = np.arange(0.5, 5.0, 0.05)  # Å
+reference = distances(np.stack([frame.positions for frame in test]), test[0], edges)
+shapes = {"GFN2-xTB": reference}
+for name, flight in flights.items():
+    living = [flight.positions[: int(s.ps * 200) + 1, flight.atoms(k)] for k, s in enumerate(alive[name])]
+    shapes[name] = distances(np.concatenate(living), test[0], edges)
+music = {}
+for name, source in {"GFN2-xTB": Oracle(), "conservative": potentials["conservative"]}.items():
+    flight = record(Simulation(source, start, temperature=300.0, time_step=0.5), 1500, 2)
+    music[name] = spectrum(flight.velocities, test[0], 1.0)
+print(f"{len(shapes)} distributions of distances, {len(music)} spectra")
+
+
+def shapes_and_music():
+    """h(r) on the left, spectra on the right."""
+    figure = make_subplots(cols=2, subplot_titles=["distances", "vibrations"], horizontal_spacing=0.1)
+    look = {"GFN2-xTB": {"color": "#000", "width": 3}} | {n: {"color": c, "width": 1.5} for n, c in colours.items()}
+    for name, h in shapes.items():
+        words = name if name == "GFN2-xTB" else f"{name}, error {distance_error(h, reference, edges):.2f}"
+        centres = 0.5 * (edges[1:] + edges[:-1])
+        figure.add_trace(go.Scatter(x=centres, y=h, line=look[name], name=words), 1, 1)
+    for name, (wavenumber, density) in music.items():
+        shown = wavenumber < 4500
+        line = go.Scatter(x=wavenumber[shown], y=1000 * density[shown], line=look[name], showlegend=False)
+        figure.add_trace(line, 1, 2)
+    figure.update_xaxes(title_text="r, Å", col=1)
+    figure.update_xaxes(title_text="wavenumber, 1/cm", col=2)
+    figure.update_yaxes(title_text="h(r), 1/Å", col=1)
+    figure.update_yaxes(title_text="density, 10⁻³ cm", col=2)
+    legend = {"orientation": "h", "y": 1.15, "yanchor": "bottom"}
+    figure.update_layout(template="plotly_white", height=380, margin={"t": 90, "b": 40, "r": 10}, legend=legend)
+    return figure
+
+
+# %% tags=["nbval-ignore-output"]
+shapes_and_music()
+
+# %% [markdown]
 # ## Longer flights, with numbers
 #
 # Half a picosecond of small networks is a demonstration. The repository keeps a study of the same question, with networks of
