@@ -126,16 +126,15 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
         page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('Stopped.')", timeout=60_000)
         megabytes = in_kernel(page, "psutil.Process().memory_info().rss / 1e6")
         after, after_taken = in_kernel(page, "headless()")
-        # Noise of the machine only ever adds to the cost: a round that was disturbed may be repeated twice.
-        costs = [1 - live / (0.5 * (before + after))]
-        while min(costs) > COST and len(costs) < 3:
+        # Noise of the machine only ever takes steps away: the best rates of some rounds are compared.
+        lives, alones = [live], [before, after]
+        while 1 - max(lives) / max(alones) > COST and len(lives) < 5:
             page.evaluate(CLICK_AND_TIME, ["Train", ["Training."]])
             page.wait_for_timeout(2000)
-            again, _ = in_kernel(page, "rate(session, session._thread, lambda: time.sleep(10))")
+            lives.append(in_kernel(page, "rate(session, session._thread, lambda: time.sleep(10))")[0])
             page.evaluate(CLICK_AND_TIME, ["Stop", ["Stopped.", "Moving a molecule"]])
             page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('Stopped.')")
-            alone, _ = in_kernel(page, "headless()")
-            costs.append(1 - again / alone)
+            alones.append(in_kernel(page, "headless()")[0])
         errors = browser.page_errors(page)
         widest = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollWidth")
         room = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').clientWidth")
@@ -143,8 +142,8 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
 
     print(
         f"moves {moves:.1f}/s, stop {milliseconds:.0f} ms, {megabytes:.0f} MB; "
-        f"headless {before:.1f} and {after:.1f} steps/s, with dashboard {live:.1f}; "
-        f"the dashboard costs {', '.join(f'{cost:.0%}' for cost in costs)} of the step rate; "
+        f"headless {' '.join(f'{r:.1f}' for r in alones)} steps/s, with dashboard {' '.join(f'{r:.1f}' for r in lives)}; "
+        f"the dashboard costs {1 - max(lives) / max(alones):.0%} of the step rate; "
         f"others had the cores {before_taken:.0%}, {after_taken:.0%} and {live_taken:.0%} of the time; "
         f"molecule {atoms.foreground} pixels in {atoms.colours} colours"
     )
@@ -156,7 +155,7 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
     assert megabytes < 1000
     assert cut == []
     assert widest <= room
-    assert min(costs) <= COST
+    assert 1 - max(lives) / max(alones) <= COST
 
 
 def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
@@ -271,11 +270,6 @@ def test_a_click_in_the_curves_shows_the_forces_of_that_step(tmp_path):
         stored = "session.twin('PIWSL').history[5]"
         off = f"float(abs(panel.right.molecule._forces - {stored}.forces[0]).max())"
         assert in_kernel(page, f"({stored}.step, {off})") == (20, 0.0)
-        if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
-            page.mouse.move(5, 5)
-            page.wait_for_timeout(1500)
-            save_picture(page, Path(target).with_name("cursor.png"))
-
         handle = page.locator(".widget-inline-hbox", has_text="training step").locator(".noUi-handle")
         handle.focus()
         page.keyboard.press("ArrowRight")
