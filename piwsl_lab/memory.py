@@ -16,7 +16,7 @@ def keep_memory() -> bool:
     """Ask the C library not to give the tensors of a step back to the system only to fetch them again.
 
     glibc returns what lies free at the end of its heap as soon as that is more than twice its largest block, and the
-    system clears each page that it hands out anew: up to a fifth of the time of a training step on a processor, and more
+    system clears each page that it hands out anew: up to a fifth of the time of a training step on a processor, more
     than half of that of direct forces in a batch (`benchmarks/memory.py`). Elsewhere than on glibc nothing is done, and
     the answer is False.
     """

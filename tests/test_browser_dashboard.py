@@ -142,7 +142,8 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
 
     print(
         f"moves {moves:.1f}/s, stop {milliseconds:.0f} ms, {megabytes:.0f} MB; "
-        f"headless {' '.join(f'{r:.1f}' for r in alones)} steps/s, with dashboard {' '.join(f'{r:.1f}' for r in lives)}; "
+        f"headless {' '.join(f'{r:.1f}' for r in alones)} steps/s, "
+        f"with dashboard {' '.join(f'{r:.1f}' for r in lives)}; "
         f"the dashboard costs {1 - max(lives) / max(alones):.0%} of the step rate; "
         f"others had the cores {before_taken:.0%}, {after_taken:.0%} and {live_taken:.0%} of the time; "
         f"molecule {atoms.foreground} pixels in {atoms.colours} colours"

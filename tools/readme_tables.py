@@ -38,6 +38,7 @@ DUELS = (
         "no forces: conservative, taught by four others",
     ),
 )  # fmt: skip
+FLIGHTS = ("flights", "flights-aspirin")
 MAP = ROOT / "studies" / "epsilon-weight"
 
 
@@ -46,12 +47,23 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     old = README.read_text(encoding="utf-8")
-    new = filled(filled(old, "duels", duels()), "epsilon", epsilons())
+    new = filled(filled(filled(old, "duels", duels()), "epsilon", epsilons()), "flights", flights())
     if check:
         print("README.md holds the studies' tables" if new == old else "README.md: run tools/readme_tables.py")
         return int(new != old)
     README.write_text(new, encoding="utf-8")
     return 0
+
+
+def flights() -> list[str]:
+    """The tables "In flight" of the reports, one below the other."""
+    lines: list[str] = []
+    for name in FLIGHTS:
+        report = ROOT / "studies" / name / "summary.md"
+        text = report.read_text(encoding="utf-8").partition("## In flight")[2] if report.is_file() else ""
+        table = [line for line in text.splitlines() if line.startswith("|")]
+        lines += table[2:] if lines else table
+    return lines
 
 
 def filled(text: str, name: str, lines: list[str]) -> str:
