@@ -41,7 +41,7 @@ ROWS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it worked, 2 for bad input, 130 when it was interrupted."""
+    """Run one command; 0 when it worked, 2 for bad input, 130 when interrupted, 141 when nobody reads on (`| head`)."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "lab")
@@ -49,13 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return arguments.run(arguments)
+            code = arguments.run(arguments)
+            sys.stdout.flush()
+            return code
     except ValueError as error:
         print(f"piwsl-lab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("piwsl-lab: interrupted, nothing was written", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # What is still in the buffer would raise the same error once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -174,6 +174,15 @@ def test_interrupted(monkeypatch, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_reader_that_goes_away_is_no_error_to_report():
+    with subprocess.Popen(
+        [sys.executable, "-m", "piwsl_lab.cli", "datasets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as command:
+        command.stdout.close()
+        assert command.stderr.read() == ""
+        assert command.wait(timeout=60) == 141
+
+
 @pytest.mark.filterwarnings("default:epsilon:UserWarning")
 def test_a_warning_is_one_line(capsys):
     _, _, error = run("train", *SHORT, "--epsilon", "0.5", capsys=capsys)

@@ -170,6 +170,12 @@ def test_a_conservative_potential_has_no_direct_forces_to_give(model, forces):
         potential(graph_of(rattled("H2O")), forces=forces)
 
 
+def test_a_misspelt_kind_of_forces_is_not_taken_for_the_direct_ones():
+    potential = make("painn", "dual")
+    with pytest.raises(ValueError, match="forces='conservative' does not exist; use True"):
+        potential(graph_of(rattled("H2O")), forces="conservative")
+
+
 def test_tensornet_features_are_a_scalar_a_polar_vector_and_a_rank_2_tensor():
     potential, graph = make("tensornet", "conservative", layers=3), graph_of(rattled("CH3CH2OH"))
     matrix = torch.from_numpy(-Rotation.random(random_state=3).as_matrix())  # a turn and an inversion

@@ -130,8 +130,14 @@ class Potential(nn.Module, ABC):
         Raises
         ------
         ValueError
-            The graph holds an element the model was not made for, or a head was asked for that it does not have.
+            The graph holds an element the model was not made for, a head was asked for that it does not have, or
+            `forces` is none of these words.
         """
+        if isinstance(forces, str) and forces not in ("direct", "both"):
+            raise ValueError(
+                f"forces={forces!r} does not exist; use True (the head's own answer, −∂E/∂r of a conservative or dual "
+                'one), "direct" or "both"'
+            )
         if forces in ("direct", "both") and not self.has_direct_head:
             raise ValueError(
                 f"forces={forces!r} needs a direct head, and this potential is conservative only: "
