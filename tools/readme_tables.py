@@ -37,6 +37,18 @@ DUELS = (
         NONE, "conservative-ensemble", "conservative, labels only", "conservative",
         "no forces: conservative, taught by four others",
     ),
+    (
+        NONE, "dual-ensemble", "conservative, labels only", "conservative",
+        "no forces: dual head, taught by four others, against conservative",
+    ),
+    (
+        NONE, "dual-ensemble", "conservative, labels only, same time as the taught dual", "conservative",
+        "the same, rival with seven times the steps",
+    ),
+    (
+        NONE, "dual-ensemble", "conservative, taught by an ensemble", "conservative",
+        "the same, rival taught by four others too",
+    ),
 )  # fmt: skip
 FLIGHTS = ("flights", "flights-aspirin")
 MAP = ROOT / "studies" / "epsilon-weight"

@@ -40,6 +40,7 @@ LOOKS = {
     "conservative-pitc": (SKY, "triangle-up", "solid"),
     "conservative-ensemble": (BLACK, "x", "dot"),
     "dual": (GREEN, "star", "solid"),
+    "dual-ensemble": (GREEN, "star-square", "solid"),
     "dual-pool": (PIWSL, "hexagon", "dash"),
     "dual-untied": (PURPLE, "cross", "dot"),
 }
