@@ -140,6 +140,10 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
         "--centres", choices=("labelled", "pool"), default="labelled",
         help="ask the model about itself at the labelled frames, or at those that got no label",
     )  # fmt: skip
+    parser.add_argument(
+        "--teachers", type=int, default=0, metavar="N",
+        help="potentials trained on the labels first, whose mean forces stand in for missing force labels",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, default=3000, help="training steps")
     parser.add_argument("--batch-size", type=int, default=8, help="frames in a step")
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu or cuda")
@@ -199,7 +203,7 @@ def _train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--save {arguments.save}: the name has to end in .safetensors")
     setup, objective = _choices(arguments, arguments.seed)
     task = prepare(setup)
-    with tqdm(total=setup.steps, unit="step", disable=None) as bar:
+    with tqdm(total=setup.steps * (1 + setup.teachers), unit="step", disable=None) as bar:
         trainer, seconds = train(setup, task, objective, on_step=lambda record: bar.update())
     scores = dataclasses.asdict(evaluate(trainer.potential, task.test)) | {"seconds": seconds}
     result = {key: [scores[key]] for _, key, _ in ROWS}
@@ -221,7 +225,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     _check_writable(arguments.json)
     setup, objective = _choices(arguments, seed=0)
     other = rival(arguments.rival, setup, objective)[0]
-    total = arguments.seeds * setup.steps * (2 + other.teachers)
+    total = arguments.seeds * setup.steps * (2 + setup.teachers + other.teachers)
     # With --equal-time nobody knows beforehand how many steps the rival makes.
     with tqdm(total=None if arguments.equal_time else total, unit="step", disable=None) as bar:
 
@@ -248,7 +252,7 @@ def _choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective
     from piwsl_lab.study import Setup
 
     flags = vars(arguments)
-    setup_names = ("data", "energies", "forces", "model", "head", "steps", "batch_size", "device")
+    setup_names = ("data", "energies", "forces", "model", "head", "teachers", "steps", "batch_size", "device")
     objective_names = ("pisc", "pisc_form", "epsilon", "order", "direction", "relative", "centres")
     given = {name: flags[name] for name in ("pitc", "gradient") if flags[name] is not None}
     return (

@@ -87,6 +87,8 @@ def compare(
             "in its seconds; compare for equal steps and read the seconds"
         )
     twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
+    for run, _ in twins.values():
+        run.check()
     results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds", "steps")} for name in twins}
     counts: dict[str, int] = {}
     for seed in range(setup.seed, setup.seed + seeds):

@@ -6,6 +6,7 @@ The front room and the command line both build their runs here, so that a figure
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -94,6 +95,11 @@ class Setup:
         for name in ("teachers", "conservation", "flight_ps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be 0 (none) or larger")
+        if self.teachers and self.forces >= self.energies:
+            raise ValueError(
+                f"teachers={self.teachers} have nothing to teach: every frame with an energy has its forces; ask for "
+                f"fewer forces than energies={self.energies}, or no teachers"
+            )
         if self.test < 1:
             raise ValueError(f"test={self.test} must be at least 1 frame; 500 give an error you can trust")
 
@@ -214,6 +220,12 @@ def train(
     if setup.teachers:
         labelled, seconds = taught(setup, task, objective, on_step)
         task = task._replace(train=labelled)
+    if setup.head == "dual" and objective.gradient > 0 and not task.train.n_forces:
+        warnings.warn(
+            "no frame has a force label, and two heads that have only each other to agree with learn poor forces: "
+            "use teachers=4 (--teachers 4) or the head conservative",
+            stacklevel=2,
+        )
     trainer = build_trainer(setup, task, objective)
     while not trainer.finished:
         record = trainer.step()

@@ -55,7 +55,7 @@ def test_the_flags_have_the_defaults_of_the_library(command):
 
 def test_every_flag_arrives():
     words = "compare --data x.xyz --energies 7 --forces 5 --model schnet --head conservative --pitc 3 --pisc 0.5"
-    words += " --epsilon 0.02 --order 1 --steps 9 --batch-size 2 --seeds 4 --device cuda:1 --json out.json"
+    words += " --epsilon 0.02 --order 1 --steps 9 --batch-size 2 --seeds 4 --device cuda:1 --teachers 2 --json out.json"
     arguments = flags_of(*words.split())
     setup, objective = cli._choices(arguments, seed=2)
     assert setup == Setup(
@@ -67,6 +67,7 @@ def test_every_flag_arrives():
         steps=9,
         batch_size=2,
         device="cuda:1",
+        teachers=2,
         seed=2,
     )
     assert objective == Objective(pitc=3.0, pisc=0.5, epsilon=0.02, order=1)
@@ -131,6 +132,8 @@ def test_doctor_reports(capsys):
         (["compare", "--json", "."], "is a folder"),
         (["train", "--energies", "100000"], "100000"),
         (["train", "--steps", "0"], "steps=0"),
+        (["train", "--teachers", "4"], "nothing to teach"),
+        (["compare", "--rival", "ensemble"], "nothing to teach"),
         (["train", "--save", "potential.pt"], "potential.pt"),
     ],
 )

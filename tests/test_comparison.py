@@ -18,7 +18,7 @@ from piwsl_lab.data import load
 from piwsl_lab.displacements import DIRECTIONS
 from piwsl_lab.losses import PISC_FORMS
 from piwsl_lab.models import HEADS, MODELS
-from piwsl_lab.objective import CENTRES, CONSISTENCY, Objective, supervised
+from piwsl_lab.objective import CENTRES, CONSISTENCY, Objective, suited, supervised
 from piwsl_lab.study import SCORES, Setup, build_trainer, prepare, run, taught, train
 
 TINY = {"channels": 8, "layers": 1, "steps": 4, "test": 8, "batch_size": 4, "energies": 10, "forces": 10}
@@ -46,8 +46,13 @@ def positions(data):
 @pytest.mark.parametrize("name", RIVALS)
 def test_every_rival_trains_and_is_scored(file, name, monkeypatch):
     seen = []
+    forces = 5 if name == "ensemble" else 10  # its teachers need something to teach
     result = compare(
-        setup(file), PIWSL, seeds=1, against=name, on_step=lambda who, seed, record: seen.append((who, record.terms))
+        setup(file, forces=forces),
+        PIWSL,
+        seeds=1,
+        against=name,
+        on_step=lambda who, seed, record: seen.append((who, record.terms)),
     )
     assert set(result) == {"config", name, "piwsl"}
     for twin in (name, "piwsl"):
@@ -204,10 +209,25 @@ def test_a_student_has_no_more_quantum_labels_than_its_rivals(file, monkeypatch)
     assert trainer.validation_data.n_forces == task.validation.n_forces < task.validation.n_energies
 
 
-def test_nothing_to_teach_changes_no_label(file):
-    task = prepare(setup(file))
-    student, _ = taught(setup(file, teachers=1, steps=1), task, PIWSL)
-    assert all(np.array_equal(a.forces, b.forces) for a, b in zip(task.train, student, strict=True))
+@pytest.mark.parametrize("against", ["supervised", "ensemble"])
+def test_teachers_with_nothing_to_teach_are_refused_before_any_training(file, against):
+    given = setup(file, teachers=1 if against == "supervised" else 0)
+    with pytest.raises(ValueError, match="have nothing to teach: every frame with an energy has its forces"):
+        compare(given, PIWSL, against=against, on_step=lambda *_: pytest.fail("it trained"))
+
+
+def test_a_dual_student_of_teachers_ties_its_heads_and_answers_with_minus_the_gradient(file):
+    given = setup(file, head="dual", forces=0, teachers=2)
+    trainer, _ = train(given, prepare(given), Objective(**suited("dual")))
+    assert trainer.train_data.n_forces == 10
+    assert {"energy", "force", "gradient"} <= set(trainer.step().terms)
+    assert trainer.potential.head == "dual"
+
+
+def test_two_heads_without_any_force_are_warned_of(file):
+    given = setup(file, head="dual", forces=0, steps=1)
+    with pytest.warns(UserWarning, match="no frame has a force label.*--teachers 4"):
+        train(given, prepare(given), Objective(**suited("dual")))
 
 
 # --- one cell of a study --------------------------------------------------------------------------------------------
