@@ -93,7 +93,7 @@ def _source(name: str, device: str) -> Any:
     from piwsl_lab.checkpoint import load_potential
     from piwsl_lab.data import Oracle
     from piwsl_lab.data.oracle import METHODS
-    from piwsl_lab.training import pick_device
+    from piwsl_lab.device import pick_device
 
     if name.lower() in METHODS and not Path(name).exists():
         return Oracle(name)

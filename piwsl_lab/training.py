@@ -7,7 +7,6 @@ change a weight while it runs. The optimiser is AdamW (Loshchilov and Hutter 201
 from __future__ import annotations
 
 import math
-import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from piwsl_lab.batches import Batches
+from piwsl_lab.best_step import label_variances, unexplained_variance
 from piwsl_lab.data import require_disjoint
+from piwsl_lab.device import pick_device
 from piwsl_lab.displacements import LONGEST_BOND, SoftModes, longest, per_atom_epsilon, shortest_bonds
 from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
 from piwsl_lab.memory import keep_memory
@@ -273,35 +275,8 @@ class Trainer:
             group["lr"] = rate
 
     def _score(self, metrics: Metrics) -> float:
-        """Unexplained variance of the validation energies plus that of the forces; infinite where it tells nothing.
-
-        Each squared error is divided by the variance of the training labels of its kind, so that neither kind decides
-        alone, whatever the weights and units. A kind without a weight or without a label does not count; with no kind
-        left, or an error that is not finite, no step is better than another.
-        """
-        o, labels = self.objective, self.validation.graph
-        energy = metrics.energy_rmse_per_atom if o.per_atom else metrics.energy_rmse
-        variance_of_energy, variance_of_force = self._label_variances()
-        counted = [
-            error**2 / variance
-            for weight, error, variance, has in (
-                (o.energy, energy, variance_of_energy, labels.has_energy),
-                (o.force, metrics.force_rmse, variance_of_force, labels.has_forces),
-            )
-            if weight > 0 and bool(has.any())
-        ]
-        score = sum(counted) if counted else math.inf
-        return score if math.isfinite(score) else math.inf
-
-    def _label_variances(self) -> tuple[float, float]:
-        """Variance of the training energies (eV², per atom if the objective says so) and of a force component."""
-        graph = self.graphs.all()
-        energy = graph.energy / graph.atoms_per_structure() if self.objective.per_atom else graph.energy
-        energy, forces = energy[graph.has_energy].double(), graph.forces[graph.has_forces[graph.structure]].double()
-        # One label, or equal ones, have no variance: squared errors then count as they are.
-        spread = float(energy.var()) if len(energy) > 1 else 0.0
-        force = float(forces.square().mean()) if len(forces) else 0.0
-        return spread or 1.0, force or 1.0
+        labels, spread = self.validation.graph, label_variances(self.graphs.all(), self.objective.per_atom)
+        return unexplained_variance(metrics, self.objective, labels, spread)
 
     def _modes(self) -> SoftModes | None:
         """The soft directions of the training frames, found once, if the objective displaces along them."""
@@ -342,52 +317,10 @@ class Trainer:
             self.graphs, self._pool = as_graphs(self.potential, self.train_data, needed), None
 
 
-class Batches:
-    """An endless stream of batches: every frame once before any frame twice, in an order only the seed decides."""
-
-    def __init__(self, n_frames: int, batch_size: int, seed: int) -> None:
-        self.n_frames, self.batch_size = n_frames, min(batch_size, n_frames)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.queue = torch.zeros(0, dtype=torch.long)
-
-    def next(self) -> Tensor:
-        """Indices of the next batch, [B], int64."""
-        while len(self.queue) < self.batch_size:
-            self.queue = torch.cat([self.queue, torch.randperm(self.n_frames, generator=self.generator)])
-        batch, self.queue = self.queue[: self.batch_size], self.queue[self.batch_size :]
-        return batch
-
-    def state(self) -> tuple[Tensor, Tensor]:
-        """State of the generator and the frames still to come, for `restore`."""
-        return self.generator.get_state(), self.queue
-
-    def restore(self, generator: Tensor, queue: Tensor) -> None:
-        self.generator.set_state(generator)
-        self.queue = queue
-
-
 def bond_range(graphs: GraphSet) -> tuple[float, float]:
     """The shortest and the longest bond of a set of graphs, Å, as a relative ε counts them; inf and 3 without any."""
     graph = graphs.all()
     return float(shortest_bonds(graph).min()), float(per_atom_epsilon(graph, 1.0).max())
-
-
-def pick_device(name: str = "auto") -> str:
-    """Resolve "auto" to "cuda" where a GPU can be used, else "cpu".
-
-    Raises
-    ------
-    ValueError
-        The device is none of auto, cpu, cuda, cuda:0, …, or there is no such GPU.
-    """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return "cuda" if gpus else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise ValueError(f"device {name!r} does not exist; use 'auto', 'cpu', 'cuda' or 'cuda:1'")
-    if name != "cpu" and int(name.partition(":")[2] or 0) >= gpus:
-        raise ValueError(f"device {name!r} was asked for, but this torch finds {gpus} CUDA GPUs; use 'auto' or 'cpu'")
-    return name
 
 
 def _check(settings: dict[str, Any]) -> None:

@@ -13,12 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from piwsl_lab.batches import Batches
 from piwsl_lab.checkpoint import CheckpointError, load_potential, resume, save
+from piwsl_lab.device import pick_device
 from piwsl_lab.graph import AtomGraph
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.objective import Objective
-from piwsl_lab.training import Batches, Trainer, TrainingDiverged, fit, pick_device
+from piwsl_lab.training import Trainer, TrainingDiverged, fit
 
 
 def small(seed=0, **kwargs):

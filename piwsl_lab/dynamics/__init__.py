@@ -5,7 +5,8 @@ from piwsl_lab.dynamics.conservation import conservation
 from piwsl_lab.dynamics.files import TrajectoryFile
 from piwsl_lab.dynamics.flight import Flight, record
 from piwsl_lab.dynamics.forces import ForceField, LearnedForces, OracleForces, force_field
-from piwsl_lab.dynamics.simulation import ENSEMBLES, Loss, Simulation, Snapshot, fly
+from piwsl_lab.dynamics.simulation import ENSEMBLES, Simulation, fly
+from piwsl_lab.dynamics.snapshot import Loss, Snapshot
 from piwsl_lab.dynamics.stability import (
     Survival,
     alive_ps,

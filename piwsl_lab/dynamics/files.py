@@ -13,7 +13,7 @@ from ase.io import write
 from ase.io.trajectory import Trajectory
 
 from piwsl_lab.data import Dataset
-from piwsl_lab.dynamics.simulation import Snapshot
+from piwsl_lab.dynamics.snapshot import Snapshot
 
 SUFFIXES = (".extxyz", ".xyz", ".traj")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from piwsl_lab.data import Dataset
-from piwsl_lab.dynamics.simulation import Loss, Simulation, Snapshot, fly
+from piwsl_lab.dynamics.simulation import Simulation, fly
+from piwsl_lab.dynamics.snapshot import Loss, Snapshot
 
 
 @dataclass(frozen=True)

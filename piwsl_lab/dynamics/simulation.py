@@ -13,70 +13,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from ase import units
-from ase.data import atomic_masses, chemical_symbols
+from ase.data import atomic_masses
 from torch import Tensor
 
-from piwsl_lab.data import Frame
 from piwsl_lab.dynamics.forces import ForceField, force_field
+from piwsl_lab.dynamics.noise import Noise
+from piwsl_lab.dynamics.snapshot import TOO_LARGE, Loss, Snapshot, wild
 from piwsl_lab.memory import keep_memory
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
 ENSEMBLES = ("nve", "nvt")
-TOO_LARGE = 100.0  # eV/Å: no bond pulls like this
 FORCE = units.fs**2  # eV/Å/u in Å/fs²; energies of ½mv² are divided by it
-NOISE_STEPS = 64  # steps whose random numbers a replica draws at once
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Why and where a replica was lost: the last frame that was sound, at `step` and `time` (fs)."""
-
-    replica: int
-    step: int
-    time: float
-    reason: str
-    frame: Frame
-
-    def __str__(self) -> str:
-        return f"replica {self.replica} was lost at {self.time:g} fs (step {self.step}): {self.reason}"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """S replicas with N atoms in all at one time. A lost replica is shown as it last was; no number is ever nan.
-
-    Attributes
-    ----------
-    step : int
-    time : float, fs
-    positions, velocities, forces : array [N, 3], Å, Å/fs, eV/Å
-    potential, kinetic : array [S], eV
-    conserved : array [S], eV
-        Potential and kinetic energy less the heat that a bath or a hand has put in: constant but for the errors of
-        forces and integration.
-    temperature : array [S], K
-        2 × kinetic energy / (degrees of freedom × k); a molecule whose centre stands still has three fewer.
-    alive : array [S], bool
-    """
-
-    step: int
-    time: float
-    positions: np.ndarray
-    velocities: np.ndarray
-    forces: np.ndarray
-    potential: np.ndarray
-    kinetic: np.ndarray
-    conserved: np.ndarray
-    temperature: np.ndarray
-    alive: np.ndarray
 
 
 class Simulation:
@@ -132,7 +87,7 @@ class Simulation:
         self.masses = torch.tensor(atomic_masses[numbers], device=self.device)[:, None]  # (N, 1) u
         self.sizes = [len(frame) for frame in frames]
         seeds = [seed + k for k in range(len(frames))] if isinstance(seed, int) else list(seed)
-        self._noise = _Noise(_one_each("seed", seeds, len(frames)), self.sizes, self.device)
+        self._noise = Noise(_one_each("seed", seeds, len(frames)), self.sizes, self.device)
         self._freedom = torch.tensor(
             [3 * n - (3 if ensemble == "nve" and n > 1 else 0) for n in self.sizes], device=self.device
         )
@@ -272,7 +227,7 @@ class Simulation:
             if bool(too_close[s]):
                 reason = "two of its atoms would be on one spot"
             else:
-                reason = self.field.why(s) or _wild(forces[atoms].cpu().numpy(), frame)
+                reason = self.field.why(s) or wild(forces[atoms].cpu().numpy(), frame)
             sound = replace(frame, positions=self.positions[atoms].cpu().numpy())
             self.losses[s] = Loss(s, self.step_count, self.time, reason, sound)
 
@@ -309,42 +264,7 @@ def fly(simulation: Simulation, steps: int, every: int = 10) -> Iterator[Snapsho
             yield simulation.snapshot()
 
 
-class _Noise:
-    """Normal random numbers, [N, 3] a call, each replica with a stream of its own whatever its company."""
-
-    def __init__(self, seeds: Sequence[int], sizes: Sequence[int], device: torch.device) -> None:
-        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        self.sizes, self.device = sizes, device
-        self.block = torch.zeros(0)
-        self.used = 0
-
-    def next(self) -> Tensor:
-        if self.used == len(self.block):
-            drawn = [
-                torch.randn((NOISE_STEPS, n, 3), generator=g, dtype=torch.float64)
-                for g, n in zip(self.generators, self.sizes, strict=True)
-            ]
-            self.block, self.used = torch.cat(drawn, dim=1).to(self.device), 0
-        self.used += 1
-        return self.block[self.used - 1]
-
-
 def _one_each(name: str, values: list[Any], replicas: int) -> list[Any]:
     if len(values) != replicas:
         raise ValueError(f"{name} has {len(values)} values for {replicas} replicas; give one number, or one for each")
     return values
-
-
-def _wild(forces: np.ndarray, frame: Frame) -> str:
-    """What is wrong with forces, in words."""
-    bad = np.argwhere(~np.isfinite(forces).all(1))
-    if len(bad):
-        atom = int(bad[0, 0])
-        return f"the force on atom {atom} ({chemical_symbols[frame.numbers[atom]]}) is not a number"
-    if np.abs(forces).max() < TOO_LARGE:
-        return "its energy is not a number"
-    atom = int(np.abs(forces).max(1).argmax())
-    return (
-        f"a force of {np.linalg.norm(forces[atom]):.0f} eV/Å on atom {atom} ({chemical_symbols[frame.numbers[atom]]}), "
-        f"more than {TOO_LARGE:g} in one direction"
-    )

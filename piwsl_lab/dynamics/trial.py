@@ -10,7 +10,8 @@ import numpy as np
 
 from piwsl_lab.data import Dataset
 from piwsl_lab.dynamics.flight import Flight
-from piwsl_lab.dynamics.simulation import Simulation, Snapshot, fly
+from piwsl_lab.dynamics.simulation import Simulation, fly
+from piwsl_lab.dynamics.snapshot import Snapshot
 from piwsl_lab.dynamics.stability import Survival, alive_ps, distance_error, distances, reference_bonds
 
 EDGES = np.linspace(0.5, 10.0, 191)  # Å, bins of h(r): 0.05 Å, as Fu et al.
