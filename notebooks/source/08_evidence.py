@@ -257,6 +257,19 @@ def no_forces_lines():
             "conservative",
             "conservative head, taught by an ensemble against labels only",
         ),
+        ("dual-ensemble", "conservative", "conservative", "dual head, taught by an ensemble against conservative"),
+        (
+            "dual-ensemble",
+            "conservative-same-time",
+            "conservative",
+            "dual head, taught by an ensemble against conservative for the same time",
+        ),
+        (
+            "dual-ensemble",
+            "conservative-ensemble",
+            "conservative",
+            "dual head, taught by an ensemble against conservative, taught by an ensemble",
+        ),
     )
     for method, rival, output, words in pairs:
         found = lab.duels(here, method, rival, "force_rmse", output)
@@ -267,6 +280,12 @@ def no_forces_lines():
 say("no-forces", no_forces_lines)
 
 # %% [markdown]
+# **Where do forces come from, if nobody labelled one?** The slope of a fitted energy is its least certain part: between two
+# labelled energies the curve may wiggle. Several potentials trained on the same energies wiggle differently, and the mean of
+# their forces is closer to the truth than most of them. A student that is told this mean at the labelled frames learns a
+# force, and once it has something to hold on to, a dual student can tie its two heads around it. Without such forces to hold on
+# to, two heads that have only each other to agree with agree on something wrong (the command line warns of it).
+#
 # Read the axis, not only the ratio: forces many times better than random may still be many times worse than those of a
 # potential that saw a few force labels. Which line is lowest at the far left, and how many force labels buy the same?
 #
