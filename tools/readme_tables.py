@@ -43,7 +43,7 @@ DUELS = (
     ),
     (
         NONE, "dual-ensemble", "conservative, labels only, same time as the taught dual", "conservative",
-        "the same, rival with seven times the steps",
+        "the same, rival with nine times the steps",
     ),
     (
         NONE, "dual-ensemble", "conservative, taught by an ensemble", "conservative",
