@@ -38,6 +38,9 @@ IN_KERNEL_PLACES = (
     "[t.positions[t.at(1000 * {x})][panel.deck.replica.value].ravel().tolist() "
     "for t in panel.deck.session.tracks.values()]"
 )
+# Whether nglview's words for a picked atom can be seen, for every view in which an atom was picked.
+PICKED_WORDS = """() => [...document.querySelectorAll("div")].filter((div) => !div.children.length
+    && div.textContent.startsWith("Atom: ")).map((div) => getComputedStyle(div).display !== "none")"""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +130,8 @@ def test_a_clicked_atom_is_measured_and_forces_are_held_against_the_oracle(page)
     assert atoms != before.split()
     assert "-".join(atoms) in page.evaluate(f"() => {PLOT}.layout.yaxis4.title.text")
     assert len(page.evaluate(f"() => {PLOT}.data[9].y")) > 5
+    # nglview's own words for what was picked name a residue: they may be there, but not to be seen.
+    assert page.evaluate(PICKED_WORDS) == [False]
     assert page.evaluate(CUT_LABELS) == []
     assert browser.page_errors(page) == []
     if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):

@@ -174,7 +174,8 @@ def legend(
     words += [f'<span style="color:{BROKEN_COLOUR}">▬</span> broken bond'] if broken else []
     bars = _bar("atom colour: force error in eV/Å", ERROR_EDGES, ERROR_COLOURS) if error else ""
     bars += _bar("atom colour: its energy since the start, meV", ENERGY_EDGES, ENERGY_COLOURS) if energy else ""
-    return f'<div style="line-height:1.4;max-width:36em">{" &nbsp; ".join(words)}{bars}</div>'
+    line = " ".join(f'<span style="display:inline-block;margin-right:1em">{word}</span>' for word in words)
+    return f'<div style="line-height:1.4;max-width:36em">{line}{bars}</div>'
 
 
 def _bar(title: str, edges: tuple[float, ...], colours: tuple[str, ...]) -> str:

@@ -127,8 +127,8 @@ if (!this.piwsl) {
   // A click picks an atom to measure; NGL would also move the picture, and a label would name a residue.
   stage.mouseControls.remove("clickPick-left");
   stage.setParameters({ tooltip: false });
-  if (view.$pickingInfo) view.$pickingInfo.hide();
   stage.signals.clicked.add((hit) => {
+    if (view.$pickingInfo) view.$pickingInfo.hide(); // nglview makes it after this script has run
     if (hit && hit.atom) view.send({ type: "piwsl_picked", atom: hit.atom.index });
   });
 
