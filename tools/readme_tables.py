@@ -31,6 +31,7 @@ DUELS = (
         DUAL, "dual", "conservative, labels only, the energy weight of dual", "conservative",
         "the same, rival with the energy weight of dual",
     ),
+    (DUAL, "dual", "dual without consistency", "conservative", "the same, rival with two heads that are not tied"),
     (NONE, "pitc", "direct, labels only", "direct", "no forces: direct, PITC against labels only"),
     (NONE, "conservative-pitc", "conservative, labels only", "conservative", "no forces: conservative, PITC"),
     (
