@@ -236,9 +236,12 @@ say("dual-head", dual_lines)
 #
 # ## Energies without forces
 #
-# The most accurate methods often give energies only. Five hundred energies, and forces on few frames or on none: the left end
-# of each panel. A direct head without a single force label is never told anything about forces, unless a consistency
-# term ties it to the energy.
+# The most accurate methods often give energies only. Five hundred energies, and forces on no frame (the bars) or on few. A
+# direct head without a single force label is never told anything about forces, unless a consistency term ties it to the
+# energy.
+
+# %%
+show("no-forces", lambda rows: lab.ratio_bars([r for r in lab.own_test(rows) if not r["forces"]], "force_rmse"))
 
 # %%
 show("no-forces", lambda rows: lab.error_against_labels(lab.own_test(rows), "force_rmse"))
