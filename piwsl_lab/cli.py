@@ -207,13 +207,14 @@ def _train(arguments: argparse.Namespace) -> int:
         trainer, seconds = train(setup, task, objective, on_step=lambda record: bar.update())
     scores = dataclasses.asdict(evaluate(trainer.potential, task.test)) | {"seconds": seconds}
     result = {key: [scores[key]] for _, key, _ in ROWS}
-    print(f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames")
-    print(_table({"result": result}))
+    # Files first: a reader of the table may have gone away.
     if arguments.save:
         save(arguments.save, trainer.potential)
     if arguments.json:
         config = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
         _write_json(arguments.json, {"config": config, **result})
+    print(f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames")
+    print(_table({"result": result}))
     return 0
 
 
@@ -235,14 +236,14 @@ def _compare(arguments: argparse.Namespace) -> int:
 
         result = compare(setup, objective, arguments.seeds, advance, arguments.rival, arguments.equal_time)
     config = result["config"]
+    if arguments.json:
+        _write_json(arguments.json, result)
     print(
         f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {setup.model} {setup.head}"
         + (f" against {other.head}" if other.head != setup.head else "")
         + f"; {config['seeds']} seed(s), {config['test_frames']} test frames"
     )
     print(_table({arguments.rival: result[arguments.rival], "PIWSL": result["piwsl"]}))
-    if arguments.json:
-        _write_json(arguments.json, result)
     return 0
 
 

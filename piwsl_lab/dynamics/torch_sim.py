@@ -50,23 +50,26 @@ class TorchSimModel(ModelInterface):
         state = state if isinstance(state, SimState) else SimState(**state)
         systems = state.atomic_numbers, state.system_idx, state.cell
         if self._systems is None or not all(_same(a, b) for a, b in zip(systems, self._systems, strict=True)):
-            self._field = LearnedForces(self.potential, self._frames(state), self.skin)
+            frames = _frames(state)
+            offsets = [sum(self.potential.reference[int(z)] for z in frame.numbers) for frame in frames]
+            self._offset = torch.tensor(offsets, dtype=torch.float64, device=self._device)
+            self._field = LearnedForces(self.potential, frames, self.skin)
             self._systems = tuple(values.clone() for values in systems)
         energies, forces = self._field(state.positions.double())
         return {"energy": (energies + self._offset).to(self._dtype), "forces": forces.to(self._dtype)}
 
-    def _frames(self, state: SimState) -> Dataset:
-        """The systems of a state; its cells have their vectors as columns."""
-        numbers, positions = state.atomic_numbers.cpu().numpy(), state.positions.double().cpu().numpy()
-        which, cells = state.system_idx.cpu().numpy(), state.cell.double().cpu().numpy().transpose(0, 2, 1)
-        periodic = np.broadcast_to(np.asarray(torch.as_tensor(state.pbc).cpu()), 3)
-        frames = [
+
+def _frames(state: SimState) -> Dataset:
+    """The systems of a state; its cells have their vectors as columns."""
+    numbers, positions = state.atomic_numbers.cpu().numpy(), state.positions.double().cpu().numpy()
+    which, cells = state.system_idx.cpu().numpy(), state.cell.double().cpu().numpy().transpose(0, 2, 1)
+    periodic = np.broadcast_to(np.asarray(torch.as_tensor(state.pbc).cpu()), 3)
+    return Dataset(
+        [
             Frame(numbers[which == s], positions[which == s], cell=cell, pbc=periodic.copy())
             for s, cell in enumerate(cells)
         ]
-        offsets = [sum(self.potential.reference[int(z)] for z in frame.numbers) for frame in frames]
-        self._offset = torch.tensor(offsets, dtype=torch.float64, device=self._device)
-        return Dataset(frames)
+    )
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
