@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,6 +176,15 @@ def open_notebook(page, server: Server, path: str, timeout: float = 90) -> None:
 def run_all(page) -> None:
     """Run all cells of the open notebook; returns when the last has finished."""
     page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)")
+
+
+def eventually(page, condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait until a condition holds, looking ten times a second; a machine may be slow, a page may not be wrong."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        page.wait_for_timeout(100)
 
 
 def pixel_stats(locator, save: str | Path | None = None) -> PixelStats:

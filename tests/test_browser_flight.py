@@ -24,6 +24,7 @@ panel
 """
 ]
 PLOT = "[...document.querySelectorAll('.js-plotly-plot')].find(p => p.layout.shapes && p.layout.shapes.length > 1)"
+HOVERED = "[...document.querySelectorAll('.js-plotly-plot .hoverlayer')].some(layer => layer.childElementCount)"
 MARKER = f"() => {PLOT}.layout.shapes.find(s => s.name === 'cursor').x0"
 # Positions in the three pictures, as the page draws them.
 SHOWN = """() => [...document.querySelectorAll('*')].filter(e => e.piwsl && e.clientWidth).map(e => e.piwsl.shown())"""
@@ -75,40 +76,45 @@ def test_a_click_in_the_drift_plot_moves_every_picture_and_playing_moves_the_mar
     page.wait_for_function(f"() => {PLOT}.data[2].x.length > 60", timeout=60_000)
     milliseconds = page.evaluate(PRESS, ["Pause", "Fly"])
     assert milliseconds < 500
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(1500)  # what was under way is drawn
+
+    def pictures_show(x: float) -> None:
+        expected = in_kernel(page, IN_KERNEL_PLACES.format(x=x))
+
+        def same() -> bool:
+            shown = page.evaluate(SHOWN)
+            return len(shown) == len(expected) == 3 and all(
+                np.allclose(one, other, atol=2e-3) for one, other in zip(shown, expected, strict=True)
+            )
+
+        browser.eventually(page, same, f"every picture at the places of {x:g} ps")
 
     drag = page.locator(".js-plotly-plot:visible .nsewdrag").nth(1).bounding_box()
     place = drag["x"] + 0.3 * drag["width"], drag["y"] + 0.5 * drag["height"]
+    before = page.evaluate(MARKER)
     page.mouse.move(*place)
-    page.wait_for_timeout(600)
+    page.wait_for_function(f"() => {HOVERED}")
     page.mouse.click(*place)
-    page.wait_for_timeout(1500)
+    browser.eventually(page, lambda: page.evaluate(MARKER) != before, "a click moves the marker")
     x = page.evaluate(MARKER)
     end = page.evaluate(f"() => {PLOT}.layout.xaxis.range[1]")
     assert 0.2 * end < x < 0.4 * end
-    expected = in_kernel(page, IN_KERNEL_PLACES.format(x=x))
-    for shown, there in zip(page.evaluate(SHOWN), expected, strict=True):
-        assert np.allclose(shown, there, atol=2e-3)
+    pictures_show(x)
 
     at = drag["x"] + x / end * drag["width"]
     page.mouse.move(at, place[1])
     page.mouse.down()
     page.mouse.move(at + 0.2 * drag["width"], place[1] + 5, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(1500)
-    dragged = page.evaluate(MARKER)
-    assert 0.15 * end < dragged - x < 0.25 * end
-    expected = in_kernel(page, IN_KERNEL_PLACES.format(x=dragged))
-    for shown, there in zip(page.evaluate(SHOWN), expected, strict=True):
-        assert np.allclose(shown, there, atol=2e-3)
-    x = dragged
+    browser.eventually(
+        page, lambda: 0.15 * end < page.evaluate(MARKER) - x < 0.25 * end, "a drag takes the marker along"
+    )
+    x = page.evaluate(MARKER)
+    pictures_show(x)
 
     page.locator(".widget-play button:visible").first.click()
-    page.wait_for_timeout(1500)
-    assert page.evaluate(MARKER) > x
+    browser.eventually(page, lambda: x < page.evaluate(MARKER) < end, "playing moves the marker")
     page.locator(".widget-play button:visible").nth(1).click()
-    page.wait_for_timeout(800)
-    assert page.evaluate(MARKER) < end
 
 
 def test_a_clicked_atom_is_measured_and_forces_are_held_against_the_oracle(page):
@@ -125,13 +131,13 @@ def test_a_clicked_atom_is_measured_and_forces_are_held_against_the_oracle(page)
                     box["x"] + (0.5 + 0.06 * across) * box["width"], box["y"] + (0.5 + 0.06 * down) * box["height"]
                 )
                 page.wait_for_timeout(60)
-    page.wait_for_timeout(500)
+    browser.eventually(page, lambda: measured.input_value() != before, "a clicked atom is among those measured")
     atoms = measured.input_value().split()
-    assert atoms != before.split()
-    assert "-".join(atoms) in page.evaluate(f"() => {PLOT}.layout.yaxis4.title.text")
-    assert len(page.evaluate(f"() => {PLOT}.data[9].y")) > 5
+    title = f"() => {PLOT}.layout.yaxis4.title.text"
+    browser.eventually(page, lambda: "-".join(atoms) in page.evaluate(title), "the plot names the atoms measured")
+    browser.eventually(page, lambda: len(page.evaluate(f"() => {PLOT}.data[9].y")) > 5, "a curve of what is measured")
     # nglview's own words for what was picked name a residue: they may be there, but not to be seen.
-    assert page.evaluate(PICKED_WORDS) == [False]
+    browser.eventually(page, lambda: page.evaluate(PICKED_WORDS) == [False], "no words of nglview's for a picked atom")
     assert page.evaluate(CUT_LABELS) == []
     assert browser.page_errors(page) == []
     if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from browser import (
     browser_page,
+    eventually,
     jupyter_lab,
     open_notebook,
     page_errors,
@@ -42,7 +43,7 @@ def act(button):
         view.show(atoms.positions, -forces, -forces)
     else:
         turn = lambda a: np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
-        view.show_trajectory(np.stack([atoms.positions @ turn(0.1 * k) for k in range(30)]), "a turn")
+        view.show_trajectory(np.stack([atoms.positions @ turn(0.1 * k) for k in range(400)]), "a turn")
 buttons = [W.Button(description=text) for text in ("forces", "other forces", "movie")]
 for button in buttons:
     button.on_click(act)
@@ -50,6 +51,7 @@ W.HBox(buttons)
 """,
 ]
 ORANGE = (0xD5, 0x5E, 0x00)
+YELLOW = (0xFD, 0xE7, 0x25)
 
 
 def near(image, colour, by=0.08) -> int:
@@ -75,11 +77,14 @@ def page(tmp_path_factory):
 
 def press(page, text):
     page.get_by_role("button", name=text, exact=True).click()
-    page.wait_for_timeout(1500)
 
 
 def test_a_person_sees_atoms_arrows_errors_and_a_movie(page, tmp_path):
     canvas = page.locator("canvas").first
+
+    def seen(colour) -> int:
+        return near(pixel_stats(canvas).image, colour)
+
     plain = pixel_stats(canvas, tmp_path / "atoms.png")
     assert plain.background == (255, 255, 255)
     assert plain.foreground > 0.02 * plain.total
@@ -87,40 +92,40 @@ def test_a_person_sees_atoms_arrows_errors_and_a_movie(page, tmp_path):
     assert near(plain.image, ORANGE) == 0
 
     press(page, "forces")
+    eventually(page, lambda: seen(ORANGE) > 100, "predicted arrows")
+    page.wait_for_timeout(500)
     arrows = pixel_stats(canvas, tmp_path / "forces.png")
-    assert near(arrows.image, ORANGE) > 100, "no predicted arrows"
+    assert near(arrows.image, YELLOW) < 200
 
     switch = page.locator(".widget-checkbox input").first
     switch.press("Space")
-    page.wait_for_timeout(800)
-    assert near(pixel_stats(canvas).image, ORANGE) == 0, "the switch did not hide the arrows"
+    eventually(page, lambda: seen(ORANGE) == 0, "the switch hides the arrows")
     switch.press("Space")
+    eventually(page, lambda: seen(ORANGE) > 100, "the switch shows the arrows again")
 
     press(page, "other forces")
+    eventually(page, lambda: seen(YELLOW) > 1000, "forces without error are yellow")
     other = pixel_stats(canvas, tmp_path / "other.png")
     assert (arrows.image != other.image).any(axis=2).sum() > 1000
-    assert near(other.image, (0xFD, 0xE7, 0x25)) > 1000, "forces without error are yellow"
-    assert near(arrows.image, (0xFD, 0xE7, 0x25)) < 200
 
     press(page, "movie")
-    first = pixel_stats(canvas).image
+    pictures = {pixel_stats(canvas).image.tobytes()}
+
+    def another_picture() -> bool:
+        pictures.add(pixel_stats(canvas, tmp_path / "movie.png").image.tobytes())
+        return len(pictures) >= 4
+
     page.locator(".widget-play button:visible").first.click()
-    page.wait_for_timeout(900)
-    second = pixel_stats(canvas).image
-    page.wait_for_timeout(400)
-    third = pixel_stats(canvas, tmp_path / "movie.png").image
-    assert (first != second).any()
-    assert (second != third).any()
+    eventually(page, another_picture, "a movie that moves")
 
 
 def test_a_view_in_a_hidden_tab_is_full_size_once_open(page):
     page.locator(".widget-tab .lm-TabBar-tab").nth(1).click()
-    page.wait_for_timeout(1500)
     canvas = page.locator("canvas").nth(1)
-    box = canvas.bounding_box()
-    assert box["width"] > 400
-    assert box["height"] == 420
-    assert pixel_stats(canvas).foreground > 4000
+    canvas.wait_for(state="visible")
+    eventually(page, lambda: canvas.bounding_box()["width"] > 400, "a view as wide as its tab")
+    assert canvas.bounding_box()["height"] == 420
+    eventually(page, lambda: pixel_stats(canvas).foreground > 4000, "a molecule")
 
 
 def test_no_error_on_the_page(page):

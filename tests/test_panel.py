@@ -13,7 +13,7 @@ import pytest
 
 from piwsl_lab.lab import report
 from piwsl_lab.lab.code import script
-from piwsl_lab.lab.figures import Curves, LossTerms, Parity, log_ticks, smooth, thin, twin_colours
+from piwsl_lab.lab.figures import Curves, LossTerms, Parity, log_ticks, smooth, thin, twin_colours, without_answers
 from piwsl_lab.lab.panel import TABS, Dashboard
 from piwsl_lab.lab.session import Session
 from piwsl_lab.metrics import Metrics
@@ -570,3 +570,13 @@ def test_every_control_has_a_tooltip_and_what_is_unusual_is_offered_too():
     assert knobs["pitc"].value == 42.0
     assert knobs["epsilon"].value == 0.033
     assert panel.controls.setup(panel.session.setup) == panel.session.setup
+
+
+def test_plotlys_views_do_not_answer_every_drawing():
+    """The code that a browser gets is plotly's own with two of its functions emptied; other code is left as it is."""
+    code = Curves(["supervised"], live=True).figure._esm
+    bundle, ours = code.rsplit("\n", 2)[:2]
+    (view,) = re.findall(r"([\w$]+) as FigureView", bundle)
+    assert ours == f"{view}.prototype._sendTraceDeltas = {view}.prototype._sendLayoutDelta = () => {{}};"
+    assert {"_sendTraceDeltas(", "_sendLayoutDelta("} <= set(re.findall(r"_send\w+Deltas?\(", bundle))
+    assert without_answers("export default {}") == "export default {}"

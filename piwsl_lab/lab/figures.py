@@ -6,6 +6,7 @@ a plotly FigureWidget cannot work (Google Colab), the same figure is drawn anew 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,23 @@ def live_widgets_work() -> bool:
     return "google.colab" not in sys.modules
 
 
+def without_answers(bundle: str) -> str:
+    """Plotly's widget without the answers of its views: the defaults that plotly.js filled in, which nobody here reads.
+
+    After every drawing each view would send all of them to Python, 15 kB, and the kernel would be busy with them.
+    """
+    end = bundle.rfind(" as FigureView")
+    if end < 0:  # a plotly that is made otherwise: slower, and as right
+        return bundle
+    view = re.search(r"[\w$]+$", bundle[max(0, end - 50) : end])[0]
+    return f"{bundle}\n{view}.prototype._sendTraceDeltas = {view}.prototype._sendLayoutDelta = () => {{}};\n"
+
+
 class _LiveFigure(go.FigureWidget):
     """A FigureWidget whose repr does not change from run to run, so that stored notebooks can be compared."""
+
+    if hasattr(go.FigureWidget, "_esm"):
+        _esm = without_answers(str(go.FigureWidget._esm))
 
     def __repr__(self) -> str:
         return "LivePlot()"
