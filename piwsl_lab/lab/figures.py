@@ -51,7 +51,7 @@ def live_widgets_work() -> bool:
 def without_answers(bundle: str) -> str:
     """Plotly's widget without the answers of its views: the defaults that plotly.js filled in, which nobody here reads.
 
-    After every drawing each view would send all of them to Python, 15 kB, and the kernel would be busy with them.
+    After every drawing each view would send all of them to Python, twice, and the kernel would be busy with them.
     """
     end = bundle.rfind(" as FigureView")
     if end < 0:  # a plotly that is made otherwise: slower, and as right
