@@ -1,7 +1,7 @@
 """One colour for a kind of potential, the same in curves, arrows, flights, tables and studies.
 
-Okabe and Ito's palette: told apart with every common colour blindness. Black is kept for the reference method; on a dark
-page it is drawn light.
+Okabe and Ito's palette: told apart with every common colour blindness. Black is kept for the reference method; on a
+dark page it is drawn light.
 """
 
 from __future__ import annotations
