@@ -5,15 +5,21 @@ The words for what an objective asks are here as well, so that knobs and sentenc
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
 from html import escape
 from statistics import median
 
-from piwsl_lab.lab.figures import MEV, twin_colours
+from piwsl_lab.lab.colours import name_colours
 from piwsl_lab.lab.session import Session, Twin
 from piwsl_lab.lab.twin import CannotStep, Snapshot
-from piwsl_lab.objective import Objective
+from piwsl_lab.lab.words import (  # noqa: F401  (also read from here)
+    CENTRE_TITLES,
+    DIRECTION_TITLES,
+    TERM_WORDS,
+    changes_in_words,
+    knobs_in_words,
+    milli,
+    physics,
+)
 
 TOO_EARLY = 7  # scores of a twin, before its errors are compared in words
 ABOUT_EQUAL = 1.05  # a smaller ratio of two errors is not worth a word
@@ -34,25 +40,6 @@ CSS = """<style>
 .piwsl-table td, .piwsl-table th {padding: 2px 8px; text-align: left; white-space: nowrap;
   border-bottom: 1px solid rgba(128,128,128,.3);}
 </style>"""
-DIRECTION_TITLES = {
-    "uniform": "uniform in a cube",
-    "fixed_length": "fixed length",
-    "local": "one atom and its neighbours",
-    "covariance": "along soft modes of the data",
-    "adversarial": "where the model is worst",
-}
-CENTRE_TITLES = {"labelled": "labelled frames", "pool": "frames without labels"}
-TERM_WORDS = {
-    "energy": "energy weight",
-    "force": "force weight",
-    "pitc": "PITC",
-    "pisc": "PISC",
-    "gradient": "gradient consistency",
-    "curl": "curl",
-    "weak": "weak labels",
-    "noisy": "noisy copies",
-    "denoise": "denoising",
-}
 ACTIVITIES = {
     "training": "Training",
     "stopping": "Stopped",
@@ -64,7 +51,7 @@ ACTIVITIES = {
 def headline(session: Session) -> str:
     """Who is better, and by how much: the last twin against the first."""
     first, last = session.twins[0], session.twins[-1]
-    colours = twin_colours(twin.name for twin in session.twins)
+    colours = name_colours(twin.name for twin in session.twins)
     if session.step == 0:
         text = "Two potentials, the same frames, the same start. Press <b>Train</b>."
     elif not last.final and min(len(first.points), len(last.points)) < TOO_EARLY:
@@ -76,8 +63,8 @@ def headline(session: Session) -> str:
             for what, name in (("energy error", "energy_mae"), ("force error", "force_rmse"))
         )
     numbers = " &nbsp; ".join(
-        f'<span style="color:{colours[t.name]}">■</span> {escape(t.name)}: energy {_milli(recent(t, "energy_mae"))} '
-        f"meV a structure, force {_milli(recent(t, 'force_rmse'))} meV/Å"
+        f'<span style="color:{colours[t.name]}">■</span> {escape(t.name)}: energy {milli(recent(t, "energy_mae"))} '
+        f"meV a structure, force {milli(recent(t, 'force_rmse'))} meV/Å"
         for t in session.twins
     )
     scored = f"all {len(session.task.test)} test frames" if last.final else f"{len(session.test_frames)} test frames"
@@ -102,10 +89,6 @@ def recent(twin: Twin, metric: str) -> float:
     """A score of a twin, eV or eV/Å: the final one, or the median of the last few, which jumps less."""
     scores = [twin.final] if twin.final else [metrics for _, metrics in twin.points[-RECENT:]]
     return median(getattr(metrics, metric) for metrics in scores)
-
-
-def _milli(value: float) -> str:
-    return "–" if math.isnan(value) else f"{MEV * value:.3g}" if MEV * value < 1000 else f"{MEV * value:.0f}"
 
 
 def progress_text(session: Session) -> str:
@@ -173,54 +156,11 @@ def _heads(session: Session) -> str:
     return " All errors are those of F = −dE/dr" + (f", the only forces of {others}." if others else ".")
 
 
-def physics(objective: Objective, name: str, scheduled: Collection[str] = ()) -> str:
-    """The physics in force, in words: "PIWSL learns with ε = 0.05 Å, PITC 100, PISC off, order 2"."""
-    knobs = knobs_in_words(objective, scheduled)
-    return f"{name} learns with {knobs}." if knobs else f"{name} learns from labels alone: every other weight is off."
-
-
-def knobs_in_words(objective: Objective, scheduled: Collection[str] = ()) -> str:
-    """The knobs of all terms beside the labels', those on a schedule at their present value; nothing if all are off."""
-    o, words = objective, []
-
-    def say(name: str, text: str) -> None:
-        words.append(f"{text} (on a schedule)" if name in scheduled else text)
-
-    for name in ("energy", "force"):  # no knob, but a schedule may move them
-        if name in scheduled:
-            say(name, f"{TERM_WORDS[name]} {_short(getattr(o, name))}")
-    if not o.displaces and not scheduled:
-        return ""
-    say("epsilon", f"ε = {_short(o.epsilon)} {'of each shortest bond' if o.relative else 'Å'}")
-    path = o.pitc > 0 or o.pisc > 0
-    for name, word in list(TERM_WORDS.items())[2:]:
-        weight = getattr(o, name)
-        if weight > 0 or name in scheduled or (path and name in ("pitc", "pisc")):
-            say(name, f"{word} {_short(weight) if weight else 'off'}")
-    if path:
-        say("order", f"order {o.order}")
-    if o.pisc > 0 and o.pisc_form != "same_point":
-        words.append(f"PISC form {o.pisc_form.replace('_', ' ')}")
-    if o.gradient > 0 and o.teacher != "both":
-        words.append(f"taught by {'the direct forces' if o.teacher == 'direct' else '−dE/dr'}")
-    if o.direction != "uniform":
-        words.append(DIRECTION_TITLES[o.direction])
-    if o.remove_drift:
-        words.append("no drift")
-    if o.centres == "pool" and o.is_consistent:
-        words.append("at " + CENTRE_TITLES["pool"])
-    return ", ".join(words)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"
-
-
 def pinned_runs(session: Session) -> str:
     """The pinned runs as a plain HTML table, one row a twin."""
     if not session.pins:
         return ""
-    colours = twin_colours(twin.name for twin in session.twins)
+    colours = name_colours(twin.name for twin in session.twins)
     head = "run|data|labels E, F|model|step|tested on|twin|physics|E MAE, meV|F RMSE, meV/Å".split("|")
     rows = ["<tr>" + "".join(f"<th>{title}</th>" for title in head) + "</tr>"]
     for pin in session.pins:
@@ -236,7 +176,7 @@ def pinned_runs(session: Session) -> str:
             shared = [pin["label"], s.data, f"{s.energies}, {s.forces}", model, pin["step"], frames]
             cells = [escape(str(v)) if k == 0 or (v is model and v != seen) else "" for v in shared] + [mark, knobs]
             seen = model
-            cells += [_milli(metrics.energy_mae), _milli(metrics.force_rmse)]
+            cells += [milli(metrics.energy_mae), milli(metrics.force_rmse)]
             # Physics may take many words: they wrap, so that the errors stay in sight.
             wraps = [' style="white-space:normal;min-width:220px"' if cell is knobs else "" for cell in cells]
             rows.append("<tr>" + "".join(f"<td{w}>{c}</td>" for w, c in zip(wraps, cells, strict=True)) + "</tr>")
