@@ -407,3 +407,23 @@ def test_a_pin_remembers_what_the_last_step_used():
     session.run(1)
     objective, _, changed = session.pin()["twins"]["PIWSL"]
     assert (objective.pitc, changed) == (0.0, True)
+
+
+def test_the_kind_of_a_twin_is_fixed_when_the_session_is_built():
+    objectives = {
+        "supervised": Objective(pitc=5.0),
+        "scheduled": Objective(schedules={"pisc": ramp(0.0, 1.0, 10)}),
+        "weighted": Objective(gradient=1.0),
+        "plain": Objective(weak=3.0),
+    }
+    session = small(objectives=objectives)
+    kinds = ["direct", "direct + PITC", "direct + PITC", "direct"]
+    assert [twin.kind for twin in session.twins] == kinds
+    session.twins[2].objective.gradient = 0.0
+    session.twins[3].objective.pitc = 9.0
+    session.reset()
+    assert [twin.kind for twin in session.twins] == kinds
+    session.reset(Setup(**SMALL, head="conservative", steps=30))
+    assert [twin.kind for twin in session.twins] == [kind.replace("direct", "conservative") for kind in kinds]
+    assert [twin.kind for twin in small(objectives={"PIWSL": Objective()}).twins] == ["direct + PITC"]
+    assert [twin.kind for twin in small(head="dual").twins] == ["conservative", "dual"]

@@ -20,9 +20,10 @@ from typing import Any
 import torch
 
 from piwsl_lab.graph import GraphSet
+from piwsl_lab.lab.colours import kind_of
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.trajectory import simulate
-from piwsl_lab.lab.twin import Twin
+from piwsl_lab.lab.twin import Twin, taught_by_piwsl
 from piwsl_lab.metrics import Metrics, evaluate
 from piwsl_lab.objective import Objective, suited
 from piwsl_lab.study import Setup, Task, build_trainer, prepare
@@ -74,6 +75,7 @@ class Session:
         self.listeners: list[Callable[[], None]] = []  # called when the loop begins to run
         self.activity = "idle"  # or "training", "stopping", "scoring" (all test frames), "simulating"
         self._objectives = {name: replace(objective) for name, objective in objectives.items()}
+        self._taught = {name: taught_by_piwsl(name, objective) for name, objective in objectives.items()}
         self._thread: threading.Thread | None = None
         self._stop, self._abort, self._halted = threading.Event(), threading.Event(), threading.Event()
         self._halted.set()
@@ -88,7 +90,8 @@ class Session:
         twins = []
         for name, objective in self._objectives.items():
             setup = replace(self.setup, head=self._head(name, objective))
-            twins.append(Twin(name, setup, build_trainer(setup, task, replace(objective)), objective))
+            kind = kind_of(setup.head, self._taught[name])
+            twins.append(Twin(name, setup, build_trainer(setup, task, replace(objective)), objective, kind))
         self._monitored: GraphSet = twins[0].potential.graphs(test, skin=0.0)
         self._monitor(twins)  # before anybody can see the new twins: they are drawn from another thread
         self._rate: deque[tuple[float, int]] = deque(maxlen=200)

@@ -13,7 +13,7 @@ from piwsl_lab.graph import GraphSet
 from piwsl_lab.lab.trajectory import Trajectory
 from piwsl_lab.metrics import Metrics, evaluate
 from piwsl_lab.models import Potential
-from piwsl_lab.objective import Objective
+from piwsl_lab.objective import CONSISTENCY, Objective
 from piwsl_lab.study import Setup
 from piwsl_lab.training import Record, Trainer
 
@@ -46,6 +46,9 @@ class Twin:
     ----------
     setup : Setup
         What it was built from: that of the session, but for the head.
+    kind : str
+        Where its forces come from and whether PIWSL teaches it: what decides its colour everywhere. It is fixed when
+        the session is built, so that no slider changes a colour.
     objective : Objective
         The knobs. Write to it at any time: the next step uses it.
     records : list of Record
@@ -68,6 +71,7 @@ class Twin:
     setup: Setup
     trainer: Trainer
     objective: Objective
+    kind: str
     records: list[Record] = field(default_factory=list)
     points: list[tuple[int, Metrics]] = field(default_factory=list)
     changes: dict[int, Objective] = field(default_factory=dict)
@@ -161,6 +165,13 @@ class Twin:
             reference_forces=[part.cpu().numpy() for part in labels.split(sizes)],
         )
         return snapshot, metrics
+
+
+def taught_by_piwsl(name: str, objective: Objective) -> bool:
+    """Whether a twin counts as taught by consistency: by its name, else by the weights and schedules it begins with."""
+    if name in ("supervised", "PIWSL"):
+        return name == "PIWSL"
+    return objective.is_consistent or any(term in objective.schedules for term in CONSISTENCY)
 
 
 def nearest(history: Sequence[Snapshot], step: int) -> int:
