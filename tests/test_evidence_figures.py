@@ -12,6 +12,7 @@ from piwsl_lab.grid.file import read
 from piwsl_lab.grid.report import write_report
 from piwsl_lab.grid.store import Store
 from piwsl_lab.lab import evidence
+from piwsl_lab.lab.colours import COLOURS, CONSERVATIVE, CONSERVATIVE_PITC, DIRECT, DIRECT_PITC, DUAL, OTHERS
 
 STUDY = """
 title = "Known answers"
@@ -29,6 +30,18 @@ title = "dual"
 head = "dual"
 gradient = 50
 """
+STUDIES = sorted((Path(__file__).resolve().parent.parent / "studies").glob("*.toml"))
+# Kinds of the methods of our studies by the beginning of their names; a rival is of no kind.
+KINDS = {
+    "supervised": DIRECT,
+    "pitc": DIRECT_PITC,
+    "pisc": DIRECT_PITC,
+    "paper": DIRECT_PITC,
+    "conservative-pitc": CONSERVATIVE_PITC,
+    "conservative": CONSERVATIVE,
+    "dual": DUAL,
+    "": None,
+}
 PARTS = {"ethanol": ("ethanol", "ethanol:800K"), "acac_pbe": ("acac_pbe:test-300K", "acac_pbe:dihedral")}
 
 
@@ -99,11 +112,46 @@ def test_a_method_looks_alike_in_every_figure_and_no_two_look_alike(rows):
         trace.name: (trace.line.color, trace.marker.symbol, trace.line.dash)
         for trace in evidence.error_against_labels(rows, "force_rmse").data
     }
-    assert len(set(looks.values())) == len(looks) == 3
-    assert looks["conservative, labels only"] == (evidence.LOOKS["conservative"][0], "diamond", "solid")
+    assert len({look[1:] for look in looks.values()}) == len(looks) == 3
+    assert looks["conservative, labels only"] == (COLOURS[CONSERVATIVE], "diamond", "solid")
+    assert {look[0] for name, look in looks.items() if name.startswith("dual")} == {COLOURS[DUAL]}
     dots = evidence.side_by_side([r for r in rows if r["method"] == "conservative"], ["force_rmse"])
-    assert set(dots.data[0].marker.color) == {evidence.LOOKS["conservative"][0]}
-    assert len(set(evidence.LOOKS.values())) == len(evidence.LOOKS)
+    assert set(dots.data[0].marker.color) == {COLOURS[CONSERVATIVE]}
+
+
+def lines_of_a_study(path: Path) -> dict[str, dict]:
+    """Looks of all methods of a study's file, both outputs of a dual head among them, by name and output."""
+    rows = [
+        {"method": method.name, "title": method.name, "output": output}
+        for method in read(path).methods
+        for output in (("conservative", "direct") if "dual" in method.name else ("forces",))
+    ]
+    looks = list(evidence.looks_of(rows).values())
+    return {f"{r['method']}/{r['output']}": look for r, look in zip(rows, looks, strict=True)}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_kind_has_its_colour_in_every_study_and_no_two_lines_are_alike_without_colours(path):
+    looks = lines_of_a_study(path)
+    marks = {(look["marker"]["symbol"], look["line"]["dash"]) for look in looks.values()}
+    assert len(marks) == len(looks)
+    for name, look in looks.items():
+        method = name.split("/")[0]
+        kind = next(kind for start, kind in KINDS.items() if method.startswith(start))
+        assert look["line"]["color"] in ([COLOURS[kind]] if kind else OTHERS), method
+
+
+def test_methods_of_a_users_study_have_the_colours_of_their_families_and_never_black():
+    names = ["supervised-long", "conservative-pitc-0.1", "dual-mine", "directional", *"abcdefghijklmnopq"]
+    looks = evidence.looks_of([{"method": n, "title": n, "output": ""} for n in names])
+    colours = [look["line"]["color"] for look in looks.values()]
+    assert colours[:3] == [COLOURS[kind] for kind in (DIRECT, CONSERVATIVE_PITC, DUAL)]
+    assert set(colours[3:]) == set(OTHERS)  # "directional" only begins like "direct"
+    assert len({(look["marker"]["symbol"], look["line"]["dash"]) for look in looks.values()}) == len(names)
+
+
+def test_every_study_that_is_kept_here_is_among_those_tried():
+    assert {"sparse-labels", "dual-head", "no-forces", "rivals", "flights"} <= {path.stem for path in STUDIES}
 
 
 @pytest.mark.parametrize("ends", [(0.3, 0.45), (0.97, 1.02), (0.02, 40.0), (1.5, 3.0)])
@@ -173,7 +221,13 @@ def test_flights_have_a_row_a_replica_a_table_and_a_figure(tmp_path):
     figure = evidence.survival(rows)
     curves = [trace for trace in figure.data if trace.fill is None]
     assert len(curves) == 4  # methods and numbers of labels
+    looks = {(trace.name, trace.line.color, trace.marker.symbol) for trace in curves}
+    assert looks == {
+        ("conservative, labels only", COLOURS[CONSERVATIVE], "diamond"),
+        ("dual (conservative forces)", COLOURS[DUAL], "star"),
+    }
     for curve in curves:
+        assert "markers" in curve.mode  # told apart without colours
         assert curve.y[0] == 1.0
         assert np.all(np.diff(curve.y) <= 0)
     assert {curve.y[-1] for curve in curves} == {0.0, 0.5}

@@ -14,9 +14,16 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from piwsl_lab.lab.study_figures import LOOKS, axes_of, error_against_labels, ratio_bars, ratio_map, ratio_ticks
+from piwsl_lab.lab.study_figures import (
+    axes_of,
+    error_against_labels,
+    ratio_bars,
+    ratio_map,
+    ratio_ticks,
+)
 from piwsl_lab.lab.study_filter import StudyFilter, side_by_side
 from piwsl_lab.lab.study_flights import survival
+from piwsl_lab.lab.study_looks import colour_of, looks_of
 from piwsl_lab.lab.study_tables import (
     KNOWN_STUDY,
     Row,
@@ -32,12 +39,13 @@ from piwsl_lab.lab.study_tables import (
 # The door to all that the notebook of evidence uses.
 __all__ = [
     "KNOWN_STUDY",
-    "LOOKS",
     "StudyFilter",
+    "colour_of",
     "duels",
     "error_against_labels",
     "figures",
     "find_studies",
+    "looks_of",
     "main",
     "own_test",
     "page",

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from piwsl_lab.lab.figures import OTHER_COLOURS, TWIN_COLOURS, log_ticks
-from piwsl_lab.lab.study_tables import (
-    WORDS,
-    Row,
-    label_text,
-)
+from piwsl_lab.lab.figures import log_ticks
+from piwsl_lab.lab.study_looks import line_of, looks_of
+from piwsl_lab.lab.study_tables import WORDS, Row, label_text
 
-COLOURS = (*TWIN_COLOURS.values(), *OTHER_COLOURS, "#000000")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
-DASHES = ("solid", "dash", "dot")
-SUPERVISED, PIWSL, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS
-# Colour, symbol and dash of a method in every figure. A family has a colour; what is held against it for the same time
-# of computing is dashed. No two are alike without colour, where one study has both.
-LOOKS = {
-    "supervised": (SUPERVISED, "circle", "solid"),
-    "supervised-same-time": (SUPERVISED, "circle-open", "dash"),
-    "supervised-energy": (SUPERVISED, "square-open", "dot"),
-    "pitc": (PIWSL, "square", "solid"),
-    "paper": (ORANGE, "pentagon", "solid"),
-    "pisc": (PIWSL, "diamond-wide", "dash"),
-    "gradient": (GREEN, "star", "dash"),
-    "curl": (PURPLE, "triangle-up", "solid"),
-    "noisy": (BLACK, "x", "solid"),
-    "weak": (SKY, "triangle-down", "dot"),
-    "denoise": (BLACK, "cross", "dot"),
-    "conservative": (ORANGE, "diamond", "solid"),
-    "conservative-same-time": (ORANGE, "diamond-open", "dash"),
-    "conservative-pitc": (SKY, "triangle-up", "solid"),
-    "conservative-ensemble": (BLACK, "x", "dot"),
-    "dual": (GREEN, "star", "solid"),
-    "dual-ensemble": (GREEN, "star-square", "solid"),
-    "dual-pool": (PIWSL, "hexagon", "dash"),
-    "dual-untied": (PURPLE, "cross", "dot"),
-}
 # Words for a quantity, and unit and factor where the screen has others than summary.csv.
 TITLES = {
     "energy_mae": "energy error, MAE",
@@ -250,11 +220,6 @@ def axes_of(rows: Sequence[Row]) -> list[str]:
     return [n for n in (rows[0] if rows else {}) if n not in known and len({_word(row[n]) for row in rows}) > 1]
 
 
-def line_of(row: Row) -> str:
-    """The legend's words: the method, and which output of it where its title does not begin with that."""
-    return row["title"] if row["title"].startswith(row["output"]) else f"{row['title']} ({row['output']} forces)"
-
-
 def _row_name(row: Row, rows: Sequence[Row]) -> str:
     """Where a ratio was measured, and of what, as far as rows differ in it."""
     others = "".join(f", {name} {_word(row[name])}" for name in axes_of(rows))
@@ -266,30 +231,6 @@ def _row_name(row: Row, rows: Sequence[Row]) -> str:
 def row_names(rows: Sequence[Row]) -> list[str]:
     """Names of methods, with their output where outputs differ."""
     return [line_of(row) if len({r["output"] for r in rows}) > 1 else row["title"] for row in rows]
-
-
-def looks_of(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    """Colour, dash and marker of every line: a known method has its own, and no two are alike."""
-    # A second output of a method has its colour, dots and an open symbol.
-    lines: dict[str, tuple[str, int]] = {}
-    for row in rows:
-        lines.setdefault(line_of(row), (row["method"], sum(m == row["method"] for m, _ in lines.values())))
-    taken = {LOOKS[method][0] for method, _ in lines.values() if method in LOOKS}
-    free = [c for c in COLOURS if c not in taken] or list(COLOURS)
-    strangers = dict.fromkeys(method for method, _ in lines.values() if method not in LOOKS)
-    spare = {
-        method: (free[k % len(free)], SYMBOLS[k % len(SYMBOLS)], DASHES[k // len(free) % len(DASHES)])
-        for k, method in enumerate(strangers)
-    }
-    styles = {}
-    for name, (method, again) in lines.items():
-        colour, symbol, dash = LOOKS.get(method) or spare[method]
-        if again:
-            symbol, dash = f"{symbol.removesuffix('-open')}-open", "dot"
-        styles[name] = {
-            "line": {"color": colour, "width": 2.5, "dash": dash}, "marker": {"symbol": symbol, "size": 9}
-        }  # fmt: skip
-    return styles
 
 
 def _columns(n: int) -> int:

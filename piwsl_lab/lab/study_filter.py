@@ -20,11 +20,10 @@ from piwsl_lab.lab.study_figures import (
     TITLES,
     TOP,
     axes_of,
-    line_of,
-    looks_of,
     row_names,
     style_figure,
 )
+from piwsl_lab.lab.study_looks import line_of, looks_of
 from piwsl_lab.lab.study_tables import (
     Row,
     label_text,

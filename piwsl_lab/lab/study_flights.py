@@ -8,10 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from piwsl_lab.dynamics.stability import Survival, fraction_alive
-from piwsl_lab.lab.study_figures import finish, line_of, looks_of, panel_grid, panel_place
+from piwsl_lab.lab.study_figures import finish, panel_grid, panel_place
+from piwsl_lab.lab.study_looks import line_of, looks_of
 from piwsl_lab.lab.study_tables import Row, label_text
 
 TIMES = 201  # points of a curve
+MARKS = 9  # symbols along a curve: lines are told apart without colours too
 
 
 def survival(rows: Sequence[Row]) -> go.Figure:
@@ -39,8 +41,8 @@ def survival(rows: Sequence[Row]) -> go.Figure:
             words = f"{name}: %{{y:.2f}} of {len(mine)} replicas, {len({r['seed'] for r in mine})} seeds<extra></extra>"
             shown = name not in {trace.name for trace in figure.data}
             curve = go.Scatter(
-                x=times, y=share, mode="lines", line=line | {"shape": "hv"}, name=name, legendgroup=name,
-                showlegend=shown, hovertemplate=words,
+                x=times, y=share, mode="lines+markers", line=line | {"shape": "hv"}, name=name, legendgroup=name,
+                marker=style["marker"] | {"maxdisplayed": MARKS}, showlegend=shown, hovertemplate=words,
             )  # fmt: skip
             figure.add_trace(curve, *where)
     figure.update_yaxes(range=(-0.03, 1.03))
