@@ -1,0 +1,36 @@
+"""The plots of the front room. plotly is imported in here and by the study figures only."""
+
+from piwsl_lab.lab.figures.axes import apply_style, even_ticks, log_ticks, panel_title, smooth, step_end, thin
+from piwsl_lab.lab.figures.live import HEIGHT, LivePlot, live_widgets_work
+from piwsl_lab.lab.figures.training import TERMS, Curves, LossTerms, Parity
+from piwsl_lab.lab.words import MEV
+
+__all__ = [
+    "HEIGHT",
+    "MEV",
+    "TERMS",
+    "Curves",
+    "LivePlot",
+    "LossTerms",
+    "Parity",
+    "apply_style",
+    "even_ticks",
+    "live_widgets_work",
+    "log_ticks",
+    "panel_title",
+    "smooth",
+    "step_end",
+    "thin",
+]
+
+# For a moment only, until all rooms take colours from `piwsl_lab.lab.colours`.
+from piwsl_lab.lab.colours import COLOURS as _C
+from piwsl_lab.lab.colours import OTHERS as OTHER_COLOURS  # noqa: F401
+from piwsl_lab.lab.colours import name_colours as _by_name
+
+TWIN_COLOURS = {"supervised": _C["direct"], "PIWSL": _C["direct + PITC"]}
+
+
+def twin_colours(names):
+    """Old way by names."""
+    return _by_name([n if isinstance(n, str) else n.name for n in names])

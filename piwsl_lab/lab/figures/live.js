@@ -1,0 +1,291 @@
+// One plot. Everything it shows is state of its model, and every view draws all of it from that state whenever it
+// appears: after F5, in a second window, in a tab that opens, after a lost connection. No message has to arrive at
+// the right moment. Traits, written by live.py in one message:
+//   figure    JSON text: traces without their numbers, layout, config
+//   numbers   float32, all columns behind each other (little-endian)
+//   columns   [[trace, "x" | "y", first, length], …]: where the numbers belong
+//   revision  counts the states, to find out whether one was lost
+//   library   model id of the widget that holds plotly.js, once for all plots of a kernel
+//   own       model id of this plot
+const OFTEN = 100; // ms between two drawings: ten a second are as much as an eye wants
+const ASK = 3000; // ms between two questions whether this page has the last state
+const PATIENCE = 15000; // ms until a question counts as lost
+const LOST = "The kernel of this plot has ended or was restarted: run the cells again. Session.load brings a saved session back.";
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// ---- plotly.js, once a page ---------------------------------------------------------------------------------------
+
+async function inflated(view) {
+  const bytes = view instanceof DataView ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(view);
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+async function found(manager, id) {
+  // A page that has just been loaded may still be asking the kernel for its models.
+  for (let k = 0; k < 40; k += 1) {
+    try {
+      const model = await manager.get_model(id);
+      if (model && model.get("code") && model.get("code").byteLength) return model;
+    } catch {
+      // not there yet
+    }
+    await pause(250);
+  }
+  throw new Error("the library of plots is not in this page");
+}
+
+async function loaded(manager, id) {
+  const code = await inflated((await found(manager, id)).get("code"));
+  const before = window.Plotly; // another plotly of this page keeps its place
+  const module = { exports: {} };
+  new Function("module", "exports", "define", code)(module, module.exports, undefined);
+  if (before === undefined) delete window.Plotly;
+  else window.Plotly = before;
+  return module.exports;
+}
+
+function plotly(model) {
+  const id = model.get("library");
+  const shared = (window.piwslPlotly ??= {});
+  const version = model.get("version");
+  shared[version] ??= loaded(model.widget_manager, id).catch((error) => {
+    delete shared[version]; // the next drawing tries again
+    model.send({ type: "no library" });
+    throw error;
+  });
+  return shared[version];
+}
+
+// ---- the theme of the page ----------------------------------------------------------------------------------------
+
+const isDark = () => {
+  const { jpThemeLight, vscodeThemeKind } = document.body.dataset;
+  return jpThemeLight === "false" || /dark|high-contrast$/.test(vscodeThemeKind ?? "");
+};
+
+function template(dark) {
+  const [ink, paper, grid, line] = dark ? ["#e0e0e0", "#111111", "#3a3a3a", "#999999"] : ["#2a2a2a", "#ffffff", "#e6ebf2", "#888888"];
+  const axis = { gridcolor: grid, linecolor: line, tickcolor: line, zerolinecolor: grid, zerolinewidth: 1, automargin: false };
+  const legend = { bgcolor: "rgba(0,0,0,0)" };
+  return {
+    layout: {
+      paper_bgcolor: paper, plot_bgcolor: paper, font: { color: ink }, xaxis: axis, yaxis: axis, legend,
+      hoverlabel: { bgcolor: dark ? "#222222" : "#ffffff", font: { color: ink }, bordercolor: line },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
+      annotationdefaults: { font: { color: ink } }, shapedefaults: {},
+    },
+  };
+}
+
+// Colours of light pages, as they are on a dark one: nothing black on black, no dark blue.
+function recoloured(value, table) {
+  if (typeof value === "string") return table[value.toUpperCase()] ?? value;
+  if (Array.isArray(value)) return value.map((v) => recoloured(v, table));
+  if (value && value.constructor === Object)
+    return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, recoloured(v, table)]));
+  return value;
+}
+
+// ---- logarithmic axes that always have numbers --------------------------------------------------------------------
+
+// Round numbers between two, at most `most` of them and at least two.
+function logTicks(low, high, most) {
+  const steps = [[[1, 1.5, 2, 3, 4, 5, 6, 8], 1], [[1, 2, 5], 1], [[1, 3], 1], [[1], 1], [[1], 2], [[1], 3]];
+  let ticks = [];
+  for (const [leading, stride] of steps) {
+    ticks = [];
+    for (let k = stride * Math.floor(Math.log10(low) / stride) - stride; k <= Math.log10(high) + 1; k += stride)
+      for (const m of leading) if (m * 10 ** k >= low && m * 10 ** k <= high) ticks.push(m * 10 ** k);
+    if (ticks.length <= most) break;
+  }
+  if (ticks.length < 2 || (high < 2 * low && ticks.length < 3)) {
+    // so narrow a range that it looks linear
+    const least = (high - low) / (most - 1);
+    const decade = 10 ** Math.floor(Math.log10(least));
+    const step = [1, 2, 5, 10].map((m) => m * decade).find((s) => s >= least * (1 - 1e-9));
+    ticks = [];
+    for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(k * step);
+  }
+  return ticks.map((t) => Number(t.toPrecision(6)));
+}
+
+const axesOf = (layout, letter) => Object.keys(layout).filter((key) => new RegExp(`^${letter}axis\\d*$`).test(key));
+
+// Range (powers of ten) of the positive values of an axis, rounded outwards so that it seldom moves.
+function logRange(data, letter, name) {
+  const own = letter + name.slice(5);
+  let low = Infinity;
+  let high = -Infinity;
+  for (const trace of data)
+    if ((trace[`${letter}axis`] ?? letter) === own)
+      for (const v of trace[letter] ?? []) {
+        if (v > 0 && v < low && Number.isFinite(v)) low = v;
+        if (v > high && Number.isFinite(v)) high = v;
+      }
+  if (!(high > 0)) return [-1, 1];
+  const [a, b] = [Math.log10(low), Math.log10(high)];
+  const margin = Math.max(0.06 * (b - a), 0.02);
+  const grain = b - a > 0.3 ? 10 : 50; // per decade
+  return [Math.floor((a - margin) * grain) / grain, Math.ceil((b + margin) * grain) / grain];
+}
+
+function nameLogAxes(data, layout, zoomed, shown) {
+  for (const letter of ["x", "y"])
+    for (const name of axesOf(layout, letter)) {
+      const axis = layout[name];
+      if (axis.type !== "log" || axis.tickvals) continue;
+      const range = zoomed.has(name) && shown?.[name]?.range ? shown[name].range : logRange(data, letter, name);
+      const [low, high] = range.map((v) => 10 ** v).sort((a, b) => a - b);
+      axis.tickmode = "array";
+      axis.tickvals = logTicks(low, high, letter === "y" ? 6 : 8);
+      axis.ticktext = axis.tickvals.map(String);
+      if (!zoomed.has(name)) Object.assign(axis, { range, autorange: false });
+    }
+}
+
+// ---- from state to picture ----------------------------------------------------------------------------------------
+
+function assembled(model) {
+  const { data, layout, config } = JSON.parse(model.get("figure"));
+  const view = model.get("numbers");
+  // A copy: the bytes of a message may begin anywhere, floats may not.
+  const floats = view?.byteLength ? new Float32Array(view.buffer ? view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) : view.slice(0)) : [];
+  for (const [trace, key, first, length] of model.get("columns")) data[trace][key] = floats.slice(first, first + length);
+  const dark = isDark();
+  if (!dark) return { data, layout: { ...layout, template: template(dark) }, config };
+  const table = model.get("on_dark");
+  return { data: data.map((t) => ({ ...recoloured({ ...t, x: 0, y: 0 }, table), x: t.x, y: t.y })), layout: { ...recoloured(layout, table), template: template(dark) }, config };
+}
+
+function render({ model, el }) {
+  el.classList.add("piwsl-plot");
+  const box = document.createElement("div"); // plotly wants an element of its own
+  box.style.cssText = "width:100%;height:100%;";
+  const words = document.createElement("div");
+  words.className = "piwsl-plot-words";
+  words.hidden = true;
+  el.append(box, words);
+  const zoomed = new Set(); // axes that a hand has zoomed
+  let [P, waiting, drawing, again, last, held, gone] = [null, 0, false, false, 0, false, false];
+
+  const visible = () => el.isConnected && el.clientWidth > 0 && el.clientHeight > 0 && !document.hidden;
+
+  async function draw() {
+    waiting = 0;
+    if (gone || !visible()) return; // the observers call again
+    if (drawing || held) {
+      again = true; // a hand is dragging, or the last drawing is not done
+      return;
+    }
+    drawing = true;
+    again = false;
+    try {
+      P ??= await plotly(model);
+      if (gone || !visible()) return;
+      const { data, layout, config } = assembled(model);
+      nameLogAxes(data, layout, zoomed, box.layout);
+      Object.assign(layout, { width: el.clientWidth, height: el.clientHeight, autosize: false });
+      await P.react(box, data, layout, { ...config, responsive: false, displaylogo: false });
+      if (!box.dataset.heard) listen();
+      words.hidden = true;
+      last = performance.now();
+    } catch (error) {
+      words.hidden = false;
+      words.textContent = `This plot could not be drawn and is tried again: ${error.message}`;
+      if (!gone) setTimeout(later, 1000);
+    } finally {
+      drawing = false;
+      if (again) later();
+    }
+  }
+
+  function later() {
+    if (waiting || gone) return;
+    waiting = setTimeout(draw, Math.max(0, OFTEN - (performance.now() - last)));
+  }
+
+  function listen() {
+    box.dataset.heard = "yes";
+    box.on("plotly_click", (event) => {
+      const x = event.points?.[0]?.x;
+      if (typeof x === "number") model.send({ type: "pick", x });
+    });
+    box.on("plotly_relayout", (change) => {
+      for (const key of Object.keys(change)) {
+        const axis = /^([xy]axis\d*)\.(range|autorange)/.exec(key);
+        if (axis) {
+          if (axis[2] === "range") zoomed.add(axis[1]);
+          else zoomed.delete(axis[1]);
+          later(); // other numbers on the axis
+        }
+        const shape = /^shapes\[(\d+)\]\.x0$/.exec(key);
+        if (shape) model.send({ type: "drag", name: box.layout.shapes[shape[1]]?.name ?? "", x: change[key] });
+      }
+    });
+  }
+
+  const hold = () => (held = true);
+  const release = () => {
+    if (!held) return;
+    held = false;
+    if (again) later();
+  };
+  box.addEventListener("pointerdown", hold, true);
+  window.addEventListener("pointerup", release, true);
+  window.addEventListener("pointercancel", release, true);
+
+  model.on("change:revision", later);
+  const sizes = new ResizeObserver(later);
+  sizes.observe(el);
+  const themes = new MutationObserver(later);
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  document.addEventListener("visibilitychange", later);
+  // What no observer sees: a page that was asleep, a view that was moved.
+  const watch = setInterval(async () => {
+    if (visible() && box.layout === undefined) later();
+    const manager = model.widget_manager;
+    const raw = await Promise.resolve(manager.get_model(model.get("own"))).catch(() => null);
+    if (raw && raw.comm_live === false) {
+      words.hidden = false;
+      words.textContent = LOST;
+    } else if (words.textContent === LOST) words.hidden = true;
+  }, 2000);
+  later();
+
+  return () => {
+    gone = true;
+    clearTimeout(waiting);
+    clearInterval(watch);
+    sizes.disconnect();
+    themes.disconnect();
+    document.removeEventListener("visibilitychange", later);
+    window.removeEventListener("pointerup", release, true);
+    window.removeEventListener("pointercancel", release, true);
+    model.off("change:revision", later);
+    if (P && box.layout) P.purge(box);
+  };
+}
+
+// Once a model: ask now and then whether this page has the last state. A state that was lost on the way, while the page
+// was loading or the connection gone, is sent again.
+function initialize({ model }) {
+  let asked = 0;
+  const ask = () => {
+    if (document.hidden || (asked && Date.now() - asked < PATIENCE)) return;
+    asked = Date.now();
+    model.send({ type: "have", revision: model.get("revision") });
+  };
+  const heard = (message) => {
+    if (message?.type === "current") asked = 0;
+  };
+  model.on("msg:custom", heard);
+  const timer = setInterval(ask, ASK);
+  ask();
+  return () => {
+    clearInterval(timer);
+    model.off("msg:custom", heard);
+  };
+}
+
+export default { initialize, render };
