@@ -14,6 +14,15 @@ const LOST = "The kernel of this plot has ended or was restarted: run the cells 
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
+// A kernel that has ended hears nothing; the plot then says so in words.
+function say(model, content) {
+  try {
+    model.send(content);
+  } catch (error) {
+    console.info(`piwsl-lab: ${content.type} was not heard: ${error.message}`);
+  }
+}
+
 // ---- plotly.js, once a page ---------------------------------------------------------------------------------------
 
 async function inflated(view) {
@@ -51,7 +60,7 @@ function plotly(model) {
   const version = model.get("version");
   shared[version] ??= loaded(model.widget_manager, id).catch((error) => {
     delete shared[version]; // the next drawing tries again
-    model.send({ type: "no library" });
+    say(model, { type: "no library" });
     throw error;
   });
   return shared[version];
@@ -130,17 +139,17 @@ function logRange(data, letter, name) {
   return [Math.floor((a - margin) * grain) / grain, Math.ceil((b + margin) * grain) / grain];
 }
 
-function nameLogAxes(data, layout, zoomed, shown) {
+function setAxes(data, layout, zoomed, shown) {
   for (const letter of ["x", "y"])
     for (const name of axesOf(layout, letter)) {
       const axis = layout[name];
+      const kept = zoomed.has(name) && shown?.[name]?.range;
+      if (kept) Object.assign(axis, { range: [...shown[name].range], autorange: false });
       if (axis.type !== "log" || axis.tickvals) continue;
-      const range = zoomed.has(name) && shown?.[name]?.range ? shown[name].range : logRange(data, letter, name);
-      const [low, high] = range.map((v) => 10 ** v).sort((a, b) => a - b);
-      axis.tickmode = "array";
-      axis.tickvals = logTicks(low, high, letter === "y" ? 6 : 8);
-      axis.ticktext = axis.tickvals.map(String);
-      if (!zoomed.has(name)) Object.assign(axis, { range, autorange: false });
+      if (!kept) Object.assign(axis, { range: logRange(data, letter, name), autorange: false });
+      const [low, high] = axis.range.map((v) => 10 ** v).sort((a, b) => a - b);
+      const tickvals = logTicks(low, high, letter === "y" ? 6 : 8);
+      Object.assign(axis, { tickmode: "array", tickvals, ticktext: tickvals.map(String) });
     }
 }
 
@@ -184,7 +193,7 @@ function render({ model, el }) {
       P ??= await plotly(model);
       if (gone || !visible()) return;
       const { data, layout, config } = assembled(model);
-      nameLogAxes(data, layout, zoomed, box.layout);
+      setAxes(data, layout, zoomed, box.layout);
       Object.assign(layout, { width: el.clientWidth, height: el.clientHeight, autosize: false });
       await P.react(box, data, layout, { ...config, responsive: false, displaylogo: false });
       if (!box.dataset.heard) listen();
@@ -209,7 +218,7 @@ function render({ model, el }) {
     box.dataset.heard = "yes";
     box.on("plotly_click", (event) => {
       const x = event.points?.[0]?.x;
-      if (typeof x === "number") model.send({ type: "pick", x });
+      if (typeof x === "number") say(model, { type: "pick", x });
     });
     box.on("plotly_relayout", (change) => {
       for (const key of Object.keys(change)) {
@@ -220,7 +229,7 @@ function render({ model, el }) {
           later(); // other numbers on the axis
         }
         const shape = /^shapes\[(\d+)\]\.x0$/.exec(key);
-        if (shape) model.send({ type: "drag", name: box.layout.shapes[shape[1]]?.name ?? "", x: change[key] });
+        if (shape) say(model, { type: "drag", name: box.layout.shapes[shape[1]]?.name ?? "", x: change[key] });
       }
     });
   }
@@ -274,7 +283,7 @@ function initialize({ model }) {
   const ask = () => {
     if (document.hidden || (asked && Date.now() - asked < PATIENCE)) return;
     asked = Date.now();
-    model.send({ type: "have", revision: model.get("revision") });
+    say(model, { type: "have", revision: model.get("revision") });
   };
   const heard = (message) => {
     if (message?.type === "current") asked = 0;

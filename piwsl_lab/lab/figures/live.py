@@ -37,8 +37,8 @@ _CSS = """
 """
 # What a reader of curves needs: a picture, zoom, pan and the way back.
 CONFIG = {
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "toggleSpikelines"],
-    "doubleClick": "reset+autosize",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toggleSpikelines"],
+    "doubleClick": "autosize",
 }
 
 

@@ -1,0 +1,164 @@
+"""Live plots in a real Chromium: never blank, whatever is lost or late; numbers on every axis; one plotly.js a page."""
+
+from __future__ import annotations
+
+import browser
+import pytest
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    """
+import ipywidgets as W
+from piwsl_lab.lab.figures import Curves, LossTerms, Parity
+from piwsl_lab.lab.session import Session
+from piwsl_lab.study import Setup
+session = Session(Setup(channels=16, layers=1, steps=400, energies=10, forces=10, test=40), monitor_every=2)
+session.run(60)
+session.twins[1].objective.epsilon = 0.2
+session.run(60)
+plots = [kind([t.name for t in session.twins]) for kind in (Curves, LossTerms, Parity)]
+for plot in plots:
+    plot.draw(session)
+heard = []
+plots[0].on_pick(heard.append)
+W.VBox([plot.widget for plot in plots])
+""",
+    """
+import time
+time.sleep(0)
+""",
+]
+POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')].map(
+    g => g.data.reduce((sum, trace) => sum + trace.x.length, 0))"""
+IN_PYTHON = "[sum(len(t.x) for t in plot.figure.data) for plot in plots]"
+TICKS = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(
+    g => [...g.querySelectorAll('.yaxislayer-above, .yaxislayer-below')].map(a => a.querySelectorAll('text').length))
+    .filter(n => n)"""
+NUMBERS = "() => document.querySelector('.js-plotly-plot').querySelectorAll('.ytick text').length"
+BOXES = """() => [...document.querySelectorAll('.js-plotly-plot')].map(g => ['.modebar', '.legend', '.legend2']
+    .map(c => g.querySelector(c)).filter(e => e).map(e => { const b = e.getBoundingClientRect();
+    return [b.left, b.top, b.right, b.bottom]; }))"""
+
+
+def points(page) -> list[int]:
+    return page.evaluate(POINTS)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    browser.require_chromium()
+    root = tmp_path_factory.mktemp("plots")
+    browser.write_notebook(root / "plots.ipynb", CELLS)
+    with browser.jupyter_lab(root) as server, browser.browser_page(1280, 1500) as page:
+        page.received = []
+        page.on("websocket", lambda s: s.on("framereceived", lambda m: page.received.append(len(m))))
+        page.losing = False
+
+        def between(socket):
+            upstream = socket.connect_to_server()
+            socket.on_message(upstream.send)
+            upstream.on_message(lambda message: None if page.losing else socket.send(message))
+
+        page.route_web_socket("**/channels*", between)
+        browser.open_notebook(page, server, "plots.ipynb")
+        browser.run_all(page)
+        page.wait_for_function(f"() => ({POINTS})().length === 3", timeout=60_000)
+        yield page
+
+
+def in_kernel(page, expression):
+    from test_browser_dashboard import in_kernel
+
+    return in_kernel(page, expression)
+
+
+def test_all_points_are_in_the_page_and_plotly_came_once(page):
+    browser.eventually(page, lambda: points(page) == in_kernel(page, IN_PYTHON), "all points in the page")
+    assert min(points(page)) > 100
+    assert page.evaluate("Object.keys(window.piwslPlotly).length") == 1
+    assert page.evaluate("window.Plotly === undefined")  # a page's own plotly is left alone
+    assert 1_000_000 < sum(page.received) < 3_000_000
+
+
+def test_axes_have_numbers_and_keep_them_when_zoomed(page):
+    browser.eventually(page, lambda: len(page.evaluate(TICKS)) >= 7, "all axes")
+    assert min(page.evaluate(TICKS)) >= 2
+    for low, high in ((2.0, 2.05), (1.5, 3.5), (2.301, 2.302)):
+        page.evaluate(
+            """async ([low, high]) => { const g = document.querySelector('.js-plotly-plot');
+            const P = await Object.values(window.piwslPlotly)[0];
+            await P.relayout(g, {'yaxis.range[0]': low, 'yaxis.range[1]': high}); }""",
+            [low, high],
+        )
+        browser.eventually(page, lambda: 2 <= page.evaluate(NUMBERS) <= 8, f"numbers from 10^{low} to 10^{high}")
+        in_kernel(page, "[plots[0].draw(session), 0][1]")
+        shown = page.evaluate("() => document.querySelector('.js-plotly-plot').layout.yaxis.range")
+        assert shown == pytest.approx([low, high]), "a new drawing takes the reader's zoom away"
+    page.evaluate(
+        """async () => { const P = await Object.values(window.piwslPlotly)[0];
+        await P.relayout(document.querySelector('.js-plotly-plot'), {'yaxis.autorange': true}); }"""
+    )
+
+
+def test_the_tool_bar_lies_on_no_legend(page):
+    page.mouse.move(*[page.locator(".js-plotly-plot").first.bounding_box()[k] + 200 for k in ("x", "y")])
+    page.wait_for_timeout(300)
+    for bar, *legends in page.evaluate(BOXES):
+        for legend in legends:
+            apart = bar[2] <= legend[0] or legend[2] <= bar[0] or bar[3] <= legend[1] or legend[3] <= bar[1]
+            assert apart, (bar, legend)
+
+
+def test_a_click_is_heard_in_python(page):
+    area = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.5 * area["height"])
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot .hoverlayer').childElementCount")
+    page.mouse.down()
+    page.mouse.up()
+    browser.eventually(page, lambda: in_kernel(page, "len(heard)") > 0, "a click is heard")
+
+
+def test_messages_that_are_lost_are_made_good(page):
+    before = points(page)
+    page.losing = True
+    kernel = "jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
+    page.evaluate(
+        f"""() => {{ {kernel}.requestExecute(
+        {{code: "session.run(40)\\nfor plot in plots: plot.draw(session)", store_history: false}}); }}"""
+    )
+    page.wait_for_timeout(4000)
+    assert points(page) == before  # it is really lost
+    page.losing = False
+    browser.eventually(page, lambda: points(page)[0] > before[0], "the lost state is sent again", 40)
+    page.evaluate(f"() => {kernel}.interrupt()")  # the answer to the request above was lost as well
+    browser.eventually(page, lambda: points(page) == in_kernel(page, IN_PYTHON), "all points in the page")
+
+
+def test_after_f5_all_is_there_again_and_a_second_f5_too(page):
+    wanted = in_kernel(page, IN_PYTHON)
+    page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    for _ in range(2):
+        page.reload()
+        page.wait_for_function(f"() => ({POINTS})().length === 3", timeout=60_000)
+        browser.eventually(page, lambda: points(page) == wanted, "all points after F5")
+
+
+def test_a_dark_page_has_no_white_box_and_no_black_line(page):
+    page.evaluate("() => jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    colour = "() => document.querySelector('.js-plotly-plot')._fullLayout.paper_bgcolor"
+    browser.eventually(page, lambda: page.evaluate(colour) == "#111111", "dark paper")
+    plain = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(g => g.data.flatMap(
+        t => [t.line && t.line.color, t.marker && t.marker.color])).filter(c => ['#000', '#000000'].includes(c))"""
+    browser.eventually(page, lambda: page.evaluate(plain) == [], "no black line")
+    stats = browser.pixel_stats(page.locator(".js-plotly-plot").first)
+    assert max(stats.background) < 0x30
+    page.evaluate("() => jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+
+
+def test_a_kernel_that_was_restarted_is_told_in_words(page):
+    kernel = "jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
+    page.evaluate(f"() => {kernel}.restart()")
+    words = page.locator(".piwsl-plot-words:visible", has_text="The kernel of this plot has ended or was restarted")
+    browser.eventually(page, lambda: words.count() > 0, "words about the restart")
+    assert browser.page_errors(page) == []
