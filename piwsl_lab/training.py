@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from piwsl_lab.attempt import Attempt
 from piwsl_lab.batches import Batches
 from piwsl_lab.best_step import label_variances, unexplained_variance
 from piwsl_lab.data import require_disjoint
@@ -25,6 +26,7 @@ from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
 from piwsl_lab.memory import keep_memory
 from piwsl_lab.metrics import Metrics, as_graphs, evaluate
 from piwsl_lab.objective import Objective
+from piwsl_lab.support.interrupts import held
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -175,6 +177,9 @@ class Trainer:
         self.steps, self.done, self.seconds = steps, 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
         self.best_metrics: Metrics | None = None
+        self.last: Record | None = None  # of the step that was counted last
+        self._begun: Attempt | None = None
+        self._taken: Attempt | None = None  # its weights have moved, and it is not counted yet
         self._epsilon_seen: tuple[str, float, bool] | None = None
         self._warned = False
         self._bonds: tuple[float, float] | None = None
@@ -187,29 +192,70 @@ class Trainer:
     def step(self) -> Record:
         """Train on one batch, and validate when it is time.
 
+        A step is taken whole or not at all, whatever breaks it off: weights, optimiser, random numbers and `done`
+        always belong together. Ctrl-C waits for its end. What validation or the fit of the energies' constant could
+        not finish is finished by the next call, which then returns the record of the step that was broken off.
+
         Raises
         ------
         TrainingDiverged
             The loss or its gradient is not finite. The weights are those before the step.
         """
+        # Gradients are asked for, even where a caller has switched them off.
+        with held(), torch.enable_grad():
+            try:
+                self._settle()
+                if self._taken is None:
+                    self._attempt()
+                return self._count()
+            except BaseException as error:
+                self._settle()
+                if not isinstance(error, Exception):  # an interrupt: the step is booked before it goes on
+                    self._count()
+                raise
+
+    def _attempt(self) -> None:
+        """Move the weights by one step; `_settle` undoes or keeps what was broken off."""
         start = time.perf_counter()
         self.current = self.objective.at(self.done)
         self._follow_epsilon()
         self._set_learning_rate()
-        drawn = self.noise.get_state(), self.batches.state(), self.pool_batches.state()
-        try:
-            loss, values = self._train_on(self.graphs.batch(self.batches.next()), self._pool_batch())
-        except BaseException:  # an interrupt too: the next try then sees the same batch, as the other twins do
-            self.noise.set_state(drawn[0])
-            self.batches.restore(*drawn[1])
-            self.pool_batches.restore(*drawn[2])
-            raise
-        self.done += 1
-        self.seconds += time.perf_counter() - start
-        due = self.done % self.settings["validate_every"] == 0 or self.finished
+        begun = self._begun = Attempt.of(self, start)
+        self._train_on(self.graphs.batch(self.batches.next()), self._pool_batch(), begun)
+        self._taken, self._begun = begun, None
+
+    def _settle(self) -> None:
+        """Decide what becomes of a step that was broken off: it counts if its weights have moved."""
+        begun = self._begun
+        if begun is not None and begun is not self._taken:
+            if begun.has_moved:
+                self._taken = begun
+            else:
+                begun.undo(self)
+        self._begun = None
+
+    def _count(self) -> Record:
+        """Book the step whose weights have moved, if there is one. May be repeated."""
+        taken = self._taken
+        if taken is None:
+            return self.last
+        if taken.seconds is None:
+            taken.seconds = self.seconds + time.perf_counter() - taken.began
+        due = taken.step % self.settings["validate_every"] == 0 or taken.step >= self.steps
         if due:
+            taken.settle_buffers(self)
             self._fit_shift()
-        return Record(self.done, loss, values, self.seconds, self.validate() if due else None)
+        metrics = self.validate() if due else None
+        self.last = Record(taken.step, taken.loss, taken.values, taken.seconds, metrics)
+        self.done, self.seconds = taken.step, taken.seconds
+        self._taken = None
+        return self.last
+
+    def settle(self) -> None:
+        """Finish what an error broke off, so that the state can be read or saved."""
+        with held():
+            self._settle()
+            self._count()
 
     def validate(self) -> Metrics | None:
         """Score the current weights on the validation frames and remember them if they are the best so far."""
@@ -218,8 +264,9 @@ class Trainer:
         metrics = evaluate(self.potential, self.validation)
         score = self._score(metrics)
         if score < (math.inf if self.best_metrics is None else self._score(self.best_metrics)):
-            self.best_metrics = metrics
+            # In this order: if an interrupt comes between the two, the same weights are taken once more.
             self.best_weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
+            self.best_metrics = metrics
         return metrics
 
     def _fit_shift(self) -> None:
@@ -242,14 +289,14 @@ class Trainer:
             self._pool = as_graphs(self.potential, self.pool_data, self.graphs.radius - self.potential.cutoff)
         return self._pool.batch(self.pool_batches.next())
 
-    def _train_on(self, graph: AtomGraph, pool: AtomGraph | None) -> tuple[float, dict[str, float]]:
-        """One step of the optimiser; the loss and the unweighted terms."""
+    def _train_on(self, graph: AtomGraph, pool: AtomGraph | None, begun: Attempt) -> None:
+        """One step of the optimiser; loss and unweighted terms are noted before the weights move."""
         terms = self.current.terms(self.potential, graph, self.noise, pool, self._modes())
-        if not terms:  # the weights in use find no label in this batch
-            return 0.0, {}
-        loss = self.current.total(terms)
-        self._descend(loss)
-        return loss.item(), dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+        if terms:  # else the weights in use find no label in this batch
+            loss = self.current.total(terms)
+            begun.loss = loss.item()
+            begun.values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+            self._descend(loss)
 
     def _descend(self, loss: Tensor) -> None:
         if not bool(loss.isfinite()):
@@ -292,7 +339,6 @@ class Trainer:
         seen = (o.direction, o.epsilon, o.relative)
         if not o.displaces or seen == self._epsilon_seen:
             return
-        self._epsilon_seen = seen
         if self._bonds is None:
             self._bonds = bond_range(self.graphs)
         shortest, farthest = self._bonds
@@ -306,7 +352,7 @@ class Trainer:
                 else f"epsilon={o.epsilon} Å is more than 30 % of the shortest distance between two atoms of the "
                 f"training set ({shortest:.3f} Å): the displaced structures are no longer chemistry; use at most "
                 f"{limit:.2f} Å",
-                stacklevel=3,
+                stacklevel=4,
             )
         elif o.epsilon <= limit:
             self._warned = False
@@ -314,7 +360,13 @@ class Trainer:
         reach = o.epsilon * (min(1.2 * farthest, LONGEST_BOND) if o.relative else 1.0)
         needed = 2 * longest(o.direction, reach)
         if self.graphs.radius < self.potential.cutoff + needed:
-            self.graphs, self._pool = as_graphs(self.potential, self.train_data, needed), None
+            self._widen(needed)
+        self._epsilon_seen = seen  # last: what is broken off here is done again
+
+    def _widen(self, skin: float) -> None:
+        """Build the neighbour lists anew with another skin, Å."""
+        self._pool = None  # first, so that it is never the shorter one
+        self.graphs = as_graphs(self.potential, self.train_data, skin)
 
 
 def bond_range(graphs: GraphSet) -> tuple[float, float]:

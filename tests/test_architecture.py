@@ -19,11 +19,23 @@ WIDGET_LIBRARIES = {"ipywidgets", "plotly", "nglview", "anywidget", "IPython", "
 
 # The picture, from the ground up. A module may import from its own layer and from those before it.
 LAYERS = (
+    ("support",),
     ("data",),
     ("graph", "memory", "batches", "device"),
     ("models",),
     ("displacements", "soft_modes", "losses", "terms", "objective", "schedules"),
-    ("metrics", "best_step", "training", "checkpoint", "study", "comparison", "dynamics", "selection", "softening"),
+    (
+        "metrics",
+        "best_step",
+        "attempt",
+        "training",
+        "checkpoint",
+        "study",
+        "comparison",
+        "dynamics",
+        "selection",
+        "softening",
+    ),
     ("grid",),
     ("launch", "doctor", "cli", "cli_study", "cli_fly"),
     ("lab",),

@@ -6,21 +6,23 @@ wants to draw reads `tracks`, lists of plain arrays.
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from piwsl_lab.data import Dataset, Frame
 from piwsl_lab.dynamics import Simulation, Snapshot, reference_bonds
 from piwsl_lab.dynamics.stability import Bonds, bond_lengths
-from piwsl_lab.lab.fairlock import FairLock
+from piwsl_lab.lab.loop import Drive, Driven
+from piwsl_lab.support import interrupts
 
 EVERY = 4  # steps between two states that are kept
 MOST_STATES = 2000  # of a track; then every second one is let go, and half as many are kept from there on
 LONGEST = 200_000  # steps
+STATES = ("positions", "forces", "temperature", "change", "stretch", "alive")
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Track:
 
     def append(self, snapshot: Snapshot) -> None:
         """Note a state."""
+        for name in STATES:  # what was broken off in the middle of a state
+            del getattr(self, name)[len(self.time) :]
         if self._start is None:
             self._start = snapshot.conserved
         shape = (-1, len(self.frame), 3)
@@ -69,7 +73,7 @@ class Track:
     def thin(self) -> None:
         """Let go of every second state; the first and the last stay."""
         keep = sorted({*range(0, len(self.time), 2), len(self.time) - 1})
-        for name in ("time", "positions", "forces", "temperature", "change", "stretch", "alive"):
+        for name in (*STATES, "time"):
             values = getattr(self, name)
             setattr(self, name, [values[k] for k in keep])
 
@@ -78,7 +82,7 @@ class Track:
         return int(np.abs(np.asarray(self.time) - time).argmin())
 
 
-class FlightSession:
+class FlightSession(Driven):
     """Simulations that start alike, in turn, with or without a screen.
 
     Parameters
@@ -100,6 +104,10 @@ class FlightSession:
         Nothing to fly, or a setting that makes no sense.
     """
 
+    BUSY: ClassVar[str] = "flying"
+    THREAD: ClassVar[str] = "piwsl-flight"
+    INTERRUPTED: ClassVar[str] = "Stopped by the kernel's interrupt. Fly goes on where it stopped."
+
     def __init__(
         self,
         sources: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
@@ -114,11 +122,8 @@ class FlightSession:
     ) -> None:
         if replicas < 1:
             raise ValueError(f"replicas={replicas} must be 1 or larger")
-        self._sources, self.lock = sources if callable(sources) else lambda: sources, FairLock()
-        self.listeners: list[Callable[[], None]] = []
-        self.error: Exception | None = None
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        super().__init__()
+        self._sources = sources if callable(sources) else lambda: sources
         self.settings: dict[str, Any] = {
             "replicas": replicas, "temperature": temperature, "time_step": time_step, "ensemble": ensemble,
             "seed": seed,
@@ -143,12 +148,9 @@ class FlightSession:
         for name, simulation in simulations.items():
             tracks[name].append(simulation.snapshot())
         with self.lock:
-            self.frame, self.settings, self.error, self.every = frame, wanted, None, EVERY
+            self.frame, self.settings, self.every = frame, wanted, EVERY
+            self.error, self.notice = None, ""
             self.simulations, self.tracks = simulations, tracks
-
-    @property
-    def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
 
     @property
     def finished(self) -> bool:
@@ -175,13 +177,7 @@ class FlightSession:
 
     def run(self, steps: int) -> FlightSession:
         """Take steps and come back; exceptions are raised here."""
-        if self.running:
-            raise ValueError("it is flying already: call stop() first")
-        self._stop.clear()
-        last = self._steps_taken + steps
-        while self._steps_taken < last and not self.finished:
-            with self.lock:
-                self._advance(last - self._steps_taken)
+        self._run_here(self._steps_taken + steps, announce=False)
         return self
 
     @property
@@ -189,39 +185,25 @@ class FlightSession:
         """Of the twin that flew farthest."""
         return max(simulation.step_count for simulation in self.simulations.values())
 
-    def start(self) -> None:
-        """Fly on a daemon thread until `stop`; an exception ends up in `error`."""
-        if self.running:
-            return
-        self.error = None
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._work, name="piwsl-flight", daemon=True)
-        self._thread.start()
-        for listener in self.listeners:
-            listener()
+    def _take_steps(self, drive: Drive, last: float) -> None:
+        while self._steps_taken < last and not self.finished and not drive.stop.is_set():
+            with self.lock:
+                self._advance(last)
+            interrupts.deliver()
 
-    def stop(self) -> None:
-        """Stop after the step under way, and wait for that."""
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+    def _advance(self, last: float = math.inf) -> None:
+        """A few steps of every twin, in turn, up to step `last`: the one code path of both drivers.
 
-    def _work(self) -> None:
-        try:
-            while not self._stop.is_set() and not self.finished:
-                with self.lock:
-                    self._advance()
-        except Exception as error:  # whoever drives the session shows it to the person
-            self.error = error
-
-    def _advance(self, most: int = LONGEST) -> None:
-        """A few steps of every twin, `most` at the most, in turn: the one code path of both drivers."""
-        for name, simulation in self.simulations.items():
-            if simulation.finished:
-                continue
-            for _ in range(min(self.every, most)):
+        A twin that is ahead, because the one after it failed, waits for the others.
+        """
+        flying = {name: one for name, one in self.simulations.items() if not one.finished}
+        behind = min((one.step_count for one in flying.values()), default=0)
+        target = min(behind + self.every, last)
+        for name, simulation in flying.items():
+            while simulation.step_count < target and not simulation.finished:
                 simulation.step()
-            self.tracks[name].append(simulation.snapshot())
+            if self.tracks[name].time[-1] != simulation.time:
+                self.tracks[name].append(simulation.snapshot())
         if max(len(track.time) for track in self.tracks.values()) >= MOST_STATES:
             for track in self.tracks.values():
                 track.thin()

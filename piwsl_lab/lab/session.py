@@ -7,26 +7,24 @@ values (`twin.records`, `twin.points`, `twin.history`) whenever it likes; the lo
 
 from __future__ import annotations
 
-import atexit
 import os
-import threading
 import time
-import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from piwsl_lab.graph import GraphSet
 from piwsl_lab.lab.colours import kind_of
-from piwsl_lab.lab.fairlock import FairLock
+from piwsl_lab.lab.loop import Drive, Driven
 from piwsl_lab.lab.trajectory import simulate
 from piwsl_lab.lab.twin import Twin, taught_by_piwsl
 from piwsl_lab.metrics import Metrics, evaluate
 from piwsl_lab.objective import Objective, suited
 from piwsl_lab.study import Setup, Task, build_trainer, prepare
+from piwsl_lab.support import interrupts
 
 MONITOR_FRAMES = 24  # test frames scored while training runs
 MONITOR_SECONDS = 0.15  # wanted time between two scores: curves that move about six times a second
@@ -34,7 +32,7 @@ MONITOR_SHARE = 0.1  # ... unless scoring would then cost more than this share o
 RATE_WINDOW = 3.0  # s, over which the step rate is averaged
 
 
-class Session:
+class Session(Driven):
     """Twins trained in turn on the same batches and the same seed.
 
     Parameters
@@ -52,6 +50,10 @@ class Session:
         never more than a tenth of the time.
     """
 
+    BUSY: ClassVar[str] = "training"
+    THREAD: ClassVar[str] = "piwsl-session"
+    INTERRUPTED: ClassVar[str] = "Stopped by the kernel's interrupt. Train goes on where it stopped."
+
     def __init__(
         self,
         setup: Setup | None = None,
@@ -68,43 +70,39 @@ class Session:
         if unknown := sorted(self._heads.keys() - objectives.keys()):
             raise ValueError(f"heads: no twin is called {unknown[0]!r}; this session has {list(objectives)}")
         _leave_cores_to_the_browser()
+        super().__init__()
         self.monitor_every = monitor_every
-        self.lock = FairLock()
-        self.error: Exception | None = None
         self.pins: list[dict[str, Any]] = []
-        self.listeners: list[Callable[[], None]] = []  # called when the loop begins to run
-        self.activity = "idle"  # or "training", "stopping", "scoring" (all test frames), "simulating"
-        self._objectives = {name: replace(objective) for name, objective in objectives.items()}
         self._taught = {name: taught_by_piwsl(name, objective) for name, objective in objectives.items()}
-        self._thread: threading.Thread | None = None
-        self._stop, self._abort, self._halted = threading.Event(), threading.Event(), threading.Event()
-        self._halted.set()
-        self._build()
-        # A thread that is inside torch when Python ends would end it with a crash.
-        atexit.register(_abandon_if_alive, weakref.ref(self))
+        self._install(self._built(self.setup, {name: replace(objective) for name, objective in objectives.items()}))
 
-    def _build(self) -> None:
-        """Prepare the data and the twins; on failure the session stays as it was."""
-        task = prepare(self.setup)
-        test = task.test[:MONITOR_FRAMES]
+    def _built(self, setup: Setup, objectives: dict[str, Objective]) -> _Built:
+        """Data and twins of a setup; the session stays as it is."""
+        task = prepare(setup)
         twins = []
-        for name, objective in self._objectives.items():
-            setup = replace(self.setup, head=self._head(name, objective))
-            kind = kind_of(setup.head, self._taught[name])
-            twins.append(Twin(name, setup, build_trainer(setup, task, replace(objective)), objective, kind))
-        self._monitored: GraphSet = twins[0].potential.graphs(test, skin=0.0)
-        self._monitor(twins)  # before anybody can see the new twins: they are drawn from another thread
-        self._rate: deque[tuple[float, int]] = deque(maxlen=200)
-        self._next_monitor = self.monitor_every or 1
-        self.task: Task = task
-        self.test_frames = test
-        self.twins: list[Twin] = twins
+        for name, objective in objectives.items():
+            one = replace(setup, head=self._head(setup.head, name, objective, last=name == list(objectives)[-1]))
+            trainer = build_trainer(one, task, replace(objective))
+            twins.append(Twin(name, one, trainer, objective, kind_of(one.head, self._taught[name])))
+        built = _Built(setup, task, twins)
+        for twin in twins:  # before anybody can see them: they are drawn from another thread
+            twin.monitor(built.monitored)
+        return built
 
-    def _head(self, name: str, objective: Objective) -> str:
+    def _install(self, built: _Built) -> None:
+        """Put new data and twins in the place of the old ones."""
+        with self.lock:
+            self._rate: deque[tuple[float, int]] = deque(maxlen=200)
+            self._next_monitor = self.monitor_every or 1
+            self.setup, self.task = built.setup, built.task
+            self.test_frames, self._monitored = built.test_frames, built.monitored
+            self.twins: list[Twin] = built.twins
+            self.error, self.notice = None, ""
+
+    def _head(self, head: str, name: str, objective: Objective, last: bool) -> str:
         """Where the forces of a twin come from."""
-        head = self.setup.head
         two_heads = objective.gradient > 0 or "gradient" in objective.schedules
-        if head == "dual" and name != list(self._objectives)[-1] and not two_heads:
+        if head == "dual" and not last and not two_heads:
             head = "conservative"
         return self._heads.get(name, head)
 
@@ -116,28 +114,11 @@ class Session:
         ValueError
             The setup cannot be built; the session then still holds the old one.
         """
-        self._abandon()
-        with self.lock:
-            before = self.setup
-            self.setup = setup or self.setup
-            self._objectives = {twin.name: twin.objective for twin in self.twins}
-            try:
-                self._build()
-            except Exception:
-                self.setup = before
-                raise
-            self.error = None
+        self.abandon()
+        # Not behind the lock: an interrupt must be able to end a download.
+        self._install(self._built(setup or self.setup, {twin.name: twin.objective for twin in self.twins}))
 
     # -- what it is doing ------------------------------------------------------------------------------------------
-
-    @property
-    def running(self) -> bool:
-        """Whether steps are being taken (scoring and simulating afterwards do not count)."""
-        return self.activity == "training"
-
-    @property
-    def busy(self) -> bool:
-        return self.activity != "idle"
 
     @property
     def step(self) -> int:
@@ -177,88 +158,46 @@ class Session:
 
     def run(self, n: int | None = None) -> Session:
         """Take n steps (all that are left by default) and come back; exceptions are raised here."""
-        if self.running:
-            raise ValueError("the session is running already: call stop() first")
-        self._begin()
-        try:
-            self._loop(self.steps if n is None else self.step + n)
-        finally:  # also when the cell is interrupted
-            self.activity = "idle"
-        if self.error is not None:
-            raise self.error
+        self._run_here(self.steps if n is None else self.step + n)
         return self
-
-    def start(self) -> None:
-        """Take the remaining steps on a daemon thread; an exception ends up in `error`.
-
-        When it ends, every twin moves a molecule for a moment (`twin.trajectory`). A running session is left alone.
-        """
-        if self.running:
-            return
-        self._begin()
-        self._thread = threading.Thread(target=self._work, name="piwsl-session", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the step under way, and wait for that. The short trajectories are still made."""
-        self._stop.set()
-        self._halted.wait()
 
     def wait(self) -> Session:
         """Wait until the thread has done everything, short trajectories included."""
-        if self._thread is not None:
-            self._thread.join()
+        super().wait()
         return self
 
-    def _abandon(self) -> None:
-        """Stop and give up the short trajectories too."""
-        self._abort.set()
-        self.stop()
-        self.wait()
-
-    def _begin(self) -> None:
-        self._abandon()
-        for event in (self._stop, self._abort, self._halted):
-            event.clear()
+    def _prepare(self) -> None:
         self._rate.clear()
-        self.error = None
         for twin in self.twins:
             twin.trajectory = None
-        self.activity = "training"
-        for listener in self.listeners:
-            listener()
 
-    def _work(self) -> None:
-        self._loop(self.steps)
-        try:
-            if self.error is None:
-                self._simulate()
-        except Exception as error:
-            self.error = error
-        finally:
-            self.activity = "idle"
-
-    def _loop(self, last: int) -> None:
-        try:
-            while self.step < min(last, self.steps) and not self._stop.is_set():
-                with self.lock:
-                    self._advance()
-            self.activity = "scoring" if self.finished else "stopping"
+    def _take_steps(self, drive: Drive, last: float) -> None:
+        while self.step < min(last, self.steps) and not drive.stop.is_set():
             with self.lock:
-                self._monitor(self.twins)
-                if self.finished:
-                    self._finish()
-        except Exception as error:  # whoever drives the session shows it to the person
-            self.error = error
-        finally:
-            self._halted.set()
+                self._advance()
+            interrupts.deliver()
+        drive.activity = "scoring" if self.finished else "stopping"
+        with self.lock:
+            self._monitor(self.twins)
+            if self.finished:
+                self._finish()
+
+    def _afterwards(self, drive: Drive) -> None:
+        """Every twin moves a molecule for a moment (`twin.trajectory`)."""
+        drive.activity = "simulating"
+        for twin in self.twins:
+            if not drive.abort.is_set():
+                twin.trajectory = simulate(twin.potential, self.test_frames[0], drive.abort.is_set)
 
     def _advance(self) -> None:
         """One step of every twin, in turn: the one code path of both drivers."""
-        target = self.step + 1
-        for twin in self.twins:
+        self._monitor_when_due()  # an error may have come between the last step and its score
+        twins, target = self.twins, self.step + 1
+        for twin in twins:
             if len(twin.records) < target:  # a twin is ahead when the one after it failed in this step
                 twin.step()
+        if twins is not self.twins:  # reset from inside a step: these are gone
+            return
         self._rate.append((time.perf_counter(), self.step))
         while self._rate[-1][0] - self._rate[0][0] > RATE_WINDOW:
             self._rate.popleft()
@@ -289,21 +228,18 @@ class Session:
         for twin in self.twins:
             if twin.final is None:
                 twin.trainer.restore_best()
-                twin.final = evaluate(twin.potential, self.task.test)
                 twin.snapshot = twin.look(self._monitored)[0]
-
-    def _simulate(self) -> None:
-        self.activity = "simulating"
-        for twin in self.twins:
-            if not self._abort.is_set():
-                twin.trajectory = simulate(twin.potential, self.test_frames[0], self._abort.is_set)
+                twin.final = evaluate(twin.potential, self.task.test)  # last: what is broken off here is done again
 
     # -- results ---------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, Metrics]:
         """Score the present weights of every twin on all test frames."""
-        with self.lock:
-            return {twin.name: evaluate(twin.potential, self.task.test) for twin in self.twins}
+        scores = {}
+        for twin in self.twins:
+            with self.lock:
+                scores[twin.name] = evaluate(twin.potential, self.task.test)
+        return scores
 
     def pin(self, label: str | None = None) -> dict[str, Any]:
         """Remember the settings and the present scores as one row of the table of runs."""
@@ -311,6 +247,7 @@ class Session:
         row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
         # What the last step used, not where the sliders stand now; and whether it was so from the start.
         row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
+        row["kinds"] = {t.name: t.kind for t in self.twins}
         row["heads"] = {t.name: t.setup.head for t in self.twins}
         self.pins.append(row)
         return row
@@ -326,6 +263,10 @@ def _leave_cores_to_the_browser() -> None:
         torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))
 
 
-def _abandon_if_alive(session: weakref.ref[Session]) -> None:
-    if (alive := session()) is not None:
-        alive._abandon()
+class _Built:
+    """Data and twins of a setup, and the test frames that are scored while they train."""
+
+    def __init__(self, setup: Setup, task: Task, twins: list[Twin]) -> None:
+        self.setup, self.task, self.twins = setup, task, twins
+        self.test_frames = task.test[:MONITOR_FRAMES]
+        self.monitored: GraphSet = twins[0].potential.graphs(self.test_frames, skin=0.0)

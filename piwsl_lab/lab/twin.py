@@ -15,6 +15,7 @@ from piwsl_lab.metrics import Metrics, evaluate
 from piwsl_lab.models import Potential
 from piwsl_lab.objective import CONSISTENCY, Objective
 from piwsl_lab.study import Setup
+from piwsl_lab.support.interrupts import held
 from piwsl_lab.training import Record, Trainer
 
 MOST_SNAPSHOTS = 400  # of the history of a twin: 2 MB for ethanol
@@ -130,23 +131,41 @@ class Twin:
         """
         if obstacle := self.obstacle:
             raise CannotStep(obstacle)
-        if self.objective != self.trainer.objective or not self.changes:
-            # A copy, so that nothing changes in the middle of a step and what is remembered is what was used.
-            self.trainer.objective = self.changes[len(self.records)] = replace(self.objective)
-        record = self.trainer.step()
-        self.records.append(record)
-        return record
+        with held():
+            self.settle()
+            if self.objective != self.trainer.objective or not self.changes:
+                # A copy, so that nothing changes in the middle of a step and what is remembered is what was used. It
+                # is remembered first: an interrupt between the two then loses nothing.
+                self.changes[len(self.records)] = objective = replace(self.objective)
+                self.trainer.objective = objective
+            try:
+                self.trainer.step()
+            finally:
+                self._note()
+            return self.records[-1]
+
+    def settle(self) -> None:
+        """Finish a step that an error broke off, so that records and weights can be read together."""
+        self.trainer.settle()
+        self._note()
+
+    def _note(self) -> None:
+        """Take the record of a step that the trainer counts and this twin does not yet."""
+        if self.trainer.done == len(self.records) + 1:
+            self.records.append(self.trainer.last)
 
     def monitor(self, monitored: GraphSet) -> None:
         """Score the current weights on the monitored frames, and keep the score and what they predict there."""
         self.snapshot, metrics = self.look(monitored)
-        if self.points and self.points[-1][0] == len(self.records):
-            return
-        self.points.append((len(self.records), metrics))
-        first = self.history[0] if self.history else self.snapshot  # labels stay the same: one copy will do
-        forces = [part.astype(np.float32) for part in self.snapshot.forces]
-        shot = first._replace(step=self.snapshot.step, energy=self.snapshot.energy, forces=forces)
-        self.history = thinned([*self.history, shot])
+        step = len(self.records)
+        # Each of the two by itself: an interrupt may have come between them.
+        if not self.history or self.history[-1].step != step:
+            first = self.history[0] if self.history else self.snapshot  # labels stay the same: one copy will do
+            forces = [part.astype(np.float32) for part in self.snapshot.forces]
+            shot = first._replace(step=step, energy=self.snapshot.energy, forces=forces)
+            self.history = thinned([*self.history, shot])
+        if not self.points or self.points[-1][0] != step:
+            self.points.append((step, metrics))
 
     @torch.no_grad()
     def look(self, monitored: GraphSet) -> tuple[Snapshot, Metrics]:

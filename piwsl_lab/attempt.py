@@ -1,0 +1,81 @@
+"""A training step that has begun: what is needed to undo it, or to count it if its weights have already moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from piwsl_lab.training import Trainer
+
+
+@dataclass
+class Attempt:
+    """One step of a trainer from the moment it draws its batch.
+
+    An error or an interrupt may break a step off anywhere. The optimiser moves all weights of one device and one
+    precision in one call, so a step has either not happened, and its random numbers go back, or it has, and must be
+    counted. PyTorch counts the changes of every tensor, which tells the two apart and copies nothing.
+
+    Attributes
+    ----------
+    step : int
+        Its number; 1 for the first.
+    began : float, s
+        By the clock.
+    loss, values : float, and dict of float
+        What the record will say.
+    seconds : float or None
+        Time spent in steps when this one is done; None before.
+    """
+
+    step: int
+    began: float
+    loss: float = 0.0
+    values: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    _drawn: tuple[Tensor, ...] = ()
+    _weights: dict[Tensor, int] = field(default_factory=dict)
+    _counters: dict[Tensor, int] = field(default_factory=dict)
+    _buffers: dict[str, Tensor] | None = None
+
+    @classmethod
+    def of(cls, trainer: Trainer, began: float) -> Attempt:
+        """The next step of a trainer, before it has drawn anything."""
+        attempt = cls(trainer.done + 1, began)
+        attempt._drawn = trainer.noise.get_state(), *trainer.batches.state(), *trainer.pool_batches.state()
+        weights = [parameter for group in trainer.optimiser.param_groups for parameter in group["params"]]
+        attempt._weights = {parameter: parameter._version for parameter in weights}
+        state = trainer.optimiser.state
+        counters = [state[parameter]["step"] for parameter in weights if parameter in state]
+        attempt._counters = {counter: counter._version for counter in counters}
+        return attempt
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the optimiser has changed the weights."""
+        return any(parameter._version != version for parameter, version in self._weights.items())
+
+    def undo(self, trainer: Trainer) -> None:
+        """Put random numbers and counters back; the weights have not moved. May be repeated."""
+        noise, generator, queue, pool_generator, pool_queue = self._drawn
+        trainer.noise.set_state(noise)
+        trainer.batches.restore(generator, queue)
+        trainer.pool_batches.restore(pool_generator, pool_queue)
+        state = trainer.optimiser.state
+        for parameter in [p for p in self._weights if p in state]:
+            counter = state[parameter]["step"]
+            if counter not in self._counters:  # made in this step
+                del state[parameter]
+            elif counter._version != self._counters[counter]:  # counted, and then broken off
+                counter -= 1
+                self._counters[counter] = counter._version
+
+    def settle_buffers(self, trainer: Trainer) -> None:
+        """Remember the buffers of the potential at the first call, put them back at later ones."""
+        if self._buffers is None:
+            self._buffers = {name: buffer.clone() for name, buffer in trainer.potential.named_buffers()}
+        for name, buffer in trainer.potential.named_buffers():
+            buffer.copy_(self._buffers[name])
