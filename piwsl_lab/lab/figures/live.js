@@ -177,12 +177,13 @@ function render({ model, el }) {
   el.append(box, words);
   const zoomed = new Set(); // axes that a hand has zoomed
   let [P, waiting, drawing, again, last, held, gone] = [null, 0, false, false, 0, false, false];
+  let stale = true; // whether there is something that was not drawn yet
 
   const visible = () => el.isConnected && el.clientWidth > 0 && el.clientHeight > 0 && !document.hidden;
 
   async function draw() {
     waiting = 0;
-    if (gone || !visible()) return; // the observers call again
+    if (gone || !visible()) return; // an observer or the watch below calls again
     if (drawing || held) {
       again = true; // a hand is dragging, or the last drawing is not done
       return;
@@ -192,6 +193,7 @@ function render({ model, el }) {
     try {
       P ??= await plotly(model);
       if (gone || !visible()) return;
+      stale = false;
       const { data, layout, config } = assembled(model);
       setAxes(data, layout, zoomed, box.layout);
       Object.assign(layout, { width: el.clientWidth, height: el.clientHeight, autosize: false });
@@ -200,6 +202,7 @@ function render({ model, el }) {
       words.hidden = true;
       last = performance.now();
     } catch (error) {
+      stale = true;
       words.hidden = false;
       words.textContent = `This plot could not be drawn and is tried again: ${error.message}`;
       if (!gone) setTimeout(later, 1000);
@@ -210,6 +213,7 @@ function render({ model, el }) {
   }
 
   function later() {
+    stale = true;
     if (waiting || gone) return;
     waiting = setTimeout(draw, Math.max(0, OFTEN - (performance.now() - last)));
   }
@@ -250,16 +254,17 @@ function render({ model, el }) {
   const themes = new MutationObserver(later);
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
   document.addEventListener("visibilitychange", later);
-  // What no observer sees: a page that was asleep, a view that was moved.
+  // What no observer sees: a page that was asleep, or that had no height for the moment of a drawing, as while
+  // JupyterLab changes its theme.
   const watch = setInterval(async () => {
-    if (visible() && box.layout === undefined) later();
+    if (stale && visible()) later();
     const manager = model.widget_manager;
     const raw = await Promise.resolve(manager.get_model(model.get("own"))).catch(() => null);
     if (raw && raw.comm_live === false) {
       words.hidden = false;
       words.textContent = LOST;
     } else if (words.textContent === LOST) words.hidden = true;
-  }, 2000);
+  }, 1000);
   later();
 
   return () => {
