@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
@@ -152,6 +153,31 @@ def test_methods_of_a_users_study_have_the_colours_of_their_families_and_never_b
 
 def test_every_study_that_is_kept_here_is_among_those_tried():
     assert {"sparse-labels", "dual-head", "no-forces", "rivals", "flights"} <= {path.stem for path in STUDIES}
+
+
+def test_seeds_are_the_yardstick_of_a_run_that_is_repeated():
+    """Two settings whose seeds differ by ±10 % and by ±20 %: the pooled spread of the logarithms."""
+    rows = [
+        {"data": data, "method": "pitc", "seed": seed, "part": "x", "output": "direct", "energy_mae": math.exp(log)}
+        for data, half in (("a", 0.1), ("b", 0.2))
+        for seed, log in enumerate((3.0 + half, 3.0 - half))
+    ]
+    deviation = math.sqrt((2 * 0.1**2 + 2 * 0.2**2) / 2)  # two degrees of freedom
+    wanted = math.exp(1.959964 * math.sqrt(2) * deviation)
+    assert evidence.seed_factor(rows, "energy_mae", 0.95) == pytest.approx(wanted, rel=1e-5)
+    with pytest.raises(ValueError, match="two seeds"):
+        evidence.seed_factor(rows[:1], "energy_mae")
+
+
+def test_the_yardstick_of_notebook_08_tells_another_method_from_another_processor():
+    """What it allows is more than a processor does, and less than what PITC does."""
+    folder = evidence.find_studies() / "epsilon-weight"
+    rows = evidence.read_table(folder / "results.csv")
+    allowed = evidence.seed_factor(rows, "energy_mae")
+    (without,) = [r["energy_mae"] for r in rows if (r["method"], r["seed"]) == ("supervised", 0)]
+    at = {"method": "pitc", "seed": 0, "order": 2, "epsilon": 0.05, "pitc": 100}
+    (with_pitc,) = [r["energy_mae"] for r in rows if all(r[k] == v for k, v in at.items())]
+    assert 1.3 < allowed < 0.8 * without / with_pitc
 
 
 @pytest.mark.parametrize("ends", [(0.3, 0.45), (0.97, 1.02), (0.02, 40.0), (1.5, 3.0)])

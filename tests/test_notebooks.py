@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -12,9 +14,17 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
 EVERY = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
-spec = importlib.util.spec_from_file_location("build_notebooks", ROOT / "tools" / "build_notebooks.py")
-build_notebooks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build_notebooks)
+
+def tool(name: str):
+    """A script of tools/, imported."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+build_notebooks, margins = tool("build_notebooks"), tool("margins")
 
 
 def code_cells(source: Path) -> list[nbformat.NotebookNode]:
@@ -55,3 +65,56 @@ def test_a_changed_source_is_noticed(tmp_path, monkeypatch):
     assert "does not hold the cells" in build_notebooks.stale(changed)
     monkeypatch.setattr(build_notebooks, "TARGET", tmp_path)
     assert "does not exist" in build_notebooks.stale(source)
+
+
+SCRIPT = """
+error, limit, frames = 0.095, 0.1, 500
+print(error < limit, frames > 400, 0.0 <= error < 5.0 * limit, error == limit)
+print(f"{1000 * error:.0f} meV, {error:.2f} eV, {frames:.0f} frames, {error:{'.1f'}}")
+if not (limit > error):
+    raise ValueError
+"""
+
+
+def test_margins_are_those_of_every_comparison_and_every_rounded_number(tmp_path, capsys):
+    source = tmp_path / "script.py"
+    source.write_text(SCRIPT, encoding="utf-8")
+    checks = margins.run(source)
+    assert capsys.readouterr().out.startswith("True True True False\n95 meV, 0.10 eV, 500 frames, 0.1")
+    found = [(check.line, check.what, round(check.share, 2)) for check in checks]
+    assert found == [
+        (3, "error < limit", 0.95),
+        (3, "0.0 <= error < 5.0 * limit", 0.0),
+        (3, "0.0 <= error < 5.0 * limit", 0.19),
+        (4, "1000 * error:.0f", 0.0),
+        (4, "error:.2f", 1.0),
+        (5, "limit > error", 0.95),
+    ]
+
+
+def test_margins_exits_with_1_where_a_check_is_close(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(margins, "SOURCE", tmp_path)
+    (tmp_path / "close.py").write_text("print(0.0994 < 0.1)", encoding="utf-8")
+    (tmp_path / "far.py").write_text("print(0.05 < 0.1)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert margins.main(["far"]) == 0
+    assert margins.main(["close"]) == 1
+    assert "1 of them within a tenth of their limits" in capsys.readouterr().out
+
+
+def test_session_and_view_stand_in_two_cells_and_the_laboratory_comes_before_any_training():
+    """Making a view anew must not train anew, and Run All must reach the dashboard within seconds."""
+    for source in SOURCES:
+        for cell in code_cells(source):
+            makes = re.findall(r"\b(Dashboard|FlightDeck|Session|FlightSession)\(", cell.source)
+            assert len(makes) <= 1, cell.source
+    cells = [cell.source for cell in code_cells(ROOT / "notebooks" / "source" / "00_quickstart.py")]
+    (dashboard,) = [k for k, source in enumerate(cells) if re.search(r"\bDashboard\(", source)]
+    assert cells[dashboard].strip() == "Dashboard(session)"
+    assert not any(re.search(r"\b(compare|build_trainer|fit)\(", source) for source in cells)
+
+
+@EVERY
+def test_no_colour_is_written_in_a_notebook(source):
+    """Colours of potentials come from one table."""
+    assert not re.findall(r"[\"']#[0-9A-Fa-f]{3,8}[\"']", source.read_text(encoding="utf-8"))

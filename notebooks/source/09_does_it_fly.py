@@ -112,15 +112,17 @@ print("its energy drifts less than that of the direct head:", bool(not drift["di
 
 # %% [markdown]
 # The exact numbers depend on the machine (a molecule is a chaotic thing: the last digit of a force decides where it is a
-# picosecond later), so look at the figure instead: total energy against time, one line a replica.
+# picosecond later), so look at the figure instead: total energy against time, one line per replica.
 
 # %%
 import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
 
+from piwsl_lab.lab.colours import name_colours
+
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
-colours = dict(zip(potentials, ("#D55E00", "#0072B2", "#009E73"), strict=True))
+colours = name_colours([*potentials, "GFN2-xTB"])  # the same in every figure, here and in the laboratory
 
 
 def energies():
@@ -175,7 +177,8 @@ print(f"{len(shapes)} distributions of distances, {len(music)} spectra")
 def shapes_and_music():
     """h(r) on the left, spectra on the right."""
     figure = make_subplots(cols=2, subplot_titles=["distances", "vibrations"], horizontal_spacing=0.1)
-    look = {"GFN2-xTB": {"color": "#000", "width": 3}} | {n: {"color": c, "width": 1.5} for n, c in colours.items()}
+    look = {name: {"color": colour, "width": 1.5} for name, colour in colours.items()}
+    look["GFN2-xTB"]["width"] = 3
     for name, h in shapes.items():
         words = name if name == "GFN2-xTB" else f"{name}, error {distance_error(h, reference, edges):.2f}"
         centres = 0.5 * (edges[1:] + edges[:-1])
@@ -223,10 +226,13 @@ evidence.survival(rows) if rows else "the studies are not beside this notebook: 
 # ## Look at it
 #
 # The same three, and the quantum method beside them. Press **Fly**. Click into any curve: every molecule jumps to that
-# moment, and the slider and *play* move the marker in the curves. Temperature and time step act while it flies.
+# moment, and the slider and *play* move the marker in the curves. Temperature and time step act while it flies. The
+# *session* flies; the deck only shows it, and comes back by itself after F5.
 
 # %%
 session = FlightSession(potentials | {"GFN2-xTB": Oracle()}, test[0], temperature=500.0, reference=list(test))
+
+# %%
 deck = FlightDeck(session)
 deck
 

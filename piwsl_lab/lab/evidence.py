@@ -33,6 +33,7 @@ from piwsl_lab.lab.study_tables import (
     place,
     read_summary,
     read_table,
+    seed_factor,
     tally,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "ratio_ticks",
     "read_summary",
     "read_table",
+    "seed_factor",
     "side_by_side",
     "survival",
     "tally",

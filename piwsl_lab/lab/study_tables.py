@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import NormalDist, fmean
 from typing import Any
 
 from piwsl_lab.data import test_part
@@ -79,6 +79,34 @@ def duels(folder: Path, method: str, rival: str, quantity: str, output: str, els
     ]
     own = {id(row) for row in own_test(rows)}
     return [row for row in rows if (id(row) in own) != elsewhere and math.isfinite(row["ratio"])]
+
+
+def seed_factor(rows: Sequence[Row], quantity: str, share: float = 0.999) -> float:
+    """Factor within which two runs lie that differ by their seed alone: the yardstick for a run that is repeated.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of results.csv: one row a run.
+    share : float
+        Of all pairs of runs that lie within it, if the logarithms of errors are normally distributed with one width.
+
+    Raises
+    ------
+    ValueError
+        No setting has two seeds.
+    """
+    groups: dict[tuple, list[float]] = {}
+    for row in rows:
+        # Columns after "output" are scores.
+        where = tuple(v for k, v in list(row.items())[: list(row).index("output") + 1] if k != "seed")
+        if row[quantity] > 0:
+            groups.setdefault(where, []).append(math.log(row[quantity]))
+    freedom = sum(len(logs) - 1 for logs in groups.values())
+    if not freedom:
+        raise ValueError(f"no setting has {quantity} of two seeds: a spread needs more runs")
+    squares = sum((log - fmean(logs)) ** 2 for logs in groups.values() for log in logs)
+    return math.exp(NormalDist().inv_cdf((1 + share) / 2) * math.sqrt(2 * squares / freedom))
 
 
 def place(row: Row) -> str:
