@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
+import weakref
 from dataclasses import replace
 
-import ase.io
+import ipywidgets
+import ipywidgets as W
 import numpy as np
 import pytest
+from ase import Atoms
 from frames import labelled, rattled
 from potentials import Exact, morse
 
 from piwsl_lab.data import Dataset, Oracle
 from piwsl_lab.lab import flying, looks
-from piwsl_lab.lab.export import save_flight
+from piwsl_lab.lab.colours import COLOURS
 from piwsl_lab.lab.flight_deck import FlightDeck
+from piwsl_lab.lab.flight_plots import measured
 from piwsl_lab.lab.flying import FlightSession
-from piwsl_lab.lab.panel import Dashboard
 from piwsl_lab.lab.session import Session
 from piwsl_lab.models import Prediction
 from piwsl_lab.study import Setup
@@ -45,6 +50,16 @@ def wait_for(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+def panel_titles(deck):
+    return [title.text for title in deck.plots.figure.layout.annotations]
+
+
+def cursor_places(deck):
+    lines = list(deck.plots.figure.select_shapes({"name": "cursor"}))
+    assert len(lines) == 4
+    return {line.x0 for line in lines} | {line.x1 for line in lines}
 
 
 def test_twins_start_from_the_same_frame_and_velocities():
@@ -125,8 +140,8 @@ def test_one_cursor_moves_plots_and_views():
     deck.go_to(0.006)
     assert not deck.follow.value
     assert deck.cursor.value == 3
-    (line,) = deck.plots.figure.select_shapes({"name": "cursor"})
-    assert (line.x0, line.x1) == (0.006, 0.006)
+    lines = list(deck.plots.figure.select_shapes({"name": "cursor"}))
+    assert {(line.xref, line.x0, line.x1) for line in lines} == {(x, 0.006, 0.006) for x in ("x", "x2", "x3", "x4")}
     for name, view in deck.views.items():
         assert np.allclose(view._positions, deck.session.tracks[name].positions[3][0])
     assert "0.006 ps" in deck.moment.value
@@ -178,8 +193,9 @@ def test_what_the_reader_measures_is_drawn_and_a_mistake_is_named():
     curves = deck.plots.figure.data[6:]
     by_hand = [np.linalg.norm(p[0, 0] - p[0, 1]) for p in track.positions]
     assert np.allclose(curves[1].y, by_hand)
-    assert deck.plots.figure.layout.yaxis4.title.text == "distance<br>0-1, Å"
-    deck.views["free"]._on_message(None, {"type": "piwsl_picked", "atom": 2}, None)
+    assert panel_titles(deck)[3] == "<b>distance</b> O0–H1, Å"
+    deck._pick(2)
+    assert panel_titles(deck)[3] == "<b>angle</b> O0–H1–H2, °"
     assert deck.measure.value == "0 1 2"
     a, b, c = (track.positions[1][0, i].astype(float) for i in range(3))
     cosine = (a - b) @ (c - b) / np.linalg.norm(a - b) / np.linalg.norm(c - b)
@@ -189,20 +205,28 @@ def test_what_the_reader_measures_is_drawn_and_a_mistake_is_named():
     for wrong in ("0 7", "1 1", "one two"):
         deck.measure.value = wrong
         assert "two to four different atoms, numbers from 0 to 2" in deck.status.value
+        assert "ValueError" not in deck.status.value
+    deck.measure.value = "2"
+    assert "Atom 2: click or type one to three more." in deck.status.value
     deck.measure.value = ""
     assert len(curves[1].y) == 0
+    assert "click 2 to 4 atoms" in panel_titles(deck)[3]
 
 
 def test_a_cursor_that_is_dragged_moves_the_views():
     deck = FlightDeck(flights())
     deck.session.run(40)
     deck.draw()
-    (line,) = deck.plots.figure.select_shapes({"name": "cursor"})
-    line.update(x0=0.0081, x1=0.0081, y0=0.1, y1=1.1)
-    deck.plots._dragged(deck.go_to)  # what the page's change calls
+    drag = {"type": "drag", "name": "cursor", "x": 0.0081}
+    deck.plots.widget._on_message(None, drag, None)  # what the page sends
     assert deck.cursor.value == 4
-    (line,) = deck.plots.figure.select_shapes({"name": "cursor"})
-    assert (line.x0, line.y0, line.y1) == (0.008, 0, 1)
+    assert cursor_places(deck) == {0.008}
+    drawn = deck.plots.widget.revision
+    deck.plots.widget._on_message(None, drag | {"x": 0.0082}, None)
+    assert cursor_places(deck) == {0.008}
+    assert deck.plots.widget.revision > drawn  # the page has moved its line, and takes it back
+    deck.plots.widget._on_message(None, {"type": "pick", "x": 0.0021}, None)  # a click on a curve
+    assert cursor_places(deck) == {0.002}
 
 
 def test_reference_forces_differences_and_energies_of_atoms():
@@ -222,7 +246,7 @@ def test_reference_forces_differences_and_energies_of_atoms():
     assert np.allclose(view._error, np.linalg.norm(predicted - truth, axis=1))
     deck.look.value = looks.DIFFERENCE
     assert np.allclose(view._forces, predicted - truth)
-    assert "predicted − reference" in view._legend.value
+    assert deck.pictures.switches["show_predicted"].description == "predicted − reference force"
     assert np.allclose(deck.views["xTB"]._error, 0.0, atol=1e-3)
     deck.look.value = looks.ENERGIES
     before, now = potential.predict(Dataset([frame, replace(frame, positions=places)]).unlabelled())[0]
@@ -232,46 +256,21 @@ def test_reference_forces_differences_and_energies_of_atoms():
     assert not deck.looks.has_reference
     deck.look.value = looks.BESIDE
     assert "no reference method flies here" in deck.status.value
+    assert deck.look.value == looks.FORCES  # and the flight can go on
 
 
 def test_a_broken_bond_is_marked():
     deck = FlightDeck(FlightSession({"free": free()}, rattled("H2O"), replicas=1, temperature=3000.0))
     view = deck.views["free"]
     assert not view._broken[1].any()
-    assert "broken bond" not in view._legend.value
+    assert "broken bond" not in deck.pictures.legend.value
     deck.session.run(400)
     deck.draw()
     assert view._broken[1].any()
-    assert "broken bond" in view._legend.value
+    assert "broken bond" in deck.pictures.legend.value
     rods = view._state()["broken"]
     b = int(np.flatnonzero(view._broken[1])[0])
     assert np.allclose(rods["neck"][3 * b : 3 * b + 3], view._positions[view._broken[0][b, 1]], atol=1e-3)
-
-
-def test_a_flight_is_saved_for_other_programs_and_for_a_browser(tmp_path):
-    session = flights().run(20)
-    deck = FlightDeck(session)
-    paths = save_flight(session, tmp_path / "out", 1, deck.plots.figure)
-    assert [p.name for p in paths] == ["bonded.extxyz", "bonded.html", "free.extxyz", "free.html", "curves.html"]
-    images = ase.io.read(paths[0], ":")
-    track = session.tracks["bonded"]
-    assert [image.info["time_fs"] for image in images] == track.time
-    assert np.allclose(images[-1].positions, track.positions[-1][1], atol=1e-6)
-    page = paths[1].read_text(encoding="utf-8")
-    assert "src=" not in page.split("<body>")[1][:2000]  # the library is inside
-    assert '"0.010"' in page
-    with pytest.raises(ValueError, match="not an empty folder"):
-        save_flight(session, tmp_path / "out")
-    with pytest.raises(ValueError, match="replicas 0 to 1"):
-        save_flight(session, tmp_path / "other", 2)
-
-
-def test_the_save_button_says_where(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    deck = FlightDeck(flights())
-    deck.save.click()
-    (folder,) = tmp_path.iterdir()
-    assert f"Saved 5 files in {folder.name}." in deck.status.value
 
 
 def test_a_crystal_is_shown_inside_its_cell():
@@ -297,10 +296,218 @@ def test_an_error_on_the_way_is_shown():
     deck = FlightDeck(FlightSession({"broken": broken}, rattled("H2O"), replicas=1))
     deck.start.click()
     wait_for(lambda: deck._drawer is None)
-    assert "The flight stopped: the disk is full" in deck.status.value
+    assert "The flight stopped:</b> the disk is full." in deck.status.value
+    assert "ValueError" not in deck.status.value
+
+
+def widgets_alive():
+    registry = getattr(W.Widget, "_instances", None)  # ipywidgets 7: Widget.widgets
+    return len(ipywidgets.widgets.widget._instances if registry is None else registry)
+
+
+def every_widget(widget, found=None):
+    found = {} if found is None else found
+    if id(widget) not in found:
+        found[id(widget)] = widget
+        for name in widget.keys:
+            value = getattr(widget, name)
+            for held in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(held, W.Widget):
+                    every_widget(held, found)
+    return list(found.values())
+
+
+def test_a_closed_deck_leaves_no_widget_no_thread_and_no_flight():
+    FlightDeck(flights()).close()  # what all plots share stays
+    widgets, threads = widgets_alive(), set(threading.enumerate())
+    sessions = []
+    for _ in range(10):
+        deck = FlightDeck(flights())
+        sessions.append(weakref.ref(deck.session))
+        deck.start.click()
+        wait_for(lambda deck=deck: deck.cursor.max > 2)
+        deck.close()
+        deck.close()
+        assert deck.session is None
+        deck.draw()  # whoever still holds it may call it
+        deck.go_to(0.0)
+    assert widgets_alive() == widgets
+    assert set(threading.enumerate()) <= threads
+    gc.collect()
+    assert [session() for session in sessions] == [None] * 10
+
+
+def test_a_session_is_shown_by_its_newest_deck_and_flies_on():
+    session = flights()
+    first = FlightDeck(session)
+    session.start()
+    second = FlightDeck(session)
+    wait_for(lambda: second.cursor.max > 2)  # a deck that is made during a flight draws it
+    assert session.running
+    assert len(session.listeners) == 1
+    assert [child.value for child in first.children] == [
+        "This flight is shown by a newer deck: run its cell to see it."
+    ]
+    first.close()
+    assert session.running
+    second.close()
+    assert not session.running
+    assert session.listeners == []
+
+
+def test_the_kind_of_a_potential_decides_its_colour():
+    session = FlightSession({"mine": with_head("conservative"), "xTB": Oracle("gfn2-xtb")}, rattled("H2O"), replicas=1)
+    deck = FlightDeck(session)
+    assert deck.colours == {"mine": COLOURS["conservative"], "xTB": COLOURS["reference"]}
+    assert deck.plots.figure.data[0].line.color == COLOURS["conservative"]
+    assert f"color:{COLOURS['conservative']}" in deck.captions["mine"].value
+    deck = FlightDeck(session, {"mine": "#123456"})
+    assert deck.colours == {"mine": "#123456", "xTB": COLOURS["reference"]}
+    assert deck.views["mine"]._colour == "#123456"
+
+
+def with_head(head):
+    potential = soft()
+    potential.head = head
+    return potential
+
+
+def test_a_drawing_that_fails_is_said_and_tried_again(monkeypatch):
+    deck = FlightDeck(flights())
+    draw = deck.pictures.draw
+    monkeypatch.setattr(deck.pictures, "draw", lambda *_: 1 / 0)
+    deck.session.start()
+    wait_for(lambda: "Drawing failed, the flight goes on" in deck.status.value)
+    assert deck._drawer.is_alive()
+    monkeypatch.setattr(deck.pictures, "draw", draw)
+    wait_for(lambda: "Drawing failed" not in deck.status.value)
+    deck.session.stop()
+    wait_for(lambda: deck._drawer is None)
+    assert "Paused." in deck.status.value
+
+
+def test_every_control_says_what_it_does():
+    deck = FlightDeck(flights())
+    hidden = set()
+    for view in deck.views.values():
+        for child in view.children[1:]:
+            hidden |= {id(widget) for widget in every_widget(child)}
+    kinds = (W.Button, W.ToggleButton, W.SelectionSlider, W.Dropdown, W.BoundedIntText, W.Text, W.IntSlider, W.Play)
+    controls = [w for w in every_widget(deck) if isinstance(w, (*kinds, W.Checkbox)) and id(w) not in hidden]
+    assert len(controls) == 20
+    for control in controls:
+        words = getattr(control, "tooltip", None) or getattr(control, "description_tooltip", None)
+        assert words, control
+        assert 4 <= len(words.split()) <= 20, words
+
+
+def test_the_cursor_stays_at_its_moment_when_a_track_is_thinned(monkeypatch):
+    monkeypatch.setattr(flying, "MOST_STATES", 20)
+    deck = FlightDeck(flights())
+    deck.session.run(4 * 18)
+    deck.draw()
+    deck.go_to(0.016)
+    assert deck.cursor.value == 8
+    deck.session.run(8)  # every second state goes
+    deck.draw()
+    assert deck.cursor.value == 4
+    assert cursor_places(deck) == {0.016}
+    assert not deck.follow.value
+
+
+def test_a_cell_that_begins_anew_takes_the_deck_along():
+    deck = FlightDeck(flights(replicas=3))
+    deck.replica.value = 2
+    deck.measure.value = "1 2"
+    deck.session.reset(rattled("H2"), replicas=1, temperature=120.0)
+    deck.draw()
+    assert [value for _, value in deck.replica.options] == [0]
+    assert deck.temperature.value == 120.0
+    assert deck.measure.value == "0 1"
+    assert len(deck.views["free"].numbers) == 2
+    assert deck.session.settings["temperature"] == 120.0
+
+
+def test_play_and_the_slider_move_together():
+    deck = FlightDeck(flights())
+    deck.session.run(40)
+    deck.draw()
+    deck.play.value = 3
+    assert (deck.cursor.value, deck.follow.value, cursor_places(deck)) == (3, False, {0.006})
+    deck.cursor.value = 7
+    assert deck.play.value == 7  # it would go on from here
+    deck.start.click()
+    wait_for(lambda: deck.cursor.max > 12)
+    deck.stop.click()
+    wait_for(lambda: deck._drawer is None)
+    assert deck.play.value == deck.play.max == deck.cursor.value
+
+
+def test_the_status_line_says_what_there_is_to_know():
+    deck = FlightDeck(flights())
+    assert "Ready: press Fly." in deck.status.value
+    deck.replicas.value = 5
+    deck.ensemble.value = "nvt"
+    assert "Waiting for Start anew: heat bath (NVT), 5 replicas." in deck.status.value
+    deck.reset.click()
+    assert "Waiting" not in deck.status.value
+    deck.session.notice = "Interrupted by the kernel."
+    deck.draw()
+    assert "Interrupted by the kernel." in deck.status.value
+
+
+def test_the_longest_flight_is_no_loss(monkeypatch):
+    monkeypatch.setattr(flying, "LONGEST", 8)
+    deck = FlightDeck(flights())
+    deck.session.run(8)
+    deck.draw()
+    assert deck.start.disabled
+    assert "The longest flight has been made." in deck.status.value
+    assert "lost" not in deck.status.value
+
+
+def test_a_mistake_of_a_button_says_no_name_of_a_class(monkeypatch):
+    deck = FlightDeck(flights())
+
+    def refuses(**_):
+        raise ValueError("replicas=0 must be 1 or larger")
+
+    monkeypatch.setattr(deck.session, "reset", refuses)
+    deck.reset.click()
+    assert "Start anew was not possible" in deck.status.value
+    assert "replicas=0 must be 1 or larger" in deck.status.value
+    assert "ValueError" not in deck.status.value
+
+
+def test_words_of_others_are_no_html():
+    name = "<script>alert(1)</script>"
+    deck = FlightDeck(FlightSession({name: free()}, rattled("H2O"), replicas=1))
+    assert "<script>" not in deck.captions[name].value
+    deck.measure.value = "<img src=x onerror=alert(1)>"
+    assert "<img" not in deck.status.value
+
+
+def test_what_is_measured_agrees_with_ase():
+    session = FlightSession({"free": free()}, rattled("C2H6"), replicas=1, temperature=900.0).run(40)
+    track = session.tracks["free"]
+    states = range(len(track.time))
+    images = [Atoms(track.frame.numbers, p[0]) for p in track.positions]
+    assert np.allclose(measured(track, 0, states, (0, 5)), [i.get_distance(0, 5) for i in images], atol=1e-5)
+    assert np.allclose(measured(track, 0, states, (2, 0, 1)), [i.get_angle(2, 0, 1) for i in images], atol=1e-3)
+    torsion = measured(track, 0, states, (2, 0, 1, 5))
+    assert np.allclose(torsion % 360.0, [i.get_dihedral(2, 0, 1, 5) for i in images], atol=1e-2)
+    assert np.abs(np.diff(torsion)).max() < 180.0  # a full turn is no jump
+    cell = 5.0 * np.eye(3)
+    crystal = replace(rattled("H2O"), cell=cell, pbc=np.array([True] * 3))
+    track = FlightSession({"free": free()}, crystal, replicas=1).tracks["free"]
+    track.positions[0][0, 1] += [5.0, 0.0, -5.0]
+    near = Atoms(crystal.numbers, track.positions[0][0], cell=cell, pbc=True)
+    assert measured(track, 0, [0], (0, 1)) == pytest.approx(near.get_distance(0, 1, mic=True), abs=1e-5)
 
 
 def small_dashboard():
+    from piwsl_lab.lab.panel import Dashboard
+
     setup = Setup(energies=8, forces=8, test=20, channels=8, layers=1, batch_size=4, steps=50, device="cpu")
     return Dashboard(Session(setup, monitor_every=5))
 

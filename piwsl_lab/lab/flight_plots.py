@@ -2,85 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from ase import Atoms
+from ase.data import chemical_symbols
+from ase.geometry import find_mic
 from plotly.subplots import make_subplots
 
-from piwsl_lab.lab.figures import MEV, LivePlot, apply_style, twin_colours
+from piwsl_lab.lab.figures import MEV, LivePlot, apply_style
 from piwsl_lab.lab.flying import Track
+from piwsl_lab.lab.scene import BROKEN_COLOUR
 
 MOST_POINTS = 600  # of a curve
 BROKEN = 0.5  # Å: the tolerance of `piwsl_lab.dynamics.alive_ps`
+FAR = 2.0  # Å: farther off is off the plot
 KINDS = {2: "distance", 3: "angle", 4: "dihedral angle"}
+PLACES = ((1, 1), (1, 2), (2, 1), (2, 2))  # row and column of every panel
+TITLES = (
+    "<b>temperature</b>, K",
+    "<b>energy change</b>, meV per atom",
+    "<b>worst bond</b>, Å from its usual length; broken above the red line",
+)
+NOTHING_MEASURED = "<b>measured</b>: click 2 to 4 atoms of a molecule"
+HEIGHT = "clamp(236px, 36vh, 440px)"  # a projector has 720 lines, a desk more
 
 
 def measured(track: Track, replica: int, states: Sequence[int], atoms: Sequence[int]) -> np.ndarray:
     """Distance (Å) of two atoms, or angle or dihedral angle (°) of three or four, in states of a track: [len(states)].
 
-    In a periodic cell the nearest images count.
+    In a periodic cell the nearest images count. A dihedral angle begins between -180° and 180° and goes on from there,
+    so that a full turn is no jump.
     """
-    frame = track.frame
-    images = [Atoms(frame.numbers, track.positions[k][replica], cell=frame.cell, pbc=frame.pbc) for k in states]
-    name = {2: "get_distance", 3: "get_angle", 4: "get_dihedral"}[len(atoms)]
-    return np.array([getattr(image, name)(*atoms, mic=bool(frame.pbc.any())) for image in images])
+    places = np.stack([track.positions[k][replica][list(atoms)] for k in states]).astype(float)  # (T, m, 3)
+    steps = np.diff(places, axis=1)  # (T, m - 1, 3)
+    if track.frame.pbc.any():
+        steps = find_mic(steps.reshape(-1, 3), track.frame.cell, track.frame.pbc)[0].reshape(steps.shape)
+    if len(atoms) == 2:
+        return np.linalg.norm(steps[:, 0], axis=1)
+    if len(atoms) == 3:
+        return _angle(-steps[:, 0], steps[:, 1])
+    first, second = np.cross(steps[:, 0], steps[:, 1]), np.cross(steps[:, 1], steps[:, 2])
+    side = np.einsum("tx,tx->t", steps[:, 0], second)
+    return np.unwrap(np.where(side < 0, -1.0, 1.0) * _angle(first, second), period=360.0)
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angles between vectors [T, 3], °; 0 where one of them has no length."""
+    return np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), np.einsum("tx,tx->t", a, b)))
 
 
 class FlightPlots(LivePlot):
-    """One replica against time, and the cursor.
+    """One replica against time in four panels, with one cursor through all of them.
 
-    Four rows: temperature, change of the conserved energy, the worst bond, and what the reader measures.
+    The panels show temperature, change of the conserved energy, the worst bond, and what the reader measures.
+
+    Parameters
+    ----------
+    colours : mapping of name → "#rrggbb"
+        The pilots in their order. There is no legend: whoever shows the plot says whose colour is whose.
+    live : bool, optional
+        As for `LivePlot`.
     """
 
-    def __init__(self, names: list[str], live: bool | None = None) -> None:
-        figure = make_subplots(rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.04)
-        for row in (1, 2, 3, 4):
-            for name, colour in twin_colours(names).items():
+    def __init__(self, colours: Mapping[str, str], live: bool | None = None) -> None:
+        figure = make_subplots(
+            rows=2, cols=2, shared_xaxes="all", vertical_spacing=0.17, horizontal_spacing=0.06,
+            subplot_titles=[*TITLES, NOTHING_MEASURED],
+        )  # fmt: skip
+        for row, column in PLACES:
+            for name, colour in colours.items():
                 line = {"color": colour, "width": 2}
-                figure.add_trace(
-                    go.Scatter(name=name, legendgroup=name, showlegend=row == 1, x=[], y=[], line=line), row, 1
-                )
+                curve = go.Scatter(name=name, legendgroup=name, showlegend=False, x=[], y=[], mode="lines", line=line)
+                figure.add_trace(curve, row, column)
         apply_style(figure)
-        figure.add_hline(BROKEN, row=3, col=1, line={"color": "#888", "dash": "dot", "width": 1}, layer="below")
-        cursor = {"type": "line", "xref": "x", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
-        figure.add_shape(cursor | {"line": {"color": "#000", "width": 2}, "name": "cursor"})
-        titles = ("temperature<br>K", "energy change<br>meV/atom", "worst bond<br>off by Å", "")
-        for row, title in enumerate(titles, 1):
-            figure.update_yaxes(title_text=title, rangemode="tozero" if title else "normal", row=row)
-        figure.update_yaxes(title_standoff=4)
-        figure.update_xaxes(title_text="time, ps", row=4)
-        figure.update_layout(height=560)
-        self.names, self.atoms = names, ()
+        figure.update_layout(margin={"l": 48, "r": 10, "t": 20, "b": 40}, font={"size": 12}, showlegend=False)
+        for k, title in enumerate(figure.layout.annotations):
+            domain = figure.layout["xaxis" if k == 0 else f"xaxis{k + 1}"].domain
+            title.update(x=domain[0], xanchor="left", yanchor="bottom", font={"size": 12})
+        figure.add_hline(
+            BROKEN, row=2, col=1, line={"color": BROKEN_COLOUR, "dash": "dash", "width": 1}, layer="between"
+        )
+        for k in range(1, 5):
+            axis = "" if k == 1 else str(k)
+            line = {"type": "line", "xref": f"x{axis}", "yref": f"y{axis} domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
+            figure.add_shape(line | {"line": {"color": "#000", "width": 2}, "name": "cursor"})
+        for (row, column), kind in zip(PLACES, ("tozero", "normal", "tozero", "normal"), strict=True):
+            figure.update_yaxes(rangemode=kind, nticks=5, exponentformat="power", minexponent=4, row=row, col=column)
+        # A molecule that has flown apart must not hide where the others stand.
+        figure.update_yaxes(autorangeoptions={"clipmax": FAR, "include": [0.0, 1.2 * BROKEN]}, row=2, col=1)
+        figure.update_xaxes(showticklabels=True, nticks=9, row=2)
+        figure.update_xaxes(title={"text": "time, ps", "standoff": 2}, row=2)
+        self.names, self.atoms = list(colours), ()
+        self._cursor = 0.0
         super().__init__(figure, live)
-        if self._live:  # a hand can drag the cursor; what lies below the curves is out of its reach
-            self.figure._config = self.figure._config | {"edits": {"shapePosition": True}}
+        self.widget.layout.height = HEIGHT
+        # A hand can drag the cursor; what lies below the curves is out of its reach.
+        self.config |= {"edits": {"shapePosition": True}}
 
     def on_pick(self, callback: Callable[[float], Any]) -> None:
         """Call back with the time (ps) of a point that was clicked, or of the cursor that was dragged there."""
-        if self._live:
-            for trace in self.figure.data:
-                trace.on_click(lambda _trace, points, _state: points.xs and callback(float(points.xs[0])))
-            self.figure.layout.on_change(lambda *_: self._dragged(callback), "shapes")
+        super().on_pick(callback)
+        self.on_drag(lambda name, x: self._dragged(x, callback) if name == "cursor" else None)
 
-    def _dragged(self, callback: Callable[[float], Any]) -> None:
-        """The cursor is somewhere else, and it was not put there by `_move`."""
-        (line,) = self.figure.select_shapes({"name": "cursor"})
-        if line.x0 != self._cursor:
-            callback(float(line.x0))
+    def _dragged(self, x: float, callback: Callable[[float], Any]) -> None:
+        """The page shows the cursor somewhere else: it snaps to the nearest state, also where that is the old one."""
+        before = self._cursor
+        callback(x)
+        if self._cursor == before and self._live:
+            self.widget.revision += 1  # draw again what is unchanged here
 
-    def measure(self, atoms: Sequence[int]) -> None:
-        """What the last row shows: two, three or four atoms; none for nothing."""
+    def measure(self, atoms: Sequence[int], numbers: np.ndarray) -> None:
+        """What the last panel shows: two, three or four atoms of a molecule with these atomic numbers; none at all."""
         self.atoms = tuple(atoms)
-        title = (
-            f"{KINDS[len(atoms)]}<br>{'-'.join(map(str, atoms))}, {'Å' if len(atoms) == 2 else '°'}" if atoms else ""
-        )
+        words = "–".join(f"{chemical_symbols[numbers[atom]]}{atom}" for atom in atoms)
+        title = f"<b>{KINDS[len(atoms)]}</b> {words}, {'Å' if len(atoms) == 2 else '°'}" if atoms else NOTHING_MEASURED
         with self._batch():
-            self.figure.update_yaxes(title_text=title, row=4)
+            self.figure.layout.annotations[3].text = title
 
-    def show(self, tracks: dict[str, Track], replica: int, cursor: float) -> None:
+    def show(self, tracks: Mapping[str, Track], replica: int, cursor: float) -> None:
         """Draw one replica of every track, and the cursor at a time (fs)."""
         with self._batch():
             for k, name in enumerate(self.names):
@@ -96,8 +137,11 @@ class FlightPlots(LivePlot):
                     [track.stretch[i][replica] for i in chosen],
                     measured(track, replica, chosen, self.atoms) if self.atoms else [],
                 )
-                for row, y in enumerate(curves):
-                    self.figure.data[row * len(self.names) + k].update(x=x[: len(y)], y=np.array(y))
+                # A line needs two points to be seen.
+                mode = "lines" if len(chosen) > 1 else "markers"
+                for panel, y in enumerate(curves):
+                    y = np.array(y, dtype=float)
+                    self.figure.data[panel * len(self.names) + k].update(x=x[: len(y)], y=y, mode=mode)
             self._move(cursor)
 
     def move(self, cursor: float) -> None:
@@ -107,5 +151,4 @@ class FlightPlots(LivePlot):
 
     def _move(self, cursor: float) -> None:
         self._cursor = cursor / 1000.0
-        (line,) = self.figure.select_shapes({"name": "cursor"})
-        line.update(x0=self._cursor, x1=self._cursor, y0=0, y1=1)  # a hand may have moved it up as well
+        self.figure.update_shapes({"x0": self._cursor, "x1": self._cursor}, selector={"name": "cursor"})

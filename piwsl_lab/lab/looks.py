@@ -24,6 +24,8 @@ TITLES = {
     DIFFERENCE: "difference, predicted − reference",
     ENERGIES: "energies of the atoms",
 }
+NEED_REFERENCE = (BESIDE, DIFFERENCE)
+NO_REFERENCE = "no reference method flies here: take data that GFN2-xTB labelled, such as ethanol"
 KEPT = 500  # answers that are remembered
 
 
@@ -72,10 +74,7 @@ class Looks:
         """Forces of the oracle [n, 3], eV/Å; nan where it finds none."""
         oracle = self._oracle()
         if oracle is None:
-            raise ValueError(
-                "no reference method flies here, so there is no reference force to compare with: take data that "
-                "GFN2-xTB labelled, such as ethanol"
-            )
+            raise ValueError(NO_REFERENCE)
         frame = self.session.frame
         places = self.session.tracks[name].positions[state][replica].astype(float)
 
