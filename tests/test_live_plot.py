@@ -36,9 +36,9 @@ def small_session(steps: int = 40) -> Session:
     return Session(Setup(**SMALL, steps=steps), monitor_every=5)
 
 
-def in_the_page(widget) -> list[dict]:
+def in_the_page(model) -> list[dict]:
     """The traces as live.js puts them together, from the state alone."""
-    state = widget.get_state()
+    state = model.get_state()
     data = json.loads(state["figure"])["data"]
     numbers = np.frombuffer(state["numbers"], dtype="<f4")
     for trace, key, first, length in state["columns"]:
@@ -49,18 +49,18 @@ def in_the_page(widget) -> list[dict]:
 def test_the_state_of_the_widget_holds_the_whole_picture():
     plot = Two()
     plot.draw([3.0, np.nan, 5.0])
-    first, second = in_the_page(plot.widget)
+    first, second = in_the_page(plot.state)
     assert first["x"] == [0, 1, 2]
     assert first["y"][0] == 3.0
     assert np.isnan(first["y"][1])
     assert second["x"] == ["a", "b"]
-    assert len(plot.widget.get_state()["numbers"]) == 2 * 3 * 4
+    assert len(plot.state.get_state()["numbers"]) == 2 * 3 * 4
 
 
 def test_one_drawing_is_one_message_and_the_same_picture_none(monkeypatch):
     plot = Two()
     sent = []
-    monkeypatch.setattr(plot.widget.comm, "send", lambda data=None, buffers=None, **_: sent.append(data))
+    monkeypatch.setattr(plot.state.comm, "send", lambda data=None, buffers=None, **_: sent.append(data))
     plot.draw([1.0, 2.0])
     assert len(sent) == 1
     assert set(sent[0]["state"]) >= {"columns", "revision"}
@@ -72,38 +72,48 @@ def test_a_page_that_lost_a_state_gets_all_of_it_again(monkeypatch):
     plot = Two()
     plot.draw([1.0, 2.0])
     sent = []
-    monkeypatch.setattr(plot.widget, "send_state", lambda key=None: sent.append("state"))
-    monkeypatch.setattr(plot.widget, "send", lambda content, buffers=None: sent.append(content["type"]))
-    plot.widget._handle_custom_msg({"type": "have", "revision": plot.widget.revision}, [])
+    monkeypatch.setattr(plot.state, "send_state", lambda key=None: sent.append("state"))
+    monkeypatch.setattr(plot.state, "send", lambda content, buffers=None: sent.append(content["type"]))
+    plot.state._handle_custom_msg({"type": "have", "revision": plot.state.revision}, [])
     assert sent == ["current"]
-    plot.widget._handle_custom_msg({"type": "have", "revision": plot.widget.revision - 1}, [])
+    plot.state._handle_custom_msg({"type": "have", "revision": plot.state.revision - 1}, [])
     assert sent == ["current", "state", "current"]
 
 
 def test_plotly_is_sent_once_for_all_plots():
     one, other = Two(), Two()
-    assert one.widget.library == other.widget.library == _Library.shared().model_id
+    assert one.state.library == other.state.library == _Library.shared().model_id
     code = gzip.decompress(_Library.shared().code).decode()
     assert "Plotly" in code
     assert len(_Library.shared().code) < 2_000_000
     for plot in (one, other):
-        state = {name: value for name, value in plot.widget.get_state().items() if name != "numbers"}
+        state = {name: value for name, value in plot.state.get_state().items() if name != "numbers"}
         assert len(json.dumps(state)) < 60_000
 
 
 def test_a_library_that_was_closed_is_made_again():
     plot, before = Two(), _Library.shared().model_id
     _Library.shared().close()
-    plot.widget._handle_custom_msg({"type": "no library"}, [])
-    assert plot.widget.library == _Library.shared().model_id != before
+    plot.state._handle_custom_msg({"type": "no library"}, [])
+    assert plot.state.library == _Library.shared().model_id != before
+
+
+def test_what_may_be_deaf_has_no_state_of_its_own():
+    """anywidget drops all messages of a widget whose script was late: nothing that changes may be one of its traits."""
+    plot = Two()
+    before = plot.widget.get_state()
+    plot.draw([1.0, 2.0])
+    assert plot.widget.get_state() == before
+    for model in (plot.state, _Library.shared()):
+        assert (model._model_module, model._model_name) == ("@jupyter-widgets/base", "WidgetModel")
 
 
 def test_picks_and_drags_reach_their_callbacks():
     plot, heard = Two(), []
     plot.on_pick(heard.append)
     plot.on_drag(lambda name, x: heard.append((name, x)))
-    plot.widget._handle_custom_msg({"type": "pick", "x": 3}, [])
-    plot.widget._handle_custom_msg({"type": "drag", "name": "cursor", "x": 0.5}, [])
+    plot.state._handle_custom_msg({"type": "pick", "x": 3}, [])
+    plot.state._handle_custom_msg({"type": "drag", "name": "cursor", "x": 0.5}, [])
     assert heard == [3.0, ("cursor", 0.5)]
 
 
@@ -199,8 +209,8 @@ def test_every_tab_draws_what_a_session_knows():
         plot.draw(session)
     assert list(curves.figure.data[0].x) == [0, 5, 10, 15, 20]
     last = session.twins[1].points[-1][1]
-    assert in_the_page(curves.widget)[1]["y"][-1] == pytest.approx(1000 * last.energy_mae, rel=1e-6)
-    assert in_the_page(curves.widget)[3]["y"][-1] == pytest.approx(1000 * last.force_rmse, rel=1e-6)
+    assert in_the_page(curves.state)[1]["y"][-1] == pytest.approx(1000 * last.energy_mae, rel=1e-6)
+    assert in_the_page(curves.state)[3]["y"][-1] == pytest.approx(1000 * last.force_rmse, rel=1e-6)
     drawn = {(t.name, len(t.x)) for t in terms.figure.data if len(t.x)}
     assert drawn == {
         *(("supervised", 20), ("supervised: force", 20), ("PIWSL", 20), ("PIWSL: force", 20)),
@@ -219,8 +229,8 @@ def test_after_reset_no_curve_of_the_old_run_is_left():
     session.reset()
     for plot in plots:
         plot.draw(session)
-    assert max(len(t["x"]) for t in in_the_page(plots[0].widget)) == 1
-    assert max(len(t["x"]) for t in in_the_page(plots[1].widget)) == 0
+    assert max(len(t["x"]) for t in in_the_page(plots[0].state)) == 1
+    assert max(len(t["x"]) for t in in_the_page(plots[1].state)) == 0
 
 
 def test_many_points_are_thinned_and_batches_averaged():

@@ -1,12 +1,14 @@
-// One plot. Everything it shows is state of its model, and every view draws all of it from that state whenever it
+// One plot. Everything it shows is state of a model, and every view draws all of it from that state whenever it
 // appears: after F5, in a second window, in a tab that opens, after a lost connection. No message has to arrive at
-// the right moment. Traits, written by live.py in one message:
+// the right moment. The widget itself has one trait, `state`, the id of that model, and it never changes: anywidget
+// drops every message of a widget whose script was not there within two seconds, as on a busy machine. The model with
+// the state is one of Jupyter's own, which drops none. Its traits, written by live.py in one message:
 //   figure    JSON text: traces without their numbers, layout, config
 //   numbers   float32, all columns behind each other (little-endian)
 //   columns   [[trace, "x" | "y", first, length], …]: where the numbers belong
 //   revision  counts the states, to find out whether one was lost
 //   library   model id of the widget that holds plotly.js, once for all plots of a kernel
-//   own       model id of this plot
+//   on_dark   colours of light pages and what they become on a dark one
 const OFTEN = 100; // ms between two drawings: ten a second are as much as an eye wants
 const ASK = 3000; // ms between two questions whether this page has the last state
 const PATIENCE = 15000; // ms until a question counts as lost
@@ -30,18 +32,18 @@ async function inflated(view) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
-async function found(manager, id) {
-  // A page that has just been loaded may still be asking the kernel for its models.
-  for (let k = 0; k < 40; k += 1) {
+async function found(manager, id, tries = 40) {
+  // A page that has just been loaded may still be asking the kernel for its models: "not found" is not the last word.
+  for (let k = 1; ; k += 1) {
     try {
       const model = await manager.get_model(id);
-      if (model && model.get("code") && model.get("code").byteLength) return model;
-    } catch {
-      // not there yet
+      if (model) return model;
+      throw new Error(`widget model ${id} is not in this page`);
+    } catch (error) {
+      if (k === tries) throw error;
     }
     await pause(250);
   }
-  throw new Error("the library of plots is not in this page");
 }
 
 async function loaded(manager, id) {
@@ -54,13 +56,12 @@ async function loaded(manager, id) {
   return module.exports;
 }
 
-function plotly(model) {
-  const id = model.get("library");
+function plotly(manager, state) {
   const shared = (window.piwslPlotly ??= {});
-  const version = model.get("version");
-  shared[version] ??= loaded(model.widget_manager, id).catch((error) => {
+  const version = state.get("version");
+  shared[version] ??= loaded(manager, state.get("library")).catch((error) => {
     delete shared[version]; // the next drawing tries again
-    say(model, { type: "no library" });
+    say(state, { type: "no library" });
     throw error;
   });
   return shared[version];
@@ -155,15 +156,15 @@ function setAxes(data, layout, zoomed, shown) {
 
 // ---- from state to picture ----------------------------------------------------------------------------------------
 
-function assembled(model) {
-  const { data, layout, config } = JSON.parse(model.get("figure"));
-  const view = model.get("numbers");
+function assembled(state) {
+  const { data, layout, config } = JSON.parse(state.get("figure"));
+  const view = state.get("numbers");
   // A copy: the bytes of a message may begin anywhere, floats may not.
   const floats = view?.byteLength ? new Float32Array(view.buffer ? view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) : view.slice(0)) : [];
-  for (const [trace, key, first, length] of model.get("columns")) data[trace][key] = floats.slice(first, first + length);
+  for (const [trace, key, first, length] of state.get("columns")) data[trace][key] = floats.slice(first, first + length);
   const dark = isDark();
   if (!dark) return { data, layout: { ...layout, template: template(dark) }, config };
-  const table = model.get("on_dark");
+  const table = state.get("on_dark");
   return { data: data.map((t) => ({ ...recoloured({ ...t, x: 0, y: 0 }, table), x: t.x, y: t.y })), layout: { ...recoloured(layout, table), template: template(dark) }, config };
 }
 
@@ -176,10 +177,33 @@ function render({ model, el }) {
   words.hidden = true;
   el.append(box, words);
   const zoomed = new Set(); // axes that a hand has zoomed
+  const manager = model.widget_manager;
+  let state = null; // the model with the state, once it is in this page
+  let next = 0; // when to ask again whether this page has the last state
   let [P, waiting, drawing, again, last, held, gone] = [null, 0, false, false, 0, false, false];
   let stale = true; // whether there is something that was not drawn yet
 
   const visible = () => el.isConnected && el.clientWidth > 0 && el.clientHeight > 0 && !document.hidden;
+
+  async function attached() {
+    const known = await found(manager, model.get("state"));
+    known.on("change:revision", later);
+    known.on("msg:custom", heard);
+    ask(known);
+    return known;
+  }
+
+  // Now and then: has this page the last state? One that was lost on the way, while the page was loading or the
+  // connection gone, is then sent again.
+  function ask(known) {
+    if (document.hidden || Date.now() < next) return;
+    next = Date.now() + PATIENCE; // unless an answer comes
+    say(known, { type: "have", revision: known.get("revision") });
+  }
+
+  function heard(message) {
+    if (message?.type === "current") next = Date.now() + ASK;
+  }
 
   async function draw() {
     waiting = 0;
@@ -191,10 +215,11 @@ function render({ model, el }) {
     drawing = true;
     again = false;
     try {
-      P ??= await plotly(model);
+      state ??= await attached();
+      P ??= await plotly(manager, state);
       if (gone || !visible()) return;
       stale = false;
-      const { data, layout, config } = assembled(model);
+      const { data, layout, config } = assembled(state);
       setAxes(data, layout, zoomed, box.layout);
       Object.assign(layout, { width: el.clientWidth, height: el.clientHeight, autosize: false });
       await P.react(box, data, layout, { ...config, responsive: false, displaylogo: false });
@@ -222,7 +247,7 @@ function render({ model, el }) {
     box.dataset.heard = "yes";
     box.on("plotly_click", (event) => {
       const x = event.points?.[0]?.x;
-      if (typeof x === "number") say(model, { type: "pick", x });
+      if (typeof x === "number") say(state, { type: "pick", x });
     });
     box.on("plotly_relayout", (change) => {
       for (const key of Object.keys(change)) {
@@ -233,7 +258,7 @@ function render({ model, el }) {
           later(); // other numbers on the axis
         }
         const shape = /^shapes\[(\d+)\]\.x0$/.exec(key);
-        if (shape) say(model, { type: "drag", name: box.layout.shapes[shape[1]]?.name ?? "", x: change[key] });
+        if (shape) say(state, { type: "drag", name: box.layout.shapes[shape[1]]?.name ?? "", x: change[key] });
       }
     });
   }
@@ -248,7 +273,6 @@ function render({ model, el }) {
   window.addEventListener("pointerup", release, true);
   window.addEventListener("pointercancel", release, true);
 
-  model.on("change:revision", later);
   const sizes = new ResizeObserver(later);
   sizes.observe(el);
   const themes = new MutationObserver(later);
@@ -256,14 +280,15 @@ function render({ model, el }) {
   document.addEventListener("visibilitychange", later);
   // What no observer sees: a page that was asleep, or that had no height for the moment of a drawing, as while
   // JupyterLab changes its theme.
-  const watch = setInterval(async () => {
+  const watch = setInterval(() => {
     if (stale && visible()) later();
-    const manager = model.widget_manager;
-    const raw = await Promise.resolve(manager.get_model(model.get("own"))).catch(() => null);
-    if (raw && raw.comm_live === false) {
+    if (state?.comm_live === false) {
       words.hidden = false;
       words.textContent = LOST;
-    } else if (words.textContent === LOST) words.hidden = true;
+    } else if (state) {
+      if (words.textContent === LOST) words.hidden = true;
+      ask(state);
+    }
   }, 1000);
   later();
 
@@ -276,30 +301,10 @@ function render({ model, el }) {
     document.removeEventListener("visibilitychange", later);
     window.removeEventListener("pointerup", release, true);
     window.removeEventListener("pointercancel", release, true);
-    model.off("change:revision", later);
+    state?.off("change:revision", later);
+    state?.off("msg:custom", heard);
     if (P && box.layout) P.purge(box);
   };
 }
 
-// Once a model: ask now and then whether this page has the last state. A state that was lost on the way, while the page
-// was loading or the connection gone, is sent again.
-function initialize({ model }) {
-  let asked = 0;
-  const ask = () => {
-    if (document.hidden || (asked && Date.now() - asked < PATIENCE)) return;
-    asked = Date.now();
-    say(model, { type: "have", revision: model.get("revision") });
-  };
-  const heard = (message) => {
-    if (message?.type === "current") asked = 0;
-  };
-  model.on("msg:custom", heard);
-  const timer = setInterval(ask, ASK);
-  ask();
-  return () => {
-    clearInterval(timer);
-    model.off("msg:custom", heard);
-  };
-}
-
-export default { initialize, render };
+export default { render };

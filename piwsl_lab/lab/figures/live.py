@@ -1,8 +1,11 @@
 """`LivePlot`: a plotly figure on the screen whose data are state of its model, so that no view of it can be blank.
 
-The figure is a plain `go.Figure`. `push` writes all of it into the traits of a widget in one message: numbers as bytes,
+The figure is a plain `go.Figure`. `push` writes all of it into the traits of a model in one message: numbers as bytes,
 the rest as JSON. ``live.js`` beside this file draws from these traits whenever a view appears. plotly.js itself is the
-state of one more widget, which all plots of a kernel share.
+state of one more model, which all plots of a kernel share.
+
+Both are plain Jupyter models and no anywidgets: an anywidget drops all its messages, for ever, if its script was not
+imported within two seconds, which a busy machine does not promise.
 """
 
 from __future__ import annotations
@@ -42,10 +45,9 @@ CONFIG = {
 }
 
 
-class _Library(anywidget.AnyWidget):
+class _Library(W.Widget):
     """plotly.js as it lies in the installed plotly, compressed: sent once, however many plots there are."""
 
-    _esm = "export default {}"
     code = traitlets.Bytes().tag(sync=True)
     _shared: _Library | None = None
     _guard = threading.Lock()
@@ -59,30 +61,21 @@ class _Library(anywidget.AnyWidget):
             return cls._shared
 
 
-class _PlotWidget(anywidget.AnyWidget):
+class _PlotState(W.Widget):
     """The state of one plot; ``live.js`` says what each trait is."""
 
-    _esm = _JAVASCRIPT
-    _css = _CSS
     figure = traitlets.Unicode('{"data": [], "layout": {}, "config": {}}').tag(sync=True)
     numbers = traitlets.Bytes().tag(sync=True)
     columns = traitlets.List().tag(sync=True)
     revision = traitlets.Int(0).tag(sync=True)
     library = traitlets.Unicode().tag(sync=True)
     version = traitlets.Unicode().tag(sync=True)
-    own = traitlets.Unicode().tag(sync=True)
     on_dark = traitlets.Dict().tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__(library=_Library.shared().model_id, version=plotly.__version__, on_dark=ON_DARK)
-        self.layout.width, self.layout.height = "100%", f"{HEIGHT}px"
-        self.own = self.model_id or ""
         self.heard: dict[str, list[Callable[[dict[str, Any]], object]]] = {"pick": [], "drag": []}
         self.on_msg(self._on_message)
-
-    def __repr__(self) -> str:
-        """The same from run to run, so that stored notebooks can be compared."""
-        return "LivePlot()"
 
     def _on_message(self, _widget: W.Widget, content: dict[str, Any], _buffers: Any) -> None:
         kind = content.get("type")
@@ -96,6 +89,22 @@ class _PlotWidget(anywidget.AnyWidget):
         else:
             for callback in self.heard.get(kind or "", ()):
                 callback(content)
+
+
+class _PlotWidget(anywidget.AnyWidget):
+    """What stands in the page. It knows where its state is and nothing else, so that no message can pass it by."""
+
+    _esm = _JAVASCRIPT
+    _css = _CSS
+    state = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, state: _PlotState) -> None:
+        super().__init__(state=state.model_id)
+        self.layout.width, self.layout.height = "100%", f"{HEIGHT}px"
+
+    def __repr__(self) -> str:
+        """The same from run to run, so that stored notebooks can be compared."""
+        return "LivePlot()"
 
 
 class LivePlot:
@@ -121,9 +130,12 @@ class LivePlot:
         self._live = live_widgets_work() if live is None else live
         self._guard = threading.RLock()
         self.figure, self.config = figure, dict(CONFIG)
-        self.widget = _PlotWidget() if self._live else W.Output()
         if self._live:
+            self.state = _PlotState()
+            self.widget: W.DOMWidget = _PlotWidget(self.state)
             self.push()
+        else:
+            self.widget = W.Output()
 
     def draw(self, what: Any) -> None:
         """Show the present state of a session, or of whatever this plot draws."""
@@ -164,26 +176,27 @@ class LivePlot:
         layout.pop("height", None)
         text = to_json_plotly({"data": traces, "layout": layout, "config": self.config})
         numbers = b"".join(array.tobytes() for array in arrays)
-        widget = self.widget
-        if (text, numbers, columns) == (widget.figure, widget.numbers, widget.columns):
+        state = self.state
+        if (text, numbers, columns) == (state.figure, state.numbers, state.columns):
             return
-        with widget.hold_sync():
-            widget.figure, widget.numbers, widget.columns = text, numbers, columns
-            widget.revision += 1
+        with state.hold_sync():
+            state.figure, state.numbers, state.columns = text, numbers, columns
+            state.revision += 1
 
     def on_pick(self, callback: Callable[[float], object]) -> None:
         """Call back with the horizontal position of a point that was clicked."""
         if self._live:
-            self.widget.heard["pick"].append(lambda content: callback(float(content["x"])))
+            self.state.heard["pick"].append(lambda content: callback(float(content["x"])))
 
     def on_drag(self, callback: Callable[[str, float], object]) -> None:
         """Call back with the name of a shape that was dragged, and its new left end."""
         if self._live:
-            self.widget.heard["drag"].append(lambda content: callback(str(content["name"]), float(content["x"])))
+            self.state.heard["drag"].append(lambda content: callback(str(content["name"]), float(content["x"])))
 
     def close(self) -> None:
         """Take the plot from the screen and its state from the kernel."""
         if self._live:
-            self.widget.heard = {"pick": [], "drag": []}
+            self.state.heard = {"pick": [], "drag": []}
+            self.state.close()
         self.widget.layout.close()
         self.widget.close()
