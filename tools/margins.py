@@ -2,9 +2,11 @@
 
     python tools/margins.py [NAME …] [--all]
 
-Runs the sources of the notebooks, and writes down every comparison of two numbers and every printed number that was
-rounded. A check that stands within a tenth of its limit holds here and fails on the next machine: look whether what it
-checks depends on the machine, and if so, check something else. Exit status 1 says that there are such.
+Runs the sources of the notebooks twice: with all that this processor can, and with its plainest arithmetic, which
+rounds otherwise as another processor would. Written down are all comparisons of two numbers, and all numbers that are
+printed rounded. What differs between the two runs depends on the machine. Where such a check stands within a tenth of
+its limit it holds here and fails on the next machine: check something else. Exit status 1 says that there are such, or
+that the two runs printed different words.
 
 Shares: of `a < b`, the smaller over the larger, 0 for the best and 1 at the limit. Of a rounded number, how far it is
 from what is printed, as a part of the way to the next printed number.
@@ -14,18 +16,23 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import math
 import numbers
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "notebooks" / "source"
 CLOSE = 0.9
+MANY_DIGITS = 4  # decimals: such a number is written for a reader to look at, where nothing compares it
+PLAIN = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}  # arithmetic that every processor has
 RECORD = "__margin__"
 ORDER = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
@@ -95,7 +102,9 @@ class Notebook:
     def printed(self, line: int, words: str, value: Any, spec: str) -> Any:
         kind = spec[-1:]
         digits = spec.partition(".")[2][:-1]
-        if _is_number(value) and not _is_whole(value) and kind in "f%" and digits.isdigit() and math.isfinite(value):
+        if not _is_number(value) or _is_whole(value) or not math.isfinite(value):
+            return value
+        if kind in "f%" and digits.isdigit() and int(digits) < MANY_DIGITS:
             unit = 10.0 ** -(int(digits) + (2 if kind == "%" else 0))
             away = abs(float(value) / unit - round(float(value) / unit))
             self.checks.append(Check(line, f"{words}:{spec}", float(value), unit, 2 * away))
@@ -134,22 +143,48 @@ def run(source: Path) -> list[Check]:
     return notebook.checks
 
 
+def run_elsewhere(source: Path, arithmetic: dict[str, str]) -> tuple[str, list[Check]]:
+    """What a percent script prints in a process of its own, and its checks."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "checks.json"
+        command = [sys.executable, __file__, str(source), "--record", str(record)]
+        place = ROOT / "notebooks"
+        done = subprocess.run(command, env=os.environ | arithmetic, cwd=place, stdout=subprocess.PIPE, check=True)
+        return done.stdout.decode(), [Check(**check) for check in json.loads(record.read_text(encoding="utf-8"))]
+
+
+def live(here: Sequence[Check], there: Sequence[Check]) -> list[Check]:
+    """The checks whose numbers depend on the machine; of both machines, the one that is closer to its limit."""
+    if [(c.line, c.what) for c in here] != [(c.line, c.what) for c in there]:
+        return [*here, *there]  # not even the same checks were made: all are suspected
+    pairs = zip(here, there, strict=True)
+    return [max(a, b, key=lambda c: c.share) for a, b in pairs if (a.value, a.limit) != (b.value, b.limit)]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="for instance 00_quickstart; all by default")
     parser.add_argument("--all", action="store_true", help="list the checks that are far from their limits too")
+    parser.add_argument("--record", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    sources = [SOURCE / f"{name}.py" for name in options.names] or sorted(SOURCE.glob("*.py"))
-    os.chdir(ROOT / "notebooks")
-    close = 0
-    for source in sources:
-        checks = run(source)
+    if options.record:
+        checks = [asdict(check) for check in run(Path(options.names[0]))]
+        Path(options.record).write_text(json.dumps(checks), encoding="utf-8")
+        return 0
+    failed = False
+    for source in [SOURCE / f"{name}.py" for name in options.names] or sorted(SOURCE.glob("*.py")):
+        (words, here), (other_words, there) = (run_elsewhere(source, arithmetic) for arithmetic in ({}, PLAIN))
+        checks = live(here, there)
         near = [check for check in checks if check.share >= CLOSE]
-        close += len(near)
-        print(f"{source.stem}: {len(checks)} checks, {len(near)} of them within a tenth of their limits")
+        failed |= bool(near) or words != other_words
+        print(f"{source.stem}: {len(here)} checks, {len(checks)} of them depend on the machine,", end=" ")
+        print(f"{len(near)} of these within a tenth of their limits")
         for check in checks if options.all else near:
             print(f"  {check}")
-    return 1 if close else 0
+        for ours, theirs in zip(words.splitlines(), other_words.splitlines(), strict=False):
+            if ours != theirs:
+                print(f"  printed here:  {ours}\n  printed there: {theirs}")
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ print("\n".join(table))
 # %%
 growth = np.array([np.array(left[2 * e]) / left[e] for e in (0.01, 0.02, 0.04)]).T
 for order, factors in zip(("first", "second"), growth, strict=True):
-    print(f"doubling ε multiplies what the {order} order leaves by", " and ".join(f"{f:.1f}" for f in factors))
-print("the second order leaves less, by a factor of", " and ".join(f"{f / abs(s):.0f}" for f, s in left.values()))
+    print(f"doubling ε multiplies what the {order} order leaves by", ", ".join(f"{f:.1f}" for f in factors))
+print("the second order leaves less, by a factor of", ", ".join(f"{f / abs(s):.0f}" for f, s in left.values()))
 
 # %% [markdown]
 # ## The laboratory
@@ -139,7 +139,7 @@ Dashboard(session)
 # Its numbers, on all test frames, are read from its file:
 
 # %%
-stored = Replay.of(setup, objectives)
+stored = Replay.of(setup, objectives).advance(10)  # seconds on the screen: the whole run
 for twin in stored.twins:
     print(
         f"{twin.name:10}  energy error {1000 * twin.final.energy_mae:4.0f} meV per molecule (MAE),",

@@ -471,7 +471,7 @@ if folder is not None:
     lines = ["<tr><th>error</th><th>here</th><th>in the study</th><th>apart by a factor of</th></tr>"]
     for quantity, words in (("energy_mae", "energy, MAE, meV"), ("force_rmse", "forces, RMSE, meV/Å")):
         kept = f"{1000 * stored[quantity]:.6f}" if stored else "not yet"
-        apart = f"{here[quantity] / stored[quantity]:.3f}" if stored else "–"
+        apart = f"{here[quantity] / stored[quantity]:.4f}" if stored else "–"
         cells = (words, f"{1000 * here[quantity]:.6f}", kept, apart)
         lines.append(f"<tr>{''.join(f'<td>{cell}&emsp;</td>' for cell in cells)}</tr>")
     digits.value = f"<table>{''.join(lines)}</table>{fresh['core_seconds']:.0f} core seconds of training"
