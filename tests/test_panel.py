@@ -13,10 +13,9 @@ import pytest
 
 from piwsl_lab.lab import report
 from piwsl_lab.lab.code import script
-from piwsl_lab.lab.figures import Curves, LossTerms, Parity, log_ticks, smooth, thin, twin_colours, without_answers
+from piwsl_lab.lab.colours import twin_colours
 from piwsl_lab.lab.panel import TABS, Dashboard
 from piwsl_lab.lab.session import Session
-from piwsl_lab.metrics import Metrics
 from piwsl_lab.objective import CHOICES, Objective
 from piwsl_lab.schedules import constant, ramp
 from piwsl_lab.study import Setup
@@ -57,7 +56,7 @@ def test_train_draws_while_it_runs_and_stop_ends_it(panel):
     wait_for(lambda: session.step > 20 and len(figure.data[0].x) > 5)
     assert panel.train.disabled
     assert not panel.stop.disabled
-    wait_for(lambda: "steps/s" in text(panel.progress))
+    wait_for(lambda: "/s ·" in text(panel.progress))
     began = time.monotonic()
     panel.stop.click()
     assert time.monotonic() - began < 0.5
@@ -150,7 +149,7 @@ def test_an_error_in_the_loop_is_shown_and_the_next_train_works():
     trainer.step = failing
     panel.train.click()
     wait_for(lambda: at_rest(panel))
-    assert "RuntimeError: a &lt;cosmic&gt; ray" in panel.status.value
+    assert "Training stopped:</b> a &lt;cosmic&gt; ray (RuntimeError)" in panel.status.value
     assert not panel.train.disabled
     panel.train.click()
     wait_for(lambda: panel.session.finished and at_rest(panel))
@@ -164,8 +163,7 @@ def test_every_tab_draws_what_the_session_knows():
     curves, terms, parity = (panel._plots[name].figure for name in TABS)
     for name in TABS:
         panel.tabs.value = name
-        assert [page.layout.visibility for page in panel.pages.values()].count("visible") == 1
-        assert panel.pages[name].layout.visibility == "visible"
+        assert [other for other, plot in panel._plots.items() if plot.widget.layout.display != "none"] == [name]
     twins = panel.session.twins
     assert list(curves.data[0].x) == [0, 5, 10, 15, 20]
     assert curves.data[1].y[-1] == pytest.approx(1000 * twins[1].points[-1][1].energy_mae)
@@ -179,48 +177,7 @@ def test_every_tab_draws_what_the_session_knows():
     errors = np.abs(np.array(energy.y) - np.array(energy.x))
     assert errors.mean() == pytest.approx(curves.data[1].y[-1], rel=1e-4)
     colours = {t.line.color or t.marker.color for t in (*curves.data, *parity.data) if t.name == "PIWSL"}
-    assert colours == {twin_colours(["supervised", "PIWSL"])["PIWSL"]}
-
-
-def test_where_no_figure_widget_works_the_plot_is_redrawn():
-    session = Session(Setup(**SMALL, steps=20), monitor_every=5).run(10)
-    for kind in (Curves, LossTerms, Parity):
-        plot = kind([twin.name for twin in session.twins], live=False)
-        plot.draw(session)
-        (output,) = plot.widget.outputs
-        assert "plotly" in output["data"]["text/html"]
-        assert len(plot.figure.data[-1].x) > 0 or kind is LossTerms
-
-
-def test_many_points_are_thinned_and_batches_averaged():
-    assert thin([1, 2, 3, 4, 5], limit=2) == [2, 5]
-    assert thin([], limit=2) == []
-    x, y = smooth(np.arange(10.0), np.arange(10.0) ** 2, limit=5)
-    assert x.tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
-    assert y.tolist() == [0.5, 6.5, 20.5, 42.5, 72.5]
-
-
-@pytest.mark.parametrize("low", [1e-5, 0.3, 90.0])
-@pytest.mark.parametrize("ratio", [1.0, 1.02, 1.3, 2.0, 3.0, 5.0, 100.0, 1e6])
-def test_ticks_of_a_logarithmic_axis_can_be_read(low, ratio):
-    ticks, words = log_ticks(np.array([low, low * ratio]))
-    assert len(ticks) == len(words) <= 7
-    assert ratio == 1.0 or sum(low <= tick <= low * ratio for tick in ticks) >= 2
-    np.testing.assert_allclose([float(word) for word in words], ticks, rtol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "said"),
-    [(0.31, 0.1, "3.1× lower"), (0.1, 0.14, "1.4× higher"), (0.1, 0.099, "about the same"), (np.nan, 0.1, "no labels")],
-)
-def test_the_headline_says_who_is_better(before, after, said):
-    assert said in re.sub("<[^>]*>", "", report.comparison("energy error", before, after))
-
-
-def test_the_live_headline_takes_the_median_of_the_last_scores():
-    session = Session(Setup(**SMALL, steps=20), monitor_every=5)
-    session.twins[1].points = [(k, Metrics(energy_mae=e)) for k, e in enumerate([9.0, 1, 2, 3, 4, 5, 6, 100])]
-    assert report.recent(session.twins[1], "energy_mae") == 4
+    assert colours == {twin_colours(twins)["PIWSL"]}
 
 
 def test_pinned_runs_are_rows_of_a_table():
@@ -297,7 +254,14 @@ def test_a_schedule_that_cannot_be_written_down_is_said_and_nothing_is_lost():
 def test_a_scheduled_knob_shows_the_value_in_force_until_a_hand_moves_it():
     objective = Objective(pitc=100.0, schedules={"epsilon": ramp(0.01, 0.05, 100), "pitc": ramp(0.0, 50.0, 100)})
     panel = Dashboard(Session(Setup(**SMALL, steps=200), {"supervised": Objective(), "PIWSL": objective}, 5))
-    knobs, marks = panel.controls.physics_knobs, panel.controls.marks
+    knobs, strip = panel.controls.physics_knobs, panel.controls.strip
+    marks = panel.controls.marks | {"epsilon": None}
+
+    def marked(name: str) -> bool:
+        if name == "epsilon":
+            return "piwsl-scheduled" in knobs["epsilon"]._dom_classes
+        return marks[name].layout.display == "block"
+
     twin = panel.session.twins[1]
     assert (knobs["epsilon"].value, knobs["pitc"].label) == (0.01, "off")
     stops = len(knobs["epsilon"].options)
@@ -307,13 +271,15 @@ def test_a_scheduled_knob_shows_the_value_in_force_until_a_hand_moves_it():
     assert knobs["epsilon"].value == pytest.approx(0.01 + 0.04 * 59 / 100, rel=1e-2)
     assert len(knobs["epsilon"].options) == stops
     assert knobs["pitc"].options[0] == ("off", 0)
-    assert [marks[name].layout.display for name in ("epsilon", "pitc", "pisc")] == ["block", "block", "none"]
+    assert [marked(name) for name in ("epsilon", "pitc", "pisc")] == [True, True, False]
+    assert "piwsl-scheduled" in strip.weight._dom_classes
+    assert strip.weight.value == knobs["pitc"].value
     assert "ε = 0.0336 Å (on a schedule), PITC 29.5 (on a schedule), PISC off" in text(panel.status)
     assert set(twin.objective.schedules) == {"epsilon", "pitc"}  # showing is not moving
     knobs["epsilon"].value = 0.08
     assert set(twin.objective.schedules) == {"pitc"}
     assert twin.objective.epsilon == 0.08
-    assert marks["epsilon"].layout.display == "none"
+    assert not marked("epsilon")
     assert [value for _, value in knobs["epsilon"].options][-5:] == [0.06, 0.08, 0.1, 0.15, 0.2]
     panel.session.run(3)
     assert list(twin.changes) == [0, 60]
@@ -378,18 +344,75 @@ def test_a_gradient_weight_without_a_direct_head_pauses_and_goes_on():
     assert abs(len(session.twins[0].records) - len(session.twins[1].records)) <= 1
 
 
-def test_more_settings_are_closed_at_first_and_say_what_epsilon_means():
+def test_one_fold_is_open_at_a_time_and_epsilon_says_what_it_means():
     panel = small_panel(20)
     controls = panel.controls
-    assert controls.more_box.layout.display == "none"
-    controls.more.value = True
-    assert controls.more_box.layout.display == "flex"
+
+    def opened() -> list[bool]:
+        return [box.layout.display != "none" for box in (controls.more_box, controls.expert_box)]
+
+    assert opened() == [False, False]
+    panel.more.value = True
+    assert opened() == [True, False]
+    assert "piwsl-folded-out" in panel._dom_classes  # curves and molecule make room for it
+    panel.expert.value = True
+    assert (opened(), panel.more.value) == ([False, True], False)
     controls.physics_knobs["relative"].value = True
-    assert controls.physics_knobs["epsilon"].description == "ε ÷ shortest bond"
+    assert controls.physics_knobs["epsilon"].description == "ε ÷ r"
     assert "fraction" in controls.physics_knobs["epsilon"].tooltip
     assert "ε = 0.05 of each shortest bond" in text(panel.status)
     panel.session.run(2)
     assert panel.session.twins[1].trainer.current.relative
+    panel.expert.value = False
+    assert opened() == [False, False]
+    assert "piwsl-folded-out" not in panel._dom_classes
+
+
+def test_labels_move_both_kinds_and_say_where_they_differ():
+    panel = small_panel(20)
+    labels, knobs = panel.controls.strip.labels, panel.controls.setup_knobs
+    assert labels.value == 10
+    labels.value = 200
+    assert (knobs["energies"].value, knobs["forces"].value) == (200, 200)
+    assert "Waiting for Reset: energy labels 10 → 200; force labels 10 → 200" in text(panel.status)
+    assert "piwsl-pending" in labels._dom_classes
+    knobs["forces"].value = 0
+    assert labels.label == "200 / 0"
+    knobs["energies"].value = 0
+    assert labels.label == "0"
+    labels.value = 50
+    assert (knobs["energies"].value, knobs["forces"].value) == (50, 50)
+    assert [word for word, _ in labels.options] == ["5", "10", "20", "50", "100", "200", "500", "1000"]
+    labels.value = 10
+    assert "piwsl-pending" not in labels._dom_classes
+
+
+def test_labels_that_are_no_stop_of_the_slider_are_shown():
+    panel = Dashboard(Session(Setup(**SMALL | {"energies": 30, "forces": 7}, steps=20)))
+    labels, knobs = panel.controls.strip.labels, panel.controls.setup_knobs
+    assert labels.label == "30 / 7"
+    knobs["forces"].value = 20
+    knobs["energies"].value = 20
+    assert labels.label == "20"
+
+
+def test_the_weight_is_that_of_the_leading_term():
+    panel = small_panel(20)
+    weight, knobs = panel.controls.strip.weight, panel.controls.physics_knobs
+    assert (weight.description, weight.value) == ("PITC weight", 100)
+    weight.value = 3
+    assert (knobs["pitc"].value, panel.session.twins[1].objective.pitc) == (3, 3)
+    knobs["pitc"].value = 0
+    assert weight.label == "off"
+    panel.session.twins[1].objective.pitc = 42.0
+    panel.refresh()
+    assert (weight.value, knobs["pitc"].value) == (42.0, 42.0)
+    knobs["pitc"].value = 100
+    panel.controls.setup_knobs["head"].value = "dual"
+    panel.reset.click()
+    assert (weight.description, weight.value) == ("grad. weight", 50)
+    weight.value = 10
+    assert (panel.session.twins[1].objective.gradient, panel.session.twins[1].objective.pitc) == (10, 0)
 
 
 @pytest.mark.parametrize(
@@ -413,22 +436,26 @@ def test_an_objective_in_words(objective, said):
     assert report.knobs_in_words(objective) == said
 
 
-def test_the_short_trajectory_appears_when_training_stops(panel):
-    assert panel.right.show_choice.disabled
+def test_the_short_trajectory_is_offered_when_training_stops_and_plays_when_chosen(panel):
+    choice, view = panel.right.show_choice, panel.right
+    assert (choice.disabled, choice.layout.visibility) == (True, "hidden")
     panel.train.click()
     wait_for(lambda: panel.session.step > 3)
     panel.stop.click()
     wait_for(lambda: at_rest(panel))
-    assert not panel.right.show_choice.disabled
-    assert panel.right.show_choice.value == "short trajectory"
+    assert (choice.disabled, choice.layout.visibility, choice.value) == (False, "visible", "forces")
+    assert text(view.words) == "forces of PIWSL now"
+    choice.value = "trajectory"
+    assert view.molecule._play.playing
+    assert text(view.words) == ""
     panel.train.click()
-    wait_for(lambda: panel.session.step > 5 and panel.right.show_choice.index == 0)
+    wait_for(lambda: panel.session.step > 5 and choice.index == 0)
     panel.stop.click()
 
 
 def marker(panel: Dashboard):
-    (line,) = panel._plots["Errors"].figure.select_shapes({"name": "cursor"})
-    return line.x0 if line.visible else None
+    places = [line.x0 for line in panel._plots["Errors"].figure.layout.shapes if line.name == "cursor"]
+    return places[0] if places else None
 
 
 def test_the_slider_shows_the_forces_of_an_earlier_step_and_its_right_end_is_now():
@@ -512,12 +539,12 @@ def test_the_short_trajectory_is_that_of_now(panel):
     wait_for(lambda: panel.session.step > 10)
     panel.stop.click()
     wait_for(lambda: at_rest(panel))
-    assert view.step_choice.disabled
-    assert text(view.words) == ""
     view.go_to(4.0)
     assert (view.show_choice.index, view.step_choice.disabled, marker(panel)) == (0, False, 4)
     view.show_choice.index = 1
     assert (view.cursor, marker(panel), view.step_choice.disabled) == (None, None, True)
+    view.go_to(4.0)
+    assert (view.show_choice.index, view.step_choice.disabled, marker(panel)) == (0, False, 4)
 
 
 def test_a_run_in_a_cell_is_drawn_too():
@@ -532,7 +559,7 @@ def test_a_drawing_that_fails_is_reported_and_training_goes_on(panel):
     plot = panel._plots["Errors"]
     draw, plot.draw = plot.draw, lambda session: 1 / 0
     panel.train.click()
-    wait_for(lambda: "Drawing failed; training goes on. ZeroDivisionError" in text(panel.status))
+    wait_for(lambda: "Drawing failed, training goes on: division by zero (ZeroDivisionError)" in text(panel.status))
     step = panel.session.step
     wait_for(lambda: panel.session.step > step)
     plot.draw = draw
@@ -551,9 +578,12 @@ def test_a_new_dashboard_stops_the_loop_of_the_old_one(panel):
 
 
 def test_reprs_do_not_change_from_run_to_run():
-    one, other = small_panel(20), small_panel(20)
-    assert repr(one) == repr(other) == "Dashboard(supervised and PIWSL, data ethanol)"
-    assert repr(one._plots["Errors"].widget) == repr(other._plots["Errors"].widget) == "LivePlot()"
+    for _ in range(2):
+        panel = small_panel(20)
+        assert repr(panel) == "Dashboard(supervised and PIWSL, data ethanol)"
+        assert repr(panel._plots["Errors"].widget) == "LivePlot()"
+    panel.close()
+    assert repr(panel) == "Dashboard(closed)"
 
 
 def test_every_control_has_a_tooltip_and_what_is_unusual_is_offered_too():
@@ -570,13 +600,3 @@ def test_every_control_has_a_tooltip_and_what_is_unusual_is_offered_too():
     assert knobs["pitc"].value == 42.0
     assert knobs["epsilon"].value == 0.033
     assert panel.controls.setup(panel.session.setup) == panel.session.setup
-
-
-def test_plotlys_views_do_not_answer_every_drawing():
-    """The code that a browser gets is plotly's own with two of its functions emptied; other code is left as it is."""
-    code = Curves(["supervised"], live=True).figure._esm
-    bundle, ours = code.rsplit("\n", 2)[:2]
-    (view,) = re.findall(r"([\w$]+) as FigureView", bundle)
-    assert ours == f"{view}.prototype._sendTraceDeltas = {view}.prototype._sendLayoutDelta = () => {{}};"
-    assert {"_sendTraceDeltas(", "_sendLayoutDelta("} <= set(re.findall(r"_send\w+Deltas?\(", bundle))
-    assert without_answers("export default {}") == "export default {}"

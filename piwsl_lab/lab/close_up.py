@@ -13,14 +13,15 @@ import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.lab import report
-from piwsl_lab.lab.figures import twin_colours
-from piwsl_lab.lab.knobs import tooltip
+from piwsl_lab.lab.colours import twin_colours
+from piwsl_lab.lab.knobs import choice, compact, dropdown, tooltip
 from piwsl_lab.lab.session import Session, Twin
 from piwsl_lab.lab.twin import Snapshot, nearest
 from piwsl_lab.lab.viewer import MoleculeView
 
 STOPS = 100  # of the slider, before there is a history to count
-WORDS_WIDTH = {"description_width": "95px"}
+FORCES, TRAJECTORY = "forces", "trajectory"
+TWIN_HELP = "Whose forces, or whose trajectory, is shown."
 
 
 class CloseUp(W.VBox):
@@ -38,6 +39,8 @@ class CloseUp(W.VBox):
     ----------
     cursor : int or None
         The training step that was asked for; the nearest one that the twin remembers is shown. None follows training.
+    chooser : ipywidgets.Box
+        Which twin, and forces or trajectory: it stands in one line with the tabs of the curves.
     """
 
     def __init__(self, session: Session, lock: threading.RLock, mark: Callable[[int | None], None]) -> None:
@@ -45,33 +48,53 @@ class CloseUp(W.VBox):
         self.cursor: int | None = None
         self._placing = False
         self._movie: Any = None  # the trajectory on the screen
-        names = [twin.name for twin in session.twins]
         frame = session.test_frames[0]
-        self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height="330px")
-        self.twin_choice = W.ToggleButtons(options=names, value=names[-1], style={"button_width": "105px"})
-        self.show_choice = W.ToggleButtons(
-            options=["forces on a test frame", "short trajectory"], style={"button_width": "165px"}, disabled=True
-        )
-        self.frame_choice = W.IntSlider(
-            value=0, min=0, max=len(session.test_frames) - 1, description="test frame", style=WORDS_WIDTH,
-            layout=W.Layout(width="98%"), **tooltip(W.IntSlider, "Which of the monitored test frames is shown."),
-        )  # fmt: skip
-        self.step_choice = W.IntSlider(
-            value=STOPS, min=0, max=STOPS, description="training step", readout=False, style=WORDS_WIDTH,
-            layout=W.Layout(width="98%"),
+        # Below the picture stand switches and legend of the molecule, the sliders, and words.
+        height = "calc(var(--piwsl-stage, 400px) - var(--piwsl-below, 128px))"
+        self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height=height)
+        self.molecule._legend.add_class("piwsl-below")
+        self._make_chooser([twin.name for twin in session.twins])
+        self.frame_choice = compact(W.IntSlider(
+            value=0, min=0, max=len(session.test_frames) - 1, description="test frame", layout=W.Layout(),
+            **tooltip(W.IntSlider, "Which of the test frames that are scored while it trains is shown."),
+        ), "72px", "1 1 180px")  # fmt: skip
+        self.step_choice = compact(W.IntSlider(
+            value=STOPS, min=0, max=STOPS, description="training step", readout=False, layout=W.Layout(),
             **tooltip(W.IntSlider, "Forces as they were at an earlier step; the right end is now. Or click a curve."),
-        )  # fmt: skip
-        self.words = W.HTML()
-        wrap = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
-        chooser = W.Box([self.twin_choice, self.show_choice], layout=W.Layout(**wrap))
+        ), "84px", "1 1 180px")  # fmt: skip
+        self.words = W.HTML(layout=W.Layout(height="18px", margin="0 2px", overflow="hidden"))
+        self.words.add_class("piwsl-below")
+        line = W.Layout(display="flex", flex_flow="row wrap", width="100%", overflow="hidden")
+        sliders = W.Box([self.frame_choice, self.step_choice], layout=line)
+        sliders.add_class("piwsl-sliders")
         super().__init__(
-            [chooser, self.frame_choice, self.molecule, self.step_choice, self.words],
-            layout=W.Layout(flex="2 1 330px", min_width="320px", overflow="hidden"),
+            [self.molecule, sliders, self.words],
+            layout=W.Layout(flex="13 1 360px", min_width="320px", overflow="hidden"),
         )
-        for choice in (self.twin_choice, self.frame_choice):
-            choice.observe(lambda _: self.draw(), "value")
+        for chosen in (self.twin_choice, self.frame_choice):
+            chosen.observe(lambda _: self.draw(), "value")
         self.show_choice.observe(lambda _: self._show(), "value")
         self.step_choice.observe(lambda change: self._slide(change["new"]), "value")
+
+    def _make_chooser(self, names: list[str]) -> None:
+        if len(names) <= 2:
+            width = f"{max(90, 8 * max(map(len, names)) + 20)}px"
+            self.twin_choice = choice(names, [TWIN_HELP] * len(names), width, value=names[-1])
+        else:
+            self.twin_choice = dropdown("shown", [(name, name) for name in names], names[-1], TWIN_HELP)
+            compact(self.twin_choice, "46px", "0 1 210px")
+        helps = [
+            "Force arrows on one test frame, now or at an earlier step.",
+            "A molecule moved for 200 fs with the forces of this twin; there when training stops.",
+        ]
+        self.show_choice = choice([FORCES, TRAJECTORY], helps, "90px", disabled=True)
+        self.chooser = W.Box([self.twin_choice, self.show_choice], layout=W.Layout(display="flex", overflow="hidden"))
+
+    def look_at(self, session: Any) -> None:
+        """Show another session of the same twins: a stored run, or the live one again."""
+        with self._lock:
+            if session is not self.session:
+                self.session, self.cursor = session, None
 
     def reset(self) -> None:
         """The session began anew: show the first frame, now."""
@@ -86,16 +109,18 @@ class CloseUp(W.VBox):
             self.cursor, self.show_choice.index = round(step), 0
             self.draw()
 
-    def offer_trajectories(self, at_rest: bool) -> None:
-        """Show the short trajectories when they are there, unless a hand looks at the past; training ends them."""
-        there = all(twin.trajectory for twin in self.session.twins)
-        self.show_choice.index = int(at_rest and there and self.cursor is None)
+    def leave_trajectory(self) -> None:
+        """Training began: back to the forces."""
+        with self._lock:
+            self.show_choice.index = 0
 
     def _show(self) -> None:
         with self._lock:
             if self.show_choice.index == 1:
                 self.cursor = None  # they are flown with the present weights
             self.draw()
+            if self._movie is not None:
+                _play(self.molecule)
 
     def _slide(self, stop: int) -> None:
         """Moved by a hand. The slider may have more or fewer stops than there are snapshots by now."""
@@ -109,22 +134,25 @@ class CloseUp(W.VBox):
 
     @property
     def _twin(self) -> Twin:
-        return self.session.twin(self.twin_choice.value)
+        return next(twin for twin in self.session.twins if twin.name == self.twin_choice.value)
 
     def draw(self) -> None:
         """Push the present state to the screen."""
         with self._lock:
-            twin, history = self._twin, self._twin.history
+            twin = self._twin
+            history = twin.history
             if self.cursor is not None and self.cursor > len(twin.records):
                 self.cursor = None  # a cell began the session anew
             k = None if self.cursor is None else nearest(history, self.cursor)
             past = None if k is None else history[k]
             moving = twin.trajectory is not None and self.show_choice.index == 1
             self.show_choice.disabled = twin.trajectory is None
+            self.show_choice.layout.visibility = "hidden" if twin.trajectory is None else "visible"  # keeps its place
             self.frame_choice.disabled = moving
             self.step_choice.disabled = moving or len(history) < 2
             self._place(k, len(history))
             self._mark(None if past is None else past.step)
+            (self.add_class if moving else self.remove_class)("piwsl-moving")
             self.words.value = "" if moving else report.moment(twin, past)
             if moving:
                 self._draw_trajectory(twin)
@@ -154,5 +182,10 @@ class CloseUp(W.VBox):
         if not np.array_equal(frame.numbers, self.molecule.numbers):
             self.molecule.set_molecule(frame.numbers, frame.positions, frame.cell, frame.pbc)
         error = np.linalg.norm(shot.forces[k] - shot.reference_forces[k], axis=1)  # (N,) eV/Å
-        colour = twin_colours(t.name for t in self.session.twins)[twin.name]
+        colour = twin_colours(self.session.twins)[twin.name]
         self.molecule.show(frame.positions, shot.forces[k], shot.reference_forces[k], error, colour)
+
+
+def _play(view: MoleculeView) -> None:
+    """Let the movie of a molecule run; ipywidgets 7 has another name for it."""
+    setattr(view._play, "playing" if view._play.has_trait("playing") else "_playing", True)

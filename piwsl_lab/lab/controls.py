@@ -8,7 +8,7 @@ follows a schedule shows the number in force instead, until a hand moves it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +16,27 @@ import ipywidgets as W
 
 from piwsl_lab.data import datasets
 from piwsl_lab.displacements import DIRECTIONS
-from piwsl_lab.lab.knobs import HELD_OUT, checkbox, dropdown, group, mark, put, shown, steps, titled, tooltip, weight
-from piwsl_lab.lab.report import CENTRE_TITLES, DIRECTION_TITLES, TERM_WORDS
+from piwsl_lab.lab.knobs import (
+    HELD_OUT,
+    checkbox,
+    compact,
+    dropdown,
+    fold,
+    mark,
+    put,
+    shown,
+    steps,
+    titled,
+    tooltip,
+    weight,
+)
+from piwsl_lab.lab.strip import ENERGIES, Strip
+from piwsl_lab.lab.words import CENTRE_TITLES, DIRECTION_TITLES, TERM_WORDS
 from piwsl_lab.losses import PISC_FORMS, TEACHERS
 from piwsl_lab.models import HEADS, MODELS
 from piwsl_lab.objective import CENTRES, WEIGHTS, Objective, suited
 from piwsl_lab.study import Setup
 
-ENERGIES = (0, 5, 10, 20, 50, 100, 200, 500, 1000)
 EPSILONS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
 MODEL_TITLES = {"painn": "PaiNN", "schnet": "SchNet", "tensornet": "TensorNet"}
 HEAD_TITLES = {
@@ -40,10 +53,11 @@ PISC_TITLES = {
     "two_point": "back to the start",
 }
 TEACHER_TITLES = {"both": "both, they meet", "direct": "only −dE/dr", "conservative": "only the direct forces"}
-EPSILON_TITLES = {False: "perturbation ε, Å", True: "ε ÷ shortest bond"}
+EPSILON_TITLES = {False: "ε, Å", True: "ε ÷ r"}
 EPSILON_HELP = {
-    False: "How far the consistency terms displace atoms.",
-    True: "How far the consistency terms displace atoms, as a fraction of each atom's shortest bond.",
+    False: "Perturbation: how far the consistency terms displace atoms, in Å. It acts at the next step.",
+    True: "Perturbation: how far the consistency terms displace atoms, as a fraction of each atom's shortest bond r. "
+    "It acts at the next step.",
 }
 
 
@@ -55,43 +69,42 @@ class Controls:
     setup : Setup
     objective : Objective
         That of the twin which the physics knobs act on.
-    physics_title : str
-        Heading of the physics group.
+    name : str
+        Of that twin.
+    beside : sequence of widgets
+        What else stands among the knobs of data, model and training.
+
+    Attributes
+    ----------
+    setup_knobs, physics_knobs : dict of widgets
+        By the fields of `Setup` and `Objective` that they stand for.
+    strip : Strip
+        The three knobs that are always in sight: labels, ε, and the leading weight.
+    more_box, expert_box : ipywidgets.Box
+        The other knobs, folded away at first.
     """
 
-    def __init__(self, setup: Setup, objective: Objective, physics_title: str = "Physics") -> None:
+    def __init__(self, setup: Setup, objective: Objective, name: str, beside: Sequence[W.Widget] = ()) -> None:
         self.setup_knobs = _setup_knobs(setup)
-        in_sight, more = _physics_knobs(objective), _more_knobs(objective)
-        self.physics_knobs = in_sight | more
-        self.marks = {name: mark() for name in (*WEIGHTS, "epsilon", "order") if name in self.physics_knobs}
-        self._stops = {name: getattr(knob, "options", ()) for name, knob in self.physics_knobs.items()}
-        self._shown = {name: knob.value for name, knob in self.physics_knobs.items()}
+        self.physics_knobs = {"epsilon": compact(_epsilon(objective), "34px", "1 1 190px")} | _expert_knobs(objective)
+        self.marks = {field: mark() for field in (*WEIGHTS, "order") if field in self.physics_knobs}
+        self._stops = {field: getattr(knob, "options", ()) for field, knob in self.physics_knobs.items()}
+        self._shown = {field: knob.value for field, knob in self.physics_knobs.items()}
         self._showing: int | None = None  # the thread that puts knobs where the training is
         self.setup_knobs["data"].observe(self._offer_test_parts, "value")
-        more["relative"].observe(lambda change: self._name_epsilon(change["new"]), "value")
+        self.physics_knobs["relative"].observe(lambda change: self._name_epsilon(change["new"]), "value")
         self._name_epsilon(objective.relative)
-        words = tooltip(W.ToggleButton, "Forms of the losses, and rivals to compare with.")
-        self.more = W.ToggleButton(layout=W.Layout(width="auto"), **words)
-        self.more.observe(lambda change: self._open_more(change["new"]), "value")
-        self.widget = self._laid_out(physics_title, in_sight, more)
-        self._open_more(False)
+        self.strip = Strip(self.setup_knobs, self.physics_knobs, setup.head)
+        title = "Data, model and training: they act at the next Reset"
+        self.more_box = fold(title, [*self.setup_knobs.values(), *beside])
+        expert = [self._marked(field) for field in self.physics_knobs if field != "epsilon"]
+        self.expert_box = fold(f"What {name} must agree with: it acts at the next step, while it trains", expert)
 
-    def _laid_out(self, title: str, in_sight: dict[str, W.Widget], more: dict[str, W.Widget]) -> W.VBox:
-        data = [self.setup_knobs[k] for k in ("data", "energies", "forces", "test_part")]
-        model = [self.setup_knobs[k] for k in ("model", "head", "channels", "learning_rate", "batch_size", "steps")]
-        physics = [part for name in in_sight for part in self._marked(name)]
-        row = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
-        columns = [
-            group(heading, [part for name in names for part in self._marked(name)])
-            for heading, names in MORE_COLUMNS.items()
-        ]
-        self.more_box = W.Box(columns, layout=W.Layout(**row))
-        groups = [group("Data", data), group("Model and training", model), group(title, [*physics, self.more])]
-        return W.VBox([W.Box(groups, layout=W.Layout(**row)), self.more_box], layout=W.Layout(width="100%"))
-
-    def _marked(self, name: str) -> list[W.Widget]:
+    def _marked(self, name: str) -> W.Widget:
         """A physics knob and, below it, the words for when it follows a schedule."""
-        return [self.physics_knobs[name], self.marks[name]] if name in self.marks else [self.physics_knobs[name]]
+        if name not in self.marks:
+            return self.physics_knobs[name]
+        return W.VBox([self.physics_knobs[name], self.marks[name]], layout=W.Layout(overflow="hidden"))
 
     def setup(self, running: Setup) -> Setup:
         """The setup that the knobs ask for; what has no knob stays as it is in the running one."""
@@ -119,6 +132,7 @@ class Controls:
                     sentences[-1] += f" (sets {', '.join(words)})"
             else:
                 knob.remove_class("piwsl-pending")
+        self.strip.mark_pending(running)
         return sentences
 
     def on_setup(self, callback: Callable[[], None]) -> None:
@@ -140,6 +154,7 @@ class Controls:
         """Put physics knobs where the training is, without a call back, and say which of them follow a schedule."""
         for name, words in self.marks.items():
             words.layout.display = "block" if name in scheduled else "none"
+        self.strip.mark_scheduled(scheduled)
         self._showing = threading.get_ident()
         try:
             for name, value in values.items():
@@ -158,11 +173,6 @@ class Controls:
         knob.description = EPSILON_TITLES[relative]
         for name, text in tooltip(W.SelectionSlider, EPSILON_HELP[relative]).items():
             setattr(knob, name, text)
-
-    def _open_more(self, is_open: bool) -> None:
-        self.more_box.layout.display = "flex" if is_open else "none"  # what is not displayed takes no keyboard focus
-        self.more.description = "fewer settings" if is_open else "more settings"
-        self.more.icon = "chevron-up" if is_open else "chevron-down"
 
 
 def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
@@ -193,26 +203,43 @@ def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
     }  # fmt: skip
 
 
-def _physics_knobs(objective: Objective) -> dict[str, W.Widget]:
-    """The knobs that are always in sight."""
+def _epsilon(objective: Objective) -> W.SelectionSlider:
+    return steps(EPSILON_TITLES[False], EPSILONS, objective.epsilon, EPSILON_HELP[False])
+
+
+def _expert_knobs(objective: Objective) -> dict[str, W.Widget]:
+    """All other knobs of the physics."""
     return {
-        "epsilon": steps(EPSILON_TITLES[False], EPSILONS, objective.epsilon, EPSILON_HELP[False]),
         "pitc": weight(
-            "PITC weight, eV⁻²", objective.pitc,
-            "Taylor consistency: a displaced energy must agree with the work of the predicted forces.",
+            "PITC weight", objective.pitc,
+            "Taylor consistency: a displaced energy must agree with the work of the predicted forces. Weight in 1/eV².",
         ),
         "pisc": weight(
-            "PISC weight, eV⁻²", objective.pisc,
-            "Spatial consistency: the energy of a point must not depend on the path to it.",
+            "PISC weight", objective.pisc,
+            "Spatial consistency: the energy of a point must not depend on the path to it. Weight in 1/eV².",
         ),
         "gradient": weight(
-            "gradient, Å²/eV²", objective.gradient,
-            "Weight of gradient consistency: at displaced places the direct forces and −dE/dr must be the same. For "
-            "forces from dual, or direct.",
+            "gradient weight", objective.gradient,
+            "Gradient consistency: at displaced places the two heads, direct forces and −dE/dr, must agree. For "
+            "forces from dual, or direct. Weight in Å²/eV².",
+        ),
+        "weak": weight(
+            "weak labels", objective.weak,
+            "Weight of the labels' own Taylor expansion at displaced places (Cooper et al. 2020), in 1/eV².",
+        ),
+        "noisy": weight(
+            "noisy copies", objective.noisy,
+            "How much displaced frames with unchanged labels count (NoisyNodes); the labels are a little wrong there, "
+            "so take a small ε, 0.01 Å.",
+        ),
+        "curl": weight(
+            "curl", objective.curl,
+            "Weight of what keeps direct forces from being a gradient, in Å⁴/eV²; −dE/dr has no curl, and learns "
+            "nothing from it.",
         ),
         "order": dropdown(
-            "order", titled(ORDER_TITLES, ORDER_TITLES), objective.order,
-            "Of PITC. 2 also uses the forces at the displaced end: right to O(ε³) instead of O(ε²). Symmetric: the "
+            "order of PITC", titled(ORDER_TITLES, ORDER_TITLES), objective.order,
+            "2 also uses the forces at the displaced end: right to O(ε³) instead of O(ε²). Symmetric: the "
             "energies on both sides, as exact as 2.",
         ),
         "direction": dropdown(
@@ -221,29 +248,8 @@ def _physics_knobs(objective: Objective) -> dict[str, W.Widget]:
             "modes: as the training frames differ. Worst: along the error of the forces.",
         ),
         "centres": dropdown(
-            "asked at", titled(CENTRES, CENTRE_TITLES), objective.centres,
+            "consistency asked at", titled(CENTRES, CENTRE_TITLES), objective.centres,
             "Which frames are displaced: those with labels, or those of the training part that no label was paid for.",
-        ),
-    }  # fmt: skip
-
-
-MORE_COLUMNS = {
-    "Displacements": ("relative", "remove_drift"),
-    "Forms of the losses": ("pisc_form", "teacher"),
-    "Rivals to compare with": ("weak", "noisy", "curl"),
-}
-
-
-def _more_knobs(objective: Objective) -> dict[str, W.Widget]:
-    """The knobs of the section that is closed at first."""
-    return {
-        "relative": checkbox(
-            "ε as a fraction of each shortest bond", objective.relative,
-            "Every atom then moves by ε times its own shortest bond: far where bonds are long.",
-        ),
-        "remove_drift": checkbox(
-            "no drift: the centre of a structure stays", objective.remove_drift,
-            "Take the mean displacement away: an energy does not change when everything moves together.",
         ),
         "pisc_form": dropdown(
             "PISC compares", titled(PISC_FORMS, PISC_TITLES), objective.pisc_form,
@@ -253,18 +259,13 @@ def _more_knobs(objective: Objective) -> dict[str, W.Widget]:
             "gradient teaches", titled(TEACHERS, TEACHER_TITLES), objective.teacher,
             "Which kind of forces learns from gradient consistency while the other stays as it is; or both move.",
         ),
-        "weak": weight(
-            "weak labels, eV⁻²", objective.weak,
-            "Weight of the labels' own Taylor expansion at displaced places (Cooper et al. 2020).",
+        "relative": checkbox(
+            "ε counts in shortest bonds", objective.relative,
+            "Every atom then moves by ε times its own shortest bond: far where bonds are long.",
         ),
-        "noisy": weight(
-            "noisy copies", objective.noisy,
-            "How much displaced frames with unchanged labels count (NoisyNodes); the labels are a little wrong there, "
-            "so take a small ε, 0.01 Å.",
-        ),
-        "curl": weight(
-            "curl, Å⁴/eV²", objective.curl,
-            "Weight of what keeps direct forces from being a gradient; −dE/dr has no curl, and learns nothing from it.",
+        "remove_drift": checkbox(
+            "no drift: the centre stays", objective.remove_drift,
+            "Take the mean displacement away: an energy does not change when everything moves together.",
         ),
     }  # fmt: skip
 

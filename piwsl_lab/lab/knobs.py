@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import ipywidgets as W
@@ -38,6 +39,16 @@ def checkbox(title: str, value: bool, help_text: str) -> W.Checkbox:
     )
 
 
+def choice(options: Sequence[str], help_texts: Sequence[str], width: str, **more: Any) -> W.ToggleButtons:
+    """A row of buttons of which one is down; each says what it shows."""
+    return W.ToggleButtons(options=options, tooltips=list(help_texts), style={"button_width": width}, **more)
+
+
+def button(text: str, icon: str, style: str, help_text: str) -> W.Button:
+    layout = W.Layout(width="auto", flex="0 0 auto")
+    return W.Button(description=text, icon=icon, button_style=style, tooltip=help_text, layout=layout)
+
+
 def mark() -> W.HTML:
     """Words below a knob that moves by itself."""
     mark = W.HTML("follows a schedule; move it to take over", layout=W.Layout(width="98%", height="14px", margin="0"))
@@ -63,17 +74,26 @@ def put(knob: W.Widget, stops: Sequence[tuple[str, Any]], value: Any) -> None:
 
 def knob(widget_class: type[W.Widget], help_text: str) -> dict[str, Any]:
     return {
-        "style": {"description_width": "122px"},
+        "style": {"description_width": "142px"},
         "layout": W.Layout(width="98%"),
         **tooltip(widget_class, help_text),
     }
 
 
-def group(title: str, knobs: list[W.Widget]) -> W.VBox:
-    box = W.VBox(
-        [W.HTML(f"<b>{title}</b>"), *knobs], layout=W.Layout(flex="1 1 300px", margin="2px", min_width="290px")
-    )
-    box.add_class("piwsl-group")
+def compact(slider: W.Widget, words_width: str, flex: str) -> W.Widget:
+    """A knob that stands beside others in one line."""
+    slider.style.description_width = words_width
+    slider.layout.width, slider.layout.flex, slider.layout.min_width = "auto", flex, "130px"
+    slider.add_class("piwsl-knob")
+    return slider
+
+
+def fold(title: str, knobs: Sequence[W.Widget]) -> W.VBox:
+    """Knobs in as many columns as there is room for, under a title; closed at first."""
+    grid = W.Layout(display="grid", grid_template_columns="repeat(auto-fill, minmax(330px, 1fr))", width="100%")
+    words = W.HTML(f'<div class="piwsl-fold-title"><b>{escape(title)}</b></div>')
+    box = W.VBox([words, W.Box(list(knobs), layout=grid)], layout=W.Layout(width="auto"))
+    box.add_class("piwsl-fold")
     return box
 
 

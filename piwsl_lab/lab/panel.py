@@ -1,7 +1,8 @@
-"""`Dashboard`: a session with buttons, sliders, live curves and a molecule.
+"""`Dashboard`: a session with buttons, sliders, live curves and a molecule, on one screen of a projector.
 
-The session trains on its own thread. While it is busy, one drawing thread looks at it six times a second and pushes
-what has changed; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them.
+The session trains on its own thread. While it is busy, one drawing thread looks at it five times a second and pushes
+what has changed; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them. Making a
+dashboard never touches its session.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import copy
 import threading
 import time
 import weakref
+from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as W
@@ -19,116 +21,140 @@ from piwsl_lab.data import Oracle
 from piwsl_lab.data.oracle import METHODS
 from piwsl_lab.lab import report
 from piwsl_lab.lab.close_up import CloseUp
+from piwsl_lab.lab.closing import close_all
 from piwsl_lab.lab.code import script
-from piwsl_lab.lab.controls import Controls, suggested
+from piwsl_lab.lab.colours import twin_colours
+from piwsl_lab.lab.controls import suggested
+from piwsl_lab.lab.face import FLY, Face
 from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work
 from piwsl_lab.lab.flight_deck import FlightDeck
 from piwsl_lab.lab.flying import FlightSession
+from piwsl_lab.lab.replay import Replay
 from piwsl_lab.lab.session import Session
+from piwsl_lab.lab.verdict import Verdicts
+from piwsl_lab.study import Setup
 
 PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
+LESSON = Setup(channels=32, steps=600, learning_rate=0.002)  # small enough to see something within half a minute
 TABS = ("Errors", "Loss terms", "Parity")
-FLY = "Fly"
 
 
 class Dashboard(W.VBox):
     """A panel to train the twins of a session and to watch them.
 
+    Another dashboard of the same session takes the place of this one, and training goes on. A dashboard of another
+    session ends this one and stops its training, which nobody would see any more. Before the first step a stored run
+    with the same settings plays, where there is one; *Train* ends it.
+
     Parameters
     ----------
     session : Session, optional
-        A new one by default. `session.run(n)` from a cell is drawn as well.
+        A new one with the settings of a lesson by default. `session.run(n)` from a cell is drawn as well.
     """
 
     _shown: ClassVar[weakref.WeakSet[Dashboard]] = weakref.WeakSet()
 
     def __init__(self, session: Session | None = None) -> None:
-        for other in Dashboard._shown:  # a cell that runs again would leave its old loop behind, unseen
-            other.session.stop()
-            other.close_deck()
-        self.session = session or Session()
+        for other in list(Dashboard._shown):
+            if other.session is not session:  # its loop would go on, unseen
+                other.session.stop()
+            other.close()
+        self.session = session or Session(LESSON)
         self.deck: FlightDeck | None = None  # made when its tab is first opened
         self._lock = threading.RLock()  # callbacks may come on another thread than the drawing
         self._drawer: threading.Thread | None = None
+        self._closed = False
         self._drawn: dict[str, Any] = {}
-        self._mistake = ""
-        names = [twin.name for twin in self.session.twins]
-        self._plots = dict(zip(TABS, (Curves(names), LossTerms(names), Parity(names)), strict=True))
-        last = self.session.twins[-1]
-        self.controls = Controls(self.session.setup, last.objective, f"Physics of {last.name} (acts while it trains)")
-        self._make_action_bar()
-        self._make_views()
-        super().__init__([*self._rows()], layout=W.Layout(width="100%", overflow="hidden"))
+        self._mistake = self._said = ""
+        self._verdicts = Verdicts()
+        self._replay = _stored_run(self.session)
+        self._replay_began = time.monotonic()
+        colours = twin_colours(self.session.twins)
+        self._plots = dict(zip(TABS, (Curves(colours), LossTerms(colours), Parity(colours)), strict=True))
+        self.right = CloseUp(self.session, self._lock, self._plots["Errors"].mark)
+        self.frame_choice = self.right.frame_choice  # a flight starts there too
+        self._take(Face(self.session, self._plots, self.right))
+        super().__init__(self.face.rows(), layout=W.Layout(width="100%", overflow="hidden"))
+        self.add_class("piwsl-dashboard")
         self._connect()
         self._show_tab(TABS[0])
         self.refresh(everything=True)
         Dashboard._shown.add(self)
         if self.session.busy:
             self._draw_while_busy()
+        elif self._replay is not None:
+            self.right.look_at(self._replay)
+            self._plots["Errors"].remark = "stored run"
+            self._start_drawing()
 
     def __repr__(self) -> str:
+        if self._closed:
+            return "Dashboard(closed)"
         return f"Dashboard({' and '.join(t.name for t in self.session.twins)}, data {self.session.setup.data})"
 
     # -- making ----------------------------------------------------------------------------------------------------
 
-    def _make_action_bar(self) -> None:
-        self.train = _button("Train", "play", "success", "Begin, or go on where it stopped.")
-        self.stop = _button("Stop", "stop", "danger", "Stop after this step.")
-        self.reset = _button("Reset", "refresh", "", "New weights from the seed, with the settings above.")
-        self.pin = _button("Pin this run", "thumb-tack", "", "Keep settings and errors as a row of the table below.")
-        self.copy = _button("Copy as code", "code", "", "The Python that repeats this run without widgets.")
-        self.bar = W.IntProgress(min=0, max=1, layout=W.Layout(flex="1 1 160px", min_width="120px"))
-        self.progress, self.status, self.headline = W.HTML(), W.HTML(), W.HTML()
-
-    def _make_views(self) -> None:
-        self.tabs = W.ToggleButtons(options=(*TABS, FLY), style={"button_width": "100px"})
-        self.hangar = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))
-        self.pages = {name: W.VBox([plot.widget], layout=W.Layout(width="100%")) for name, plot in self._plots.items()}
-        self.right = CloseUp(self.session, self._lock, self._plots["Errors"].mark)
-        self.frame_choice = self.right.frame_choice  # a flight starts there too
-        self.pins, self.code = W.HTML(), W.HTML()
-
-    def _rows(self) -> list[W.Widget]:
-        wrap = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "hidden"}
-        buttons = [self.train, self.stop, self.reset, self.bar, self.progress, self.pin, self.copy]
-        left = W.VBox(
-            [self.tabs, *self.pages.values()], layout=W.Layout(flex="3 1 460px", min_width="400px", overflow="hidden")
-        )
-        return [
-            W.HTML(report.CSS),
-            self.controls.widget,
-            W.Box(buttons, layout=W.Layout(**wrap, align_items="center")),
-            self.status,
-            self.headline,
-            W.Box([left, self.right], layout=W.Layout(**wrap)),
-            self.hangar,
-            self.pins,
-            self.code,
-        ]
+    def _take(self, face: Face) -> None:
+        self.face, self.controls, self.tabs, self.hangar = face, face.controls, face.tabs, face.hangar
+        self.train, self.stop, self.reset = face.train, face.stop, face.reset
+        self.pin, self.copy, self.save = face.pin, face.copy, face.save
+        self.more, self.expert = face.folds.values()
+        self.bar, self.progress, self.headline, self.numbers = face.bar, face.progress, face.headline, face.numbers
+        self.status, self.saved, self.pins, self.code = face.status, face.saved, face.pins, face.code
 
     def _connect(self) -> None:
-        self.train.on_click(lambda _: self._guarded("Train", self.session.start))
-        self.stop.on_click(lambda _: self._guarded("Stop", self.session.stop))
-        self.reset.on_click(lambda _: self._guarded("Reset", self._reset))
-        self.pin.on_click(lambda _: self._guarded("Pin", self.session.pin))
-        self.copy.on_click(lambda _: self._guarded("Copy as code", self._toggle_code))
+        self.train.on_click(lambda _: self._press("Train", self.session.start))
+        self.stop.on_click(lambda _: self._press("Stop", self.session.stop))
+        self.reset.on_click(lambda _: self._press("Reset", self._reset))
+        self.pin.on_click(lambda _: self._press("Pin this run", self.session.pin))
+        self.copy.on_click(lambda _: self._press("Copy as code", self._toggle_code))
+        self.save.on_click(lambda _: self._press("Save session", self._save))
+        for name, toggle in self.face.folds.items():
+            toggle.observe(lambda change, name=name: self._fold(name, change["new"]), "value")
         self.controls.on_physics(self._set_physics)
         self.controls.on_setup(self.refresh)
-        self.tabs.observe(lambda change: self._guarded("tab", lambda: self._show_tab(change["new"])), "value")
+        self.tabs.observe(self._tab_chosen, "value")
         self._plots["Errors"].on_pick(self.right.go_to)
         self.session.listeners.append(self._draw_while_busy)
+        self.face.unfold()
+
+    # -- closing ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take the dashboard from the screen and from the kernel's memory. The session goes on as it was."""
+        if self._closed:
+            return
+        self._closed = True
+        Dashboard._shown.discard(self)
+        if self._draw_while_busy in self.session.listeners:
+            self.session.listeners.remove(self._draw_while_busy)
+        drawer = self._drawer
+        if drawer is not None and drawer is not threading.current_thread():
+            drawer.join()
+        with self._lock:
+            self.close_deck()
+            for plot in self._plots.values():
+                plot.close()
+            children = self.children
+            super().close()
+            close_all(self.layout, *children, *(plot.widget for plot in self._plots.values()))
 
     # -- what buttons and sliders do -------------------------------------------------------------------------------
 
-    def _guarded(self, name: str, action: Any) -> None:
-        """Do something; a mistake is shown in the status line instead of vanishing in a log."""
-        self._mistake = ""
+    def _press(self, name: str, action: Any) -> None:
+        """Do what a button says; a mistake is shown in the status line instead of vanishing in a log."""
+        self._guarded(action, lambda error: report.button_failed(name, error))
+
+    def _guarded(self, action: Any, sorry: Any) -> None:
+        if self._closed:
+            return
+        self._mistake = self._said = ""
         try:
             action()
         except Exception as error:
-            self._mistake = report.button_failed(name, error)
+            self._mistake = sorry(error)
         self._redraw(everything=True)
 
     def _reset(self) -> None:
@@ -136,9 +162,11 @@ class Dashboard(W.VBox):
         weights = suggested(self.session.twins[-1].objective, self.session.setup.head, wanted.head)
         self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
         self.close_deck()
+        self._end_replay()
         self.session.reset(wanted)
         for name, weight in weights.items():
             setattr(self.session.twins[-1].objective, name, weight)
+        self.controls.strip.lead(self.session.twins[-1].setup.head)
         self.right.reset()
         self._show_tab(self.tabs.value)
 
@@ -149,19 +177,31 @@ class Dashboard(W.VBox):
         objective.override(field, value)
         self.refresh()
 
+    def _save(self) -> None:
+        folder = Path(time.strftime("piwsl-session-%Y%m%d-%H%M%S"))
+        self.session.save(folder)
+        self.saved.value = report.saved(folder)
+
+    def _toggle_code(self) -> None:
+        self.code.value = "" if self.code.value else report.code_block(script(self.session))
+
+    def _fold(self, name: str, opened: bool) -> None:
+        if opened or not any(toggle.value for toggle in self.face.folds.values()):
+            self.face.unfold(name if opened else "")
+            (self.add_class if opened else self.remove_class)("piwsl-folded-out")
+
+    def _tab_chosen(self, change: dict[str, Any]) -> None:
+        name = change["new"]
+        self._guarded(lambda: self._show_tab(name), lambda error: report.failed(f"{name} could not be opened", error))
+
     def _show_tab(self, name: str) -> None:
         with self._lock:
             if name == FLY and self.deck is None:
                 self._open_deck()
             elif name != FLY:
-                self._plots[name].draw(self.session)
-            self.right.layout.display = "none" if name == FLY else ""
-            self.hangar.layout.display = "" if name == FLY else "none"
-            for other, page in self.pages.items():
-                # Not display="none", and no W.Tab: a plot that is made there never learns its width.
-                page.layout.visibility = "visible" if other == name else "hidden"
-                page.layout.height = "auto" if other == name else "0px"
-                page.layout.overflow = "visible" if other == name else "hidden"
+                self._plots[name].draw(self.shown)
+            self.face.show(name)
+            (self.add_class if name == FLY else self.remove_class)("piwsl-flying")
 
     # -- flying ----------------------------------------------------------------------------------------------------
 
@@ -175,8 +215,9 @@ class Dashboard(W.VBox):
     def close_deck(self) -> None:
         """Stop the flight and take it from the screen; its tab makes a new one."""
         if self.deck is not None:
-            self.deck.session.stop()
-            self.deck, self.hangar.children = None, ()
+            deck, self.deck, self.hangar.children = self.deck, None, ()
+            deck.session.stop()
+            deck.close()
 
     def _pilots(self) -> dict[str, Any]:
         """Copies of the potentials as they are now: training may go on while they fly."""
@@ -187,26 +228,40 @@ class Dashboard(W.VBox):
             pilots[method] = Oracle(method)
         return pilots
 
-    def _toggle_code(self) -> None:
-        self.code.value = "" if self.code.value else report.code_block(script(self.session))
-
     # -- drawing ---------------------------------------------------------------------------------------------------
 
+    @property
+    def shown(self) -> Any:
+        """What curves, molecule and verdict show: the session, or a stored run until the session begins."""
+        return self.session if self._replay is None else self._replay
+
     def _draw_while_busy(self) -> None:
-        """Start the drawing thread, unless it is there; called when the session begins to run."""
+        """Draw the session from now on; called when it begins to run."""
         with self._lock:
-            if self._drawer is None:
-                self._drawer = threading.Thread(target=self._draw_loop, name="piwsl-drawing", daemon=True)
-                self._drawer.start()
+            self._end_replay()
+            self.right.leave_trajectory()
+            self._start_drawing()
+
+    def _end_replay(self) -> None:
+        self._replay = None
+        self.right.look_at(self.session)
+        self._plots["Errors"].remark = ""
+
+    def _start_drawing(self) -> None:
+        """Start the drawing thread, unless it is there."""
+        if self._drawer is None and not self._closed:
+            self._drawer = threading.Thread(target=self._draw_loop, name="piwsl-drawing", daemon=True)
+            self._drawer.start()
 
     def _draw_loop(self) -> None:
-        """Draw until the session rests; the next run starts a new thread."""
+        """Draw until the session rests or the stored run has ended; the next run starts a new thread."""
         last = False
         while not last:
             with self._lock:
-                last = not self.session.busy
-                self.right.offer_trajectories(last)
-                drawn = self._redraw(everything=last)
+                if self._replay is not None:
+                    self._replay.advance(time.monotonic() - self._replay_began)
+                last = self._closed or not self.shown.busy
+                drawn = self._closed or self._redraw(everything=last)
                 if last:
                     self._drawer = None
             time.sleep(0 if last else PERIOD if drawn else SLOW_PERIOD)
@@ -224,6 +279,8 @@ class Dashboard(W.VBox):
     def refresh(self, everything: bool = False) -> None:
         """Push what has changed to the screen; `everything` also what is drawn once a second only."""
         with self._lock:
+            if self._closed:
+                return
             self._draw_words()
             numbers_due = self._due("numbers", NUMBERS_PERIOD) or everything
             self._draw_knobs(numbers_due)
@@ -233,7 +290,7 @@ class Dashboard(W.VBox):
             if tab == FLY:
                 return  # the deck draws itself
             if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
-                self._plots[tab].draw(self.session)
+                self._plots[tab].draw(self.shown)
             if self._due("molecule", SLOW_PERIOD) or everything:
                 self.right.draw()
 
@@ -252,7 +309,7 @@ class Dashboard(W.VBox):
         self.stop.disabled = not session.running
         self.reset.button_style = "warning" if pending else ""
         # Traitlets send a text only if it is another one.
-        self.status.value = report.status(session, pending, self._mistake)
+        self.status.value = report.status(session, pending, self._mistake, self._said)
         self.pins.value = report.pinned_runs(session)
 
     def _draw_knobs(self, scheduled_too: bool) -> None:
@@ -267,15 +324,26 @@ class Dashboard(W.VBox):
         self.controls.show(values, scheduled)
 
     def _draw_numbers(self) -> None:
-        self.bar.max, self.bar.value = self.session.steps, self.session.step
-        self.progress.value = report.progress_text(self.session)
-        self.headline.value = report.headline(self.session)
+        shown = self.shown
+        self.bar.max, self.bar.value = shown.steps, shown.step
+        self.progress.value = report.progress_text(shown)
+        verdicts = self._verdicts.of(shown)
+        self.headline.value = report.headline(shown, verdicts, stored=self._replay is not None)
+        self.numbers.value = report.numbers(shown, verdicts)
+
+
+def _stored_run(session: Session) -> Replay | None:
+    """The stored run with the settings of a session that has not begun."""
+    if session.step or session.busy:
+        return None
+    objectives = {twin.name: twin.objective for twin in session.twins}
+    replay = Replay.of(session.setup, objectives, {twin.name: twin.setup.head for twin in session.twins})
+    if replay is not None:
+        replay.task = session.task  # the same frames, prepared already
+        replay.advance(0.0)
+    return replay
 
 
 def _rounded(value: Any) -> Any:
     """A number that follows a schedule, as precise as a slider can show it."""
     return float(f"{value:.3g}") if isinstance(value, float) else value
-
-
-def _button(text: str, icon: str, style: str, help_text: str) -> W.Button:
-    return W.Button(description=text, icon=icon, button_style=style, tooltip=help_text, layout=W.Layout(width="auto"))
