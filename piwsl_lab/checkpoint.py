@@ -1,15 +1,14 @@
 """Potentials and unfinished trainings on disk: one safetensors file with a JSON header, no pickle.
 
-The JSON says which model the weights belong to, in plain words; `save` writes a new file and then puts it in place,
-so a crash never leaves half a checkpoint where a whole one was.
+The JSON says which model the weights belong to, in plain words. A file is there whole or not at all: a crash never
+leaves half a checkpoint where a whole one was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from piwsl_lab.metrics import Metrics
 from piwsl_lab.models import MODELS, Potential, build
 from piwsl_lab.objective import Objective
 from piwsl_lab.schedules import Schedule
+from piwsl_lab.support.files import write_whole
 from piwsl_lab.training import Trainer
 
 if TYPE_CHECKING:
@@ -52,6 +52,31 @@ def save(path: str | Path, potential: Potential, trainer: Trainer | None = None)
     path = Path(path)
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: a checkpoint is a safetensors file; call it {path.with_suffix('.safetensors')}")
+    content = pack(potential, trainer)
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        return write_whole(path, content)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written ({error.strerror}); free some space, or choose another folder"
+        ) from error
+
+
+def pack(
+    potential: Potential, trainer: Trainer | None = None, marks: Mapping[str, str] | None = None, moments: bool = True
+) -> bytes:
+    """The content of a checkpoint.
+
+    Parameters
+    ----------
+    potential, trainer
+        As for `save`.
+    marks : mapping of str → str, optional
+        What else the file says about itself.
+    moments : bool
+        Whether to keep what the optimiser remembers: twice the size of the weights, of use until the last step.
+    """
     names = {cls: name for name, cls in MODELS.items()}
     if type(potential) not in names:
         raise CheckpointError(
@@ -66,19 +91,11 @@ def save(path: str | Path, potential: Potential, trainer: Trainer | None = None)
     }
     tensors = {f"potential.{name}": value for name, value in potential.state_dict().items()}
     if trainer is not None:
-        header["trainer"], extra = _trainer_state(trainer)
+        trainer.settle()
+        header["trainer"], extra = _trainer_state(trainer, moments)
         tensors |= extra
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    if not path.parent.is_dir():
-        raise CheckpointError(f"{path}: there is no folder {path.parent}; make it first")
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        # Not `save_file`, which makes a file that nobody else on a cluster may read.
-        partial.write_bytes(to_bytes(tensors, metadata={HEADER: json.dumps(header)}))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return to_bytes(tensors, metadata={HEADER: json.dumps(header), **(marks or {})})
 
 
 def load_potential(path: str | Path) -> Potential:
@@ -133,11 +150,14 @@ def resume(
         trainer.done, trainer.seconds = state["done"], state["seconds"]
         trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
         best = _under(tensors, "best.")
+        if state.get("best_is_present"):
+            best = {name: value.clone() for name, value in trainer.potential.state_dict().items()}
         trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
         trainer.noise.set_state(tensors["noise"])
         trainer.batches.restore(tensors["batches"], tensors["queue"])
         trainer.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
         _restore_optimiser(trainer, _under(tensors, "optimiser."))
+        trainer.reach(state.get("radius", 0.0))
     return trainer
 
 
@@ -168,29 +188,32 @@ def _damaged(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _trainer_state(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     by_hand = [name for name, given in trainer.objective.schedules.items() if not isinstance(given, Schedule)]
     if by_hand:
         raise CheckpointError(
             f"the schedule of {', '.join(by_hand)} is a function, which no file can hold: use constant, ramp or cosine "
             "of piwsl_lab.schedules"
         )
+    present, best = trainer.potential.state_dict(), trainer.best_weights or {}
+    best_is_present = bool(best) and all(torch.equal(value, present[name]) for name, value in best.items())
     header = {
         "settings": trainer.settings,
         "objective": asdict(trainer.objective),
         "done": trainer.done,
         "seconds": trainer.seconds,
         "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
+        "best_is_present": best_is_present,
+        "radius": trainer.graphs.radius,
         "fingerprints": _fingerprints(trainer),
     }
-    tensors = {
-        "noise": trainer.noise.get_state(),
-    }
+    tensors = {"noise": trainer.noise.get_state()}
     tensors["batches"], tensors["queue"] = trainer.batches.state()
     tensors["pool_batches"], tensors["pool_queue"] = trainer.pool_batches.state()
-    tensors |= {f"best.{name}": value for name, value in (trainer.best_weights or {}).items()}
-    for number, moments in trainer.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
+    tensors |= {f"best.{name}": value for name, value in best.items() if not best_is_present}
+    remembered = trainer.optimiser.state_dict()["state"] if moments else {}
+    for number, values in remembered.items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items()}
     return header, tensors
 
 

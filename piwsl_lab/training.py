@@ -363,6 +363,11 @@ class Trainer:
             self._widen(needed)
         self._epsilon_seen = seen  # last: what is broken off here is done again
 
+    def reach(self, radius: float) -> None:
+        """Let the neighbour lists reach at least as far, Å: a training that goes on sees the graphs it saw before."""
+        if self.graphs.radius < radius:
+            self._widen(radius - self.potential.cutoff)
+
     def _widen(self, skin: float) -> None:
         """Build the neighbour lists anew with another skin, Å."""
         self._pool = None  # first, so that it is never the shorter one

@@ -226,7 +226,8 @@ class Driven:
             try:
                 listener()
             except Exception as error:
-                self.notice = f"Something that watches this session failed ({type(error).__name__}: {error}); the session goes on."
+                what = f"{type(error).__name__}: {error}"
+                self.notice = f"Something that watches this session failed ({what}); the session goes on."
 
     def _work(self, drive: Drive) -> None:
         with self._gate:

@@ -12,11 +12,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
 from piwsl_lab.graph import GraphSet
+from piwsl_lab.lab import saved
 from piwsl_lab.lab.colours import kind_of
 from piwsl_lab.lab.loop import Drive, Driven
 from piwsl_lab.lab.trajectory import simulate
@@ -48,6 +50,16 @@ class Session(Driven):
     monitor_every : int or None
         Steps between two scores on the monitored test frames. None adapts to the machine: about five a second, but
         never more than a tenth of the time.
+
+    Attributes
+    ----------
+    twins : list of Twin
+    pins : list of dict
+        The pinned runs.
+    taught : dict of bool
+        By name: whether a twin counts as taught by PIWSL.
+    next_monitor : int
+        Step of the next score.
     """
 
     BUSY: ClassVar[str] = "training"
@@ -66,14 +78,14 @@ class Session(Driven):
             objectives = {"supervised": Objective(), "PIWSL": Objective(**suited(self.setup.head))}
         if not objectives:
             raise ValueError("a session needs at least one twin: give objectives={'name': Objective(...)}")
-        self._heads = dict(heads or {})
-        if unknown := sorted(self._heads.keys() - objectives.keys()):
+        self.heads = dict(heads or {})
+        if unknown := sorted(self.heads.keys() - objectives.keys()):
             raise ValueError(f"heads: no twin is called {unknown[0]!r}; this session has {list(objectives)}")
         _leave_cores_to_the_browser()
         super().__init__()
         self.monitor_every = monitor_every
         self.pins: list[dict[str, Any]] = []
-        self._taught = {name: taught_by_piwsl(name, objective) for name, objective in objectives.items()}
+        self.taught = {name: taught_by_piwsl(name, objective) for name, objective in objectives.items()}
         self._install(self._built(self.setup, {name: replace(objective) for name, objective in objectives.items()}))
 
     def _built(self, setup: Setup, objectives: dict[str, Objective]) -> _Built:
@@ -83,7 +95,7 @@ class Session(Driven):
         for name, objective in objectives.items():
             one = replace(setup, head=self._head(setup.head, name, objective, last=name == list(objectives)[-1]))
             trainer = build_trainer(one, task, replace(objective))
-            twins.append(Twin(name, one, trainer, objective, kind_of(one.head, self._taught[name])))
+            twins.append(Twin(name, one, trainer, objective, kind_of(one.head, self.taught[name])))
         built = _Built(setup, task, twins)
         for twin in twins:  # before anybody can see them: they are drawn from another thread
             twin.monitor(built.monitored)
@@ -93,7 +105,7 @@ class Session(Driven):
         """Put new data and twins in the place of the old ones."""
         with self.lock:
             self._rate: deque[tuple[float, int]] = deque(maxlen=200)
-            self._next_monitor = self.monitor_every or 1
+            self.next_monitor = self.monitor_every or 1
             self.setup, self.task = built.setup, built.task
             self.test_frames, self._monitored = built.test_frames, built.monitored
             self.twins: list[Twin] = built.twins
@@ -104,7 +116,7 @@ class Session(Driven):
         two_heads = objective.gradient > 0 or "gradient" in objective.schedules
         if head == "dual" and not last and not two_heads:
             head = "conservative"
-        return self._heads.get(name, head)
+        return self.heads.get(name, head)
 
     def reset(self, setup: Setup | None = None) -> None:
         """Stop, and begin again with new weights; the objectives and the pinned runs are kept.
@@ -117,6 +129,65 @@ class Session(Driven):
         self.abandon()
         # Not behind the lock: an interrupt must be able to end a download.
         self._install(self._built(setup or self.setup, {twin.name: twin.objective for twin in self.twins}))
+
+    # -- on disk ---------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write everything into a folder, so that `Session.load` goes on where this session is now.
+
+        A session that trains goes on training. An older session in the folder is replaced as a whole.
+
+        Returns
+        -------
+        list of Path
+            The files: `session.json`, the curves, and a checkpoint for every twin.
+
+        Raises
+        ------
+        ValueError
+            The folder holds other things or cannot be written to, or a schedule is a function.
+        """
+        return saved.write(self, folder)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, data: str | None = None, test_part: str | None = None, device: str | None = None
+    ) -> Session:
+        """The session that was saved in a folder, at rest; it goes on as if it had never ended.
+
+        Parameters
+        ----------
+        folder : path
+        data, test_part : str, optional
+            Where the files with its frames are now, if they have moved.
+        device : str, optional
+            Where it is to go on; where it was by default.
+
+        Raises
+        ------
+        ValueError
+            A file is missing, damaged or of a newer piwsl-lab, or the data set holds other frames than it did.
+        """
+        run = saved.read_record(folder)
+        given = {"data": data, "test_part": test_part, "device": device}
+        given = {name: value for name, value in given.items() if value is not None}
+        task, trainers = saved.trainers(run, given)
+        session = cls.__new__(cls)
+        Driven.__init__(session)
+        session.monitor_every, session.pins = run.monitor_every, run.pins
+        session.heads = run.heads
+        session.taught = {twin.name: twin.taught for twin in run.twins}
+        twins = [
+            Twin(
+                twin.name, replace(twin.setup, **given), trainers[twin.name], twin.objective, twin.kind, twin.records,
+                twin.points, twin.changes, twin.snapshot, twin.history, twin.final, twin.moved,
+            )
+            for twin in run.twins
+        ]  # fmt: skip
+        session._install(_Built(replace(run.setup, **given), task, twins))
+        session.next_monitor = run.next_monitor
+        _leave_cores_to_the_browser()
+        return session
 
     # -- what it is doing ------------------------------------------------------------------------------------------
 
@@ -207,16 +278,16 @@ class Session(Driven):
 
     def _monitor_when_due(self) -> None:
         """Score now and then: every twin at fixed steps, or one twin after the other as often as the time allows."""
-        if self.step < self._next_monitor:
+        if self.step < self.next_monitor:
             return
         if self.monitor_every is not None:
             self._monitor(self.twins)
-            self._next_monitor = self.step + self.monitor_every
+            self.next_monitor = self.step + self.monitor_every
         else:
             began = time.perf_counter()
             self._monitor([min(self.twins, key=lambda twin: twin.points[-1][0])])
             pause = max(MONITOR_SECONDS, (time.perf_counter() - began) / MONITOR_SHARE)
-            self._next_monitor = self.step + max(1, round(pause * self.steps_per_second))
+            self.next_monitor = self.step + max(1, round(pause * self.steps_per_second))
 
     def _monitor(self, twins: list[Twin]) -> None:
         """Score the current weights of twins on the monitored test frames."""
