@@ -11,19 +11,14 @@ load is printed beside.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +26,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from browser import browser_page, free_port, jupyter_lab, open_notebook  # noqa: E402
+from browser import browser_page, jupyter_lab, open_notebook, voila  # noqa: E402
 
 NOTEBOOK = "00_quickstart.ipynb"
 FIRST_WORDS = "Quickstart: fifty labels"
@@ -98,43 +93,14 @@ def in_lab() -> dict[str, float | str]:
     }
 
 
-@contextlib.contextmanager
-def voila(notebook: Path) -> Iterator[str]:
-    """The address of a notebook that Voilà serves on loopback, with a token."""
-    port, token = free_port(), secrets.token_hex(16)
-    options = ["--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", f"--token={token}"]
-    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    with open(notebook.with_suffix(".log"), "w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "voila", str(notebook), *options], stdout=log, stderr=log, env=environment
-        )
-        try:
-            deadline = time.time() + 90
-            while True:
-                try:
-                    # Any page of the server: a request for the notebook itself would run it.
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/none", timeout=2).close()
-                    break
-                except urllib.error.HTTPError:
-                    break
-                except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                    if process.poll() is not None or time.time() > deadline:
-                        raise RuntimeError("Voilà did not start") from error
-                    time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}/?token={token}"
-        finally:
-            process.terminate()
-            process.wait(15)
-
-
 def in_voila() -> dict[str, float | str]:
     with tempfile.TemporaryDirectory(prefix="piwsl-lab-insight-") as name:
         notebook = Path(name) / NOTEBOOK
         shutil.copy(ROOT / "notebooks" / NOTEBOOK, notebook)
-        with voila(notebook) as address, browser_page(1280, 800) as page:
+        with voila(notebook) as server, browser_page(1280, 800) as page:
             asked = time.time()
-            page.goto(address, wait_until="commit", timeout=1000 * LONGEST)
-            words = f"() => (document.body || {{}}).innerText?.includes({FIRST_WORDS!r})"
+            page.goto(f"{server.url}/?token={server.token}", wait_until="commit", timeout=1000 * LONGEST)
+            words = f"() => (document.body || {{}}).innerText?.includes({FIRST_WORDS!r}) || false"
             read, _ = until(page, lambda: page.evaluate(words), "the first words")
             seen, first = until(page, lambda: page.evaluate(POINTS), "points in the page")
             grown, _ = until(page, lambda: page.evaluate(POINTS) > first, "more points in the page")

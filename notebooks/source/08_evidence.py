@@ -474,7 +474,7 @@ if folder is not None:
         apart = f"{here[quantity] / stored[quantity]:.4f}" if stored else "–"
         cells = (words, f"{1000 * here[quantity]:.6f}", kept, apart)
         lines.append(f"<tr>{''.join(f'<td>{cell}&emsp;</td>' for cell in cells)}</tr>")
-    digits.value = f"<table>{''.join(lines)}</table>{fresh['core_seconds']:.0f} core seconds of training"
+    digits.value = f"<table>{''.join(lines)}</table>{fresh['core_seconds']:.2g} core seconds of training"
 print("see the table above" if folder is not None else "nothing was computed")
 
 # %% [markdown]
