@@ -228,7 +228,7 @@ class Trainer:
         """Decide what becomes of a step that was broken off: it counts if its weights have moved."""
         begun = self._begun
         if begun is not None and begun is not self._taken:
-            if begun.has_moved:
+            if begun.has_moved(self):
                 self._taken = begun
             else:
                 begun.undo(self)
@@ -296,9 +296,9 @@ class Trainer:
             loss = self.current.total(terms)
             begun.loss = loss.item()
             begun.values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
-            self._descend(loss)
+            self._descend(loss, begun)
 
-    def _descend(self, loss: Tensor) -> None:
+    def _descend(self, loss: Tensor, begun: Attempt) -> None:
         if not bool(loss.isfinite()):
             raise self._diverged("the loss", loss)
         self.optimiser.zero_grad(set_to_none=True)
@@ -306,6 +306,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
         if not bool(norm.isfinite()):
             raise self._diverged("the gradient", norm)
+        begun.watch(self)
         self.optimiser.step()
 
     def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
