@@ -164,6 +164,7 @@ def test_a_saved_flight_moves_in_a_browser_without_a_network(tmp_path):
         stats = browser.pixel_stats(page.locator(".molecule").first)
         assert stats.foreground > 500
         points = page.evaluate("document.getElementById('curves').data.map(trace => trace.x.length)")
+        assert page.locator("#curves .nsewdrag").count() == 4  # drawn to its end
         assert points == [len(session.tracks["free"].time)] * 8
         page.locator("#play").click()
         browser.eventually(page, lambda: shows(len(session.tracks["free"].time) - 1), "the last picture, by itself")

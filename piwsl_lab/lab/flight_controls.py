@@ -23,6 +23,7 @@ CSS = f"""<style>
 {"".join(f'{_DARK} [style*="color:{light}" i] {{color: {dark} !important;}}' for light, dark in ON_DARK.items())}
 .piwsl-deck .piwsl-line {{display: block; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; height: 18px;
   line-height: 18px; font-size: 13px; font-variant-numeric: tabular-nums; cursor: default;}}
+.piwsl-deck .piwsl-caption {{font-size: 12px;}}
 .piwsl-deck .piwsl-legend {{height: 16px; line-height: 16px; font-size: 12px;}}
 .piwsl-deck .widget-html {{min-width: 0;}}
 .piwsl-deck .widget-html-content {{flex: 1 1 auto; width: 100%; line-height: 16px; min-width: 0;}}
@@ -137,9 +138,11 @@ def button(text: str, icon: str, style: str, help_text: str) -> W.Button:
 
 def words_line(**layout: str) -> W.HTML:
     """A line of words that keeps its height."""
-    return W.HTML(layout=W.Layout(height="18px", margin="0 2px", min_width="0", overflow="hidden", **layout))
+    return W.HTML(layout=W.Layout(height="18px", margin="0", min_width="0", overflow="hidden", **layout))
 
 
 def row(widgets: list[W.Widget]) -> W.Box:
     """Widgets side by side; where a page is too narrow for them they go on below."""
-    return W.Box(widgets, layout=W.Layout(display="flex", flex_flow="row wrap", width="100%", align_items="center"))
+    box = W.Box(widgets, layout=W.Layout(display="flex", flex_flow="row wrap", width="100%", align_items="center"))
+    box.add_class("piwsl-deck-row")
+    return box

@@ -193,13 +193,10 @@ class FlightDeck(W.VBox):
         """The replica shown, one that there is."""
         return min(self.replica.value or 0, self.session.settings["replicas"] - 1)
 
-    def _longest(self) -> Track:
-        return max(self.session.tracks.values(), key=lambda track: len(track.time))
-
     def go_to(self, picoseconds: float) -> None:
         """Move every view and the marker to a time; the flight goes on unseen."""
         if self._by_hand:
-            self._move_to(self._longest().at(1000.0 * picoseconds))
+            self._move_to(_longest(self.session.tracks).at(1000.0 * picoseconds))
 
     def _cursor_moved(self, k: int) -> None:
         """By a hand or *play*, unless it is this deck that follows the flight."""
@@ -208,13 +205,14 @@ class FlightDeck(W.VBox):
 
     def _move_to(self, k: int) -> None:
         with self._lock:
-            track = self._longest()
+            tracks = dict(self.session.tracks)
+            track = _longest(tracks)
             last = len(track.time) - 1
             self._moment = track.time[min(k, last)]
             self._placed(lambda: setattr(self.follow, "value", False))
             self._place(min(k, last), last)
             self.plots.move(self._moment)
-            self._draw_pictures(dict(self.session.tracks))
+            self._draw_pictures(tracks)
 
     def _place(self, k: int, last: int) -> None:
         # In two messages: a slider in the page that learns of both at once answers with its old value.
@@ -239,7 +237,8 @@ class FlightDeck(W.VBox):
             if self._closed:
                 return
             self._draw_knobs()
-            tracks, track = dict(self.session.tracks), self._longest()
+            tracks = dict(self.session.tracks)
+            track = _longest(tracks)
             last = len(track.time) - 1
             k = last if self.follow.value else min(track.at(self._moment), last)
             self._moment = track.time[k]
@@ -263,7 +262,7 @@ class FlightDeck(W.VBox):
                 self._placed(lambda knob=knob, name=name, stops=stops: put(knob, stops, settings[name]))
         if self._numbers is None or not np.array_equal(numbers, self._numbers):
             self._numbers = numbers
-            first = self._longest().bonds.pairs[:1].ravel()
+            first = _longest(self.session.tracks).bonds.pairs[:1].ravel()
             self._placed(lambda: setattr(self.measure, "value", " ".join(map(str, first))))
             self.plots.measure([int(atom) for atom in first], numbers)
 
@@ -369,6 +368,10 @@ class FlightDeck(W.VBox):
         # A cell may hold this deck for ever; it shall not hold the flight.
         self.session = self.looks = None
         return contents
+
+
+def _longest(tracks: Mapping[str, Track]) -> Track:
+    return max(tracks.values(), key=lambda track: len(track.time))
 
 
 def _words(atoms: str) -> list[str]:

@@ -91,17 +91,17 @@ class FlightPictures:
             k, frame = track.at(moment), track.frame
             if not np.array_equal(view.numbers, frame.numbers):
                 view.set_molecule(frame.numbers, frame.positions, frame.cell, frame.pbc)
-            drawn = self.looks.of(name, k, replica, look)
+            drawn = self.looks.of(name, track, k, replica, look)
             length = bond_lengths(track.positions[k][replica : replica + 1], track.bonds.pairs, frame)[0]
             broken = track.bonds.pairs, np.abs(length - track.bonds.length) > BROKEN
             marked |= bool(broken[1].any())
             view.show(track.positions[k][replica] + _wrap(frame), colour=self.colours[name], broken=broken, **drawn)
-            self.captions[name].value = line(self._caption(name, track, k, replica))
+            self.captions[name].value = line(self._caption(name, track, k, replica), "piwsl-caption")
         self._draw_switches(look, marked)
 
     def _caption(self, name: str, track: Track, k: int, replica: int) -> str:
         """The pilot's colour, name and state; how it was lost, if it was."""
-        words = f"{track.temperature[k][replica]:.0f} K, worst bond {track.stretch[k][replica]:.2f} Å off"
+        words = f"{track.temperature[k][replica]:.0f} K, bond {track.stretch[k][replica]:.2f} Å off"
         if not track.alive[k][replica]:
             loss = self.session.simulations[name].losses[replica]
             words = f'<b class="piwsl-error">lost</b> at {loss.time / 1000.0:.3f} ps: {escape(loss.reason)}'

@@ -81,17 +81,17 @@ class FlightPlots(LivePlot):
         for k, title in enumerate(figure.layout.annotations):
             domain = figure.layout["xaxis" if k == 0 else f"xaxis{k + 1}"].domain
             title.update(x=domain[0], xanchor="left", yanchor="bottom", font={"size": 12})
-        figure.add_hline(
-            BROKEN, row=2, col=1, line={"color": BROKEN_COLOUR, "dash": "dash", "width": 1}, layer="between"
-        )
+        figure.add_hline(BROKEN, row=2, col=1, line={"color": BROKEN_COLOUR, "dash": "dash", "width": 1}, layer="below")
         for k in range(1, 5):
             axis = "" if k == 1 else str(k)
             line = {"type": "line", "xref": f"x{axis}", "yref": f"y{axis} domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
             figure.add_shape(line | {"line": {"color": "#000", "width": 2}, "name": "cursor"})
         for (row, column), kind in zip(PLACES, ("tozero", "normal", "tozero", "normal"), strict=True):
             figure.update_yaxes(rangemode=kind, nticks=5, exponentformat="power", minexponent=4, row=row, col=column)
-        # A molecule that has flown apart must not hide where the others stand.
-        figure.update_yaxes(autorangeoptions={"clipmax": FAR, "include": [0.0, 1.2 * BROKEN]}, row=2, col=1)
+        # A molecule that has flown apart must not hide where the others stand, nor a grid line the limit.
+        figure.update_yaxes(
+            showgrid=False, autorangeoptions={"clipmax": FAR, "include": [0.0, 1.2 * BROKEN]}, row=2, col=1
+        )
         figure.update_xaxes(showticklabels=True, nticks=9, row=2)
         figure.update_xaxes(title={"text": "time, ps", "standoff": 2}, row=2)
         self.names, self.atoms = list(colours), ()

@@ -14,7 +14,7 @@ import torch
 
 from piwsl_lab.data import DataError, Dataset
 from piwsl_lab.dynamics.forces import LearnedForces, OracleForces
-from piwsl_lab.lab.flying import FlightSession
+from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.metrics import as_graphs
 
 FORCES, BESIDE, DIFFERENCE, ENERGIES = "forces", "reference", "difference", "energies"
@@ -46,21 +46,20 @@ class Looks:
         """Whether an oracle flies with the twins, whose forces can be asked for anywhere."""
         return self._oracle() is not None
 
-    def of(self, name: str, state: int, replica: int, look: str) -> dict[str, Any]:
-        """What to draw of a twin in one of its states, for one of `TITLES`.
+    def of(self, name: str, track: Track, state: int, replica: int, look: str) -> dict[str, Any]:
+        """What to draw of a twin in one of the states of its track, for one of `TITLES`.
 
         Raises
         ------
         ValueError
             The look needs a reference, and no oracle flies.
         """
-        track = self.session.tracks[name]
         forces = track.forces[state][replica].astype(float)
         if look == FORCES:
             return {"forces": forces}
         if look == ENERGIES:
-            return {"forces": forces, "atom_energy": self._energies(name, state, replica)}
-        reference = self._reference(name, state, replica)
+            return {"forces": forces, "atom_energy": self._energies(name, track, state, replica)}
+        reference = self._reference(name, track, state, replica)
         if look == BESIDE:
             return {"forces": forces, "reference_forces": reference}
         error = np.linalg.norm(forces - reference, axis=1)
@@ -70,13 +69,13 @@ class Looks:
         fields = [simulation.field for simulation in self.session.simulations.values()]
         return next((field.oracle for field in fields if isinstance(field, OracleForces)), None)
 
-    def _reference(self, name: str, state: int, replica: int) -> np.ndarray:
+    def _reference(self, name: str, track: Track, state: int, replica: int) -> np.ndarray:
         """Forces of the oracle [n, 3], eV/Å; nan where it finds none."""
         oracle = self._oracle()
         if oracle is None:
             raise ValueError(NO_REFERENCE)
-        frame = self.session.frame
-        places = self.session.tracks[name].positions[state][replica].astype(float)
+        frame = track.frame
+        places = track.positions[state][replica].astype(float)
 
         def ask() -> np.ndarray:
             try:
@@ -86,12 +85,11 @@ class Looks:
 
         return self._remembered(("reference", name, state, replica, places.tobytes()), ask)
 
-    def _energies(self, name: str, state: int, replica: int) -> np.ndarray | None:
+    def _energies(self, name: str, track: Track, state: int, replica: int) -> np.ndarray | None:
         """Change of the energy of every atom since the start, [n], eV; None where the twin knows no such energies."""
         field = self.session.simulations[name].field
         if not isinstance(field, LearnedForces) or not hasattr(field.potential, "energies_of_atoms"):
             return None
-        track = self.session.tracks[name]
         frames = [replace(track.frame, positions=track.positions[k][replica].astype(float)) for k in (0, state)]
 
         def ask() -> np.ndarray:
