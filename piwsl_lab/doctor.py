@@ -9,7 +9,6 @@ import importlib.util
 import json
 import os
 import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from piwsl_lab import launch
+from piwsl_lab.lab import quirks
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -154,7 +154,7 @@ def labextension_folders() -> list[Path]:
 def check_front_ends(folders: list[Path]) -> Iterator[Check]:
     """The browser halves of the widgets, as JupyterLab finds them on disk."""
     for name, package in FRONT_ENDS.items():
-        version = _front_end_version(folders, name)
+        version = quirks.front_end_version(name, folders)
         if version is not None:
             yield Check(OK, "front end", f"{name} {version}")
         elif _installed(package):
@@ -165,30 +165,15 @@ def check_front_ends(folders: list[Path]) -> Iterator[Check]:
 
 def check_nglview(folders: list[Path]) -> Iterator[Check]:
     """Compare the front end that nglview asks for with the one it brought (4.0.1 disagrees with itself)."""
-    spec = importlib.util.find_spec("nglview")
-    brought = _front_end_version(folders, "nglview-js-widgets")
-    if spec is None or not spec.submodule_search_locations or brought is None:
-        return
-    source = Path(spec.submodule_search_locations[0]) / "_frontend.py"
-    found = re.search(r"__frontend_version__\s*=\s*['\"]([^'\"]+)", source.read_text()) if source.exists() else None
-    if found and not brought.startswith(found[1]):
+    disagreement = quirks.nglview_disagreement(folders)
+    if disagreement is not None:
+        asked, brought = disagreement
         yield Check(
             OK,
             "nglview",
-            f"asks for front end {found[1]} and brings {brought}; the dashboard corrects this. "
+            f"asks for front end {asked} and brings {brought}; the dashboard corrects this. "
             "In a notebook of your own, import piwsl_lab.lab.viewer before nglview",
         )
-
-
-def _front_end_version(folders: list[Path], name: str) -> str | None:
-    for folder in folders:
-        package = folder / name / "package.json"
-        if package.exists():
-            try:
-                return json.loads(package.read_text(encoding="utf-8")).get("version", "of unknown version")
-            except json.JSONDecodeError:
-                return f"unreadable ({package})"
-    return None
 
 
 def _installed(package: str) -> bool:

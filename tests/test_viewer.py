@@ -1,17 +1,21 @@
-"""The molecule viewer without a browser: what it would send, and that it sends nothing in vain."""
+"""The molecule viewer without a browser: what is state of its widget, how often it is sent, and what closing leaves."""
 
 from __future__ import annotations
 
+import gc
 import json
-import sys
 import threading
 import time
+import weakref
+from typing import Any
 
+import ipywidgets
 import numpy as np
+import psutil
 import pytest
 from ase.build import bulk, molecule
 
-from piwsl_lab.lab import scene, viewer
+from piwsl_lab.lab import picture, scene
 from piwsl_lab.lab.viewer import MoleculeView
 
 ETHANOL = molecule("CH3CH2OH")
@@ -25,53 +29,105 @@ def view():
 
 @pytest.fixture
 def sent(view, monkeypatch):
-    """JavaScript sent to a front end that has just appeared."""
-    codes: list[str] = []
+    """Messages to the page: the names of the traits they update, or their custom content."""
+    messages: list[Any] = []
 
     def send(message, buffers=None):
-        if message["methodName"] == "executeCode":  # nglview sets sizes, too
-            codes.append(message["args"][0])
+        names = {*message.get("state", ()), *(path[0] for path in message.get("buffer_paths", ()))}
+        messages.append(message.get("content") or names)
 
-    monkeypatch.setattr(view.ngl, "send", send)
-    view.ngl._handle_custom_msg({"type": "request_loaded", "data": True}, [])
-    return codes
-
-
-def states(codes):
-    return [json.loads(code.partition(".draw(")[2].rstrip(";)")) for code in codes if ".draw({" in code]
+    monkeypatch.setattr(view.picture, "_send", send)
+    return messages
 
 
-def test_nothing_is_sent_without_a_front_end(view, monkeypatch):
-    monkeypatch.setattr(view.ngl, "send", lambda *_, **__: pytest.fail("sent without a front end"))
+def settle():
+    time.sleep(3 * picture.SECONDS_BETWEEN_DRAWS)
+
+
+def read(view) -> dict:
+    """What the page would draw, out of the traits alone."""
+    values = np.frombuffer(view.picture.values, dtype="<f4")
+
+    def numbers(place):
+        return values[place[0] : sum(place)]
+
+    state = dict(view.picture.live)
+    for name in ("positions", "colours"):
+        state[name] = numbers(state[name])
+    for name in ("predicted", "reference", "broken"):
+        if state[name]:
+            points = {k: numbers(state[name][k]).reshape(-1, 3) for k in ("start", "neck", "tip") if k in state[name]}
+            state[name] = state[name] | points
+    return state
+
+
+def test_all_that_is_drawn_is_state_of_the_widget_from_the_first_moment(view):
     view.show(ETHANOL.positions, FORCES, FORCES)
-    view.show_trajectory(np.repeat(ETHANOL.positions[None], 3, axis=0))
-    view.clear_trajectory()
-    view.relayout()
-
-
-def test_a_new_front_end_gets_program_molecule_and_state_in_this_order(sent):
-    assert "this.piwsl = {" in sent[0]
-    assert ".load({" in sent[1]
-    assert ".draw({" in sent[2]
+    settle()
+    traits = view.picture.get_state()
+    assert {"molecule", "live", "values", "movie", "movie_id", "frame", "height", "own", "_esm"} <= set(traits)
+    assert traits["molecule"]["labels"][2] == "O2"
+    assert traits["molecule"]["id"] == traits["live"]["molecule"]
+    np.testing.assert_allclose(read(view)["positions"].reshape(9, 3), ETHANOL.positions, atol=1e-4)
+    start, _, tip = scene.arrow_points(ETHANOL.positions, FORCES, scene.ball_radii(ETHANOL.numbers))
+    np.testing.assert_allclose(read(view)["predicted"]["start"], start, atol=2e-4)
+    np.testing.assert_allclose(read(view)["predicted"]["tip"], tip, atol=2e-4)
+    np.testing.assert_array_equal(read(view)["colours"], scene.element_colours(ETHANOL.numbers))
 
 
 def test_many_updates_are_few_messages_and_the_last_one_arrives(view, sent):
+    settle()
     sent.clear()
-    for k in range(100):
+    began = time.monotonic()
+    for k in range(200):
         view.show(ETHANOL.positions + 0.01 * k, FORCES)
-    time.sleep(3 * viewer.SECONDS_BETWEEN_DRAWS)
-    assert 1 <= len(sent) < 30
-    last = np.reshape(states(sent)[-1]["positions"], (9, 3))
-    np.testing.assert_allclose(last, ETHANOL.positions + 0.99, atol=1e-4)
+        time.sleep(0.001)
+    settle()
+    seconds = time.monotonic() - began
+    assert 1 <= len(sent) <= seconds / picture.SECONDS_BETWEEN_DRAWS + 2
+    assert all(message == {"live", "values"} for message in sent), "a state came in pieces"
+    last = read(view)["positions"].reshape(9, 3)
+    np.testing.assert_allclose(last, ETHANOL.positions + 1.99, atol=1e-4)
 
 
-def test_updates_from_a_thread(view, sent):
+def test_updates_from_threads(view):
+    def run(k):
+        for _ in range(20):
+            view.show(ETHANOL.positions + k, FORCES)
+
+    threads = [threading.Thread(target=run, args=(k,), daemon=True) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    settle()
+    np.testing.assert_allclose(read(view)["positions"].reshape(9, 3), view._positions, atol=1e-4)
+    assert read(view)["predicted"] is not None
+
+
+@pytest.mark.parametrize("lost", ["revision", "molecule", "movie"])
+def test_a_page_that_lost_a_message_gets_everything_again(view, sent, lost):
+    settle()
     sent.clear()
-    thread = threading.Thread(target=lambda: view.show(ETHANOL.positions, FORCES), daemon=True)
-    thread.start()
-    thread.join(5)
-    time.sleep(3 * viewer.SECONDS_BETWEEN_DRAWS)
-    assert states(sent)[-1]["predicted"] is not None
+    ours = {"revision": view.picture.live["revision"], "molecule": view.picture.molecule["id"], "movie": 0}
+    view.picture._handle_custom_msg({"type": "have"} | ours, [])
+    assert sent == [{"type": "current"}]
+    sent.clear()
+    view.picture._handle_custom_msg({"type": "have"} | ours | {lost: -1}, [])
+    everything, answer = sent
+    assert {"molecule", "live", "values", "movie", "_esm"} <= everything
+    assert answer == {"type": "current"}
+
+
+def test_the_page_knows_the_widget_s_id_from_the_first_moment(view):
+    assert view.picture.own == view.picture.model_id
+
+
+def test_an_atom_that_is_clicked_is_told(view):
+    told = []
+    view.on_pick(told.append)
+    view.picture._handle_custom_msg({"type": "picked", "atom": 2}, [])
+    assert told == [2]
 
 
 def test_switches_hide_arrows_and_colours(view):
@@ -79,14 +135,44 @@ def test_switches_hide_arrows_and_colours(view):
     full = view._state()
     assert full["predicted"]
     assert full["reference"]
-    assert full["colours"] == [int(scene.ERROR_COLOURS[5][1:], 16)] * 9  # every error is √3 eV/Å
+    assert full["colours"] == scene.element_colours(ETHANOL.numbers)  # until a hand wants it otherwise
+    assert scene.ERROR_COLOURS[0] not in view._legend.value
+    view.colour_by_error.value = True
+    assert view._state()["colours"] == [int(scene.ERROR_COLOURS[5][1:], 16)] * 9  # every error is √3 eV/Å
+    assert scene.ERROR_COLOURS[0] in view._legend.value
     view.show_predicted.value = view.show_reference.value = view.colour_by_error.value = False
     bare = view._state()
     assert (bare["predicted"], bare["reference"]) == (None, None)
     assert bare["colours"] == scene.element_colours(ETHANOL.numbers)
+    settle()
+    assert read(view)["predicted"] is None
+
+
+def test_atom_labels_are_on_demand(view):
+    assert not view._state()["labels"]
+    view.atom_labels.value = True
+    assert view._state()["labels"]
+    assert scene.atom_labels(ETHANOL.numbers) == ["C0", "C1", "O2", "H3", "H4", "H5", "H6", "H7", "H8"]
+
+
+def test_every_control_has_a_tooltip_in_words(view):
+    controls = [*view._switches.children, view._play, view._slider]
+    assert len(controls) == 7
+    for control in controls:
+        words = getattr(control, "tooltip", None) or getattr(control, "description_tooltip", None)
+        assert words, control
+        assert words.endswith(".")
+
+
+def test_rows_below_the_picture_keep_their_height(view):
+    before = view._legend.layout.min_height
+    view.show(ETHANOL.positions, FORCES, FORCES)
+    assert before == view._legend.layout.min_height == "36px"
+    assert view.atom_labels.layout.display != "none", "the row of switches would come and go"
 
 
 def test_a_diverged_prediction_is_still_valid_json(view):
+    view.colour_by_error.value = True
     view.show(ETHANOL.positions, np.full((9, 3), np.nan), FORCES)
     state = json.dumps(view._state(), allow_nan=False)
     assert json.loads(state)["colours"] == [0xBBBBBB] * 9
@@ -110,6 +196,7 @@ def test_legend_names_units_and_every_bin():
     text = scene.legend("#0072B2", reference=True, error=True)
     assert "eV/Å" in text
     assert "#0072B2" in text
+    assert scene.on_dark("#0072B2") in text
     assert all(colour in text for colour in scene.ERROR_COLOURS)
 
 
@@ -129,8 +216,13 @@ def test_movie_then_back_to_the_last_geometry(view):
     state = view._state()
     np.testing.assert_allclose(np.reshape(state["positions"], (9, 3)), ETHANOL.positions + 2, atol=1e-4)
     assert state["predicted"] is None
-    view._play.max = 3
+    settle()
+    movie = np.frombuffer(view.picture.movie, dtype="<f4").reshape(4, 9, 3)
+    np.testing.assert_allclose(movie[2], ETHANOL.positions + 2, atol=1e-6)
+    assert read(view)["movie"] == view.picture.movie_id == 1
     view.clear_trajectory()
+    settle()
+    assert read(view)["movie"] is None
     assert view._state()["predicted"]
     assert view._movie_row.layout.display == "none"
 
@@ -158,23 +250,62 @@ def test_bad_input_names_the_argument(view, call, named):
         call(view)
 
 
-@pytest.mark.parametrize(
-    ("installed", "requested", "mended"),
-    [("3.1.5", "4.0", "3.1.5"), ("4.0", "4.0", None), (None, "4.0", None)],
-)
-def test_version_is_mended_only_where_it_differs(monkeypatch, installed, requested, mended):
-    monkeypatch.setattr(viewer, "_installed_front_end", lambda: installed)
-    monkeypatch.setattr(viewer, "_requested_front_end", lambda: requested)
-    assert viewer._mismatch() == mended
+@pytest.mark.parametrize("colour", ["#000000", "#444444", scene.REFERENCE_COLOUR, scene.BROKEN_COLOUR, "#0072B2"])
+def test_what_is_dark_on_light_is_light_on_dark(colour):
+    def luminance(text):
+        return sum(w * (scene.hex_number(text) >> s & 255) for w, s in ((0.3, 16), (0.59, 8), (0.11, 0)))
+
+    assert luminance(scene.on_dark(colour)) > 110
+    assert luminance(scene.on_dark(colour)) > luminance(colour)
 
 
-def test_versions_are_read_from_the_installation(tmp_path, monkeypatch):
-    package = tmp_path / viewer.FRONT_END / "package.json"
-    package.parent.mkdir()
-    package.write_text('{"version": "9.8.7"}')
-    monkeypatch.setattr(viewer, "jupyter_path", lambda _: [str(tmp_path)])
-    assert viewer._installed_front_end() == "9.8.7"
-    assert viewer._requested_front_end()
-    monkeypatch.setattr(viewer, "jupyter_path", lambda _: [])
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "nowhere"))
-    assert viewer._installed_front_end() is None
+def test_atoms_far_away_keep_the_columns_of_the_file():
+    text = scene.molecule(np.array([1, 1]), np.array([[0, 0, 0], [6e5, 0, 0.0]]), np.zeros((3, 3)), False)["text"]
+    assert {len(line) for line in text.splitlines()[:2]} == {78}
+
+
+def alive() -> int:
+    """Widgets that ipywidgets keeps."""
+    module = ipywidgets.widgets.widget
+    return len(getattr(module, "_instances", None) or ipywidgets.Widget.widgets)
+
+
+def test_closing_takes_everything_and_may_be_done_twice():
+    before, threads = alive(), threading.active_count()
+    view = MoleculeView(ETHANOL.numbers, ETHANOL.positions)
+    view.show(ETHANOL.positions, FORCES, FORCES)  # a thread waits with it
+    view.show_trajectory(np.repeat(ETHANOL.positions[None], 3, axis=0))
+    view.close()
+    view.close()
+    settle()
+    assert alive() == before
+    assert threading.active_count() == threads
+    view.show(ETHANOL.positions + 1, FORCES)  # a training that still runs
+    view.set_molecule(molecule("H2O").numbers, molecule("H2O").positions)
+    view.relayout()
+    settle()
+    assert alive() == before
+    assert threading.active_count() == threads
+
+
+def test_fifty_views_leave_nothing_behind():
+    def cycle() -> weakref.ref:
+        view = MoleculeView(ETHANOL.numbers, ETHANOL.positions)
+        view.show(ETHANOL.positions, FORCES, FORCES)
+        view.show_trajectory(np.repeat(ETHANOL.positions[None], 20, axis=0))
+        view.close()
+        return weakref.ref(view)
+
+    for _ in range(5):
+        cycle()
+    settle()
+    gc.collect()
+    process, before, threads = psutil.Process(), alive(), threading.active_count()
+    memory = process.memory_info().rss
+    views = [cycle() for _ in range(50)]
+    settle()  # a cancelled timer is a thread for a moment
+    gc.collect()
+    assert [view() for view in views] == [None] * 50
+    assert alive() == before
+    assert threading.active_count() == threads
+    assert process.memory_info().rss - memory < 8e6

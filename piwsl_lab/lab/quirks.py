@@ -1,10 +1,163 @@
-"""Patches of other libraries, each with versions, reason and test."""
+"""Faults of other libraries that are mended or avoided here, each with its reason, its test and the day it can go.
+
+No widget library is imported in here, so that `doctor` can read it where one of them is broken.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import re
 import sys
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NGLVIEW_EXTENSION = "nglview-js-widgets"
+# JavaScript to put in front of the `_esm` of every anywidget whose state changes; its `initialize` calls the function
+# with the model and the model's own id. Messages then go to the model as in ipywidgets, whatever became of the wait.
+KEEP_LISTENING = """
+async function keepListening(model, id) {
+  const raw = await model.widget_manager.get_model(id);
+  const handlers = [];
+  for (let at = raw; at; at = Object.getPrototypeOf(at))
+    if (Object.hasOwn(at, "_handle_comm_msg")) handlers.push(at._handle_comm_msg);
+  const plain = handlers[1] ?? handlers[0]; // the first is anywidget's, the second that of ipywidgets
+  if (raw.comm && plain) raw.comm.on_msg((message) => plain.call(raw, message));
+}
+"""
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """One fault of another library.
+
+    Parameters
+    ----------
+    library, versions : whose fault it is, and where it was seen.
+    reason : what goes wrong without us.
+    remedy : what we do about it.
+    test : the test that holds the remedy, as ``file::name``.
+    until : when the entry can be deleted.
+    """
+
+    library: str
+    versions: str
+    reason: str
+    remedy: str
+    test: str
+    until: str
+
+
+QUIRKS = (
+    Quirk(
+        "nglview",
+        "4.0.1",
+        "Its Python half asks the page for front end 4.0, and its JupyterLab extension is 3.1.5: an error stands where "
+        "a molecule should be.",
+        "`mend_nglview` gives its Python half the version of the extension, before it is imported. Our own viewer "
+        "takes whatever version of the extension the page has.",
+        "tests/test_quirks.py::test_nglview_asks_for_the_front_end_that_is_there",
+        "nglview's two halves agree and the lower bound in pyproject.toml is past 4.0.1.",
+    ),
+    Quirk(
+        "nglview",
+        "3.1 to 4.0.1",
+        "Its widget draws what messages tell it, so that a page loaded anew waits for the kernel; each widget keeps "
+        "two polling threads and a dozen helper widgets for ever.",
+        "lab/viewer.js draws from the state of an anywidget and takes NGL alone out of nglview's extension; the Python "
+        "half of nglview is not imported.",
+        "tests/test_viewer.py::test_fifty_views_leave_nothing_behind",
+        "nglview draws from state and `NGLWidget.close()` ends its threads.",
+    ),
+    Quirk(
+        "nglview",
+        "3.1 to 4.0.1",
+        "Its extension keeps NGL to itself.",
+        "lab/viewer.js asks the class `NGLView` for it, whose `executeCode` runs text where NGL is in scope.",
+        "tests/test_browser_viewer.py::test_a_person_sees_atoms_arrows_errors_and_a_movie",
+        "the extension exports NGL.",
+    ),
+    Quirk(
+        "anywidget",
+        "0.9.13 to 0.11.0",
+        "Where its module is not imported within 2 s of the model's birth, a model drops every later message: the "
+        "view shows its first state for ever. A busy machine or 5 MB of JavaScript are enough, as in plotly's "
+        "FigureWidget.",
+        "`KEEP_LISTENING` hands messages to the model without that wait.",
+        "tests/test_browser_viewer.py::test_a_page_too_slow_for_anywidget_still_gets_every_state",
+        "anywidget retries, or waits as long as it takes.",
+    ),
+    Quirk(
+        "google.colab",
+        "its page of 2026-08",
+        "Widgets of our own are not sure to work in its page, and its ipywidgets must not be replaced.",
+        "`live_widgets_work` is False there: figures are drawn anew instead of being updated.",
+        "tests/test_quirks.py::test_colab_is_told_from_jupyter",
+        "Colab runs ipywidgets 8.",
+    ),
+)
 
 
 def live_widgets_work() -> bool:
-    """Whether the page takes widgets of our own: not on Colab."""
+    """Whether the page takes widgets of our own; not known of Google Colab."""
     return "google.colab" not in sys.modules
+
+
+def front_end_version(name: str, folders: Sequence[Path]) -> str | None:
+    """Version of a JupyterLab extension in the first folder that has it; None where there is none."""
+    for folder in folders:
+        package = folder / name / "package.json"
+        if package.is_file():
+            try:
+                return str(json.loads(package.read_text(encoding="utf-8")).get("version", "of unknown version"))
+            except json.JSONDecodeError:
+                return f"unreadable ({package})"
+    return None
+
+
+def extension_folders() -> list[Path]:
+    """Folders where JupyterLab looks for prebuilt extensions; empty without Jupyter."""
+    if importlib.util.find_spec("jupyter_core") is None:
+        return []
+    from jupyter_core.paths import jupyter_path
+
+    return [Path(folder) for folder in [*jupyter_path("labextensions"), f"{sys.prefix}/share/jupyter/labextensions"]]
+
+
+def nglview_request() -> str | None:
+    """Version of the front end that nglview's Python half asks for; None where it is missing or does not say."""
+    spec = importlib.util.find_spec("nglview")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        source = Path(folder, "_frontend.py")
+        if source.is_file():
+            found = re.search(r"""__frontend_version__\s*=\s*['"]([^'"]+)""", source.read_text(encoding="utf-8"))
+            return found[1] if found else None
+    return None
+
+
+def nglview_disagreement(folders: Sequence[Path] | None = None) -> tuple[str, str] | None:
+    """Versions of the front end that nglview asks for and brings, where these are not the same; else None.
+
+    Parameters
+    ----------
+    folders : where to look for extensions; by default where JupyterLab looks.
+    """
+    brought = front_end_version(NGLVIEW_EXTENSION, extension_folders() if folders is None else folders)
+    asked = nglview_request()
+    if asked is None or brought is None or not brought[:1].isdigit():
+        return None
+    if brought == asked or brought.startswith(f"{asked}."):
+        return None
+    return asked, brought
+
+
+def mend_nglview() -> None:
+    """Let nglview ask for the front end that it brought, whoever imports it from now on."""
+    disagreement = nglview_disagreement()
+    if disagreement is not None and "nglview" not in sys.modules:
+        # nglview opens a widget (its colour registry) while it is imported: the version is put right before that.
+        stand_in = types.ModuleType("nglview._frontend")
+        stand_in.__frontend_version__ = disagreement[1]  # type: ignore[attr-defined]
+        sys.modules["nglview._frontend"] = stand_in

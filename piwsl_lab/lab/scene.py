@@ -6,11 +6,14 @@ No widget in here: `viewer` puts this on the screen.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 from ase.symbols import Symbols
+
+from piwsl_lab.lab.colours import ON_DARK
 
 PREDICTED_COLOUR = "#D55E00"
 REFERENCE_COLOUR = "#444444"
@@ -42,6 +45,48 @@ def flat(array: np.ndarray) -> list[float]:
 def hex_number(colour: str) -> int:
     """Return "#rrggbb" as the integer 0xrrggbb that NGL takes."""
     return int(colour.lstrip("#"), 16)
+
+
+def on_dark(colour: str) -> str:
+    """The colour "#rrggbb" that stands for another one where the page is dark."""
+    return ({BROKEN_COLOUR.upper(): "#FF5A5A"} | ON_DARK).get(colour.upper(), colour)
+
+
+def _shades(colour: str) -> dict[str, list[float]]:
+    """Red, green and blue in [0, 1] on a light and on a dark page."""
+    return {
+        name: [((hex_number(shade) >> shift) & 255) / 255 for shift in (16, 8, 0)]
+        for name, shade in (("colour", colour), ("dark", on_dark(colour)))
+    }
+
+
+def packed(state: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Move the numbers of a state out of it.
+
+    Parameters
+    ----------
+    state : as `MoleculeView` describes what moves; lists of floats are "positions", "colours" and the points of arrows.
+
+    Returns
+    -------
+    state : the same with [first, count] for every list.
+    values : bytes of the numbers behind each other, float32, little endian. Colours 0xrrggbb are exact in float32.
+    """
+    values: list[float] = []
+
+    def place(numbers: list[float]) -> list[int]:
+        values.extend(numbers)
+        return [len(values) - len(numbers), len(numbers)]
+
+    places: dict[str, Any] = {}
+    for name, value in state.items():
+        if name in ("positions", "colours"):
+            places[name] = place(value)
+        elif isinstance(value, dict):
+            places[name] = {k: place(v) if k in ("start", "neck", "tip") else v for k, v in value.items()}
+        else:
+            places[name] = value
+    return places, np.asarray(values, dtype="<f4").tobytes()
 
 
 def ball_radii(numbers: np.ndarray) -> np.ndarray:
@@ -104,17 +149,15 @@ def arrows(
 ) -> dict:
     """Return the arrows of all atoms as viewer.js takes them; arguments as in `arrow_points`, `radius` in Å."""
     start, neck, tip = arrow_points(origins, forces, radii)
-    rgb = [((hex_number(colour) >> shift) & 255) / 255 for shift in (16, 8, 0)]
     points = {"start": flat(start), "neck": flat(neck), "tip": flat(tip)}
-    return points | {"colour": rgb, "radius": radius, "opacity": opacity}
+    return points | _shades(colour) | {"radius": radius, "opacity": opacity}
 
 
 def rods(origins: np.ndarray, pairs: np.ndarray, drawn: np.ndarray, colour: str) -> dict:
     """Return rods between pairs [B, 2] of atoms as viewer.js takes them; those not `drawn` [B] hide in their atom."""
     start, end = origins[pairs[:, 0]], origins[pairs[:, 1]]
     end = np.where(drawn[:, None], end, start + np.array([0.01, 0.0, 0.0]))
-    rgb = [((hex_number(colour) >> shift) & 255) / 255 for shift in (16, 8, 0)]
-    return {"start": flat(start), "neck": flat(end), "colour": rgb, "radius": 0.15, "opacity": 0.5}
+    return {"start": flat(start), "neck": flat(end), "radius": 0.15, "opacity": 0.5} | _shades(colour)
 
 
 def box_edges(cell: np.ndarray) -> list[list[list[float]]]:
@@ -141,20 +184,27 @@ def molecule(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, perio
     centre = 0.5 * (corners.min(axis=0) + corners.max(axis=0))
     everything = np.concatenate([corners, positions]) - centre
     # PDB has room for ±999 Å; the true positions follow with the first state.
+    places = (positions - centre).clip(-999.0, 999.0)
     lines = [
         f"HETATM{index % 100000:5d} {symbol:>2}   MOL A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00{symbol:>12}"
-        for index, (symbol, (x, y, z)) in enumerate(zip(Symbols(numbers), positions - centre, strict=True), 1)
+        for index, (symbol, (x, y, z)) in enumerate(zip(Symbols(numbers), places, strict=True), 1)
     ]
     return {
         "name": formula(numbers),
         "text": "\n".join([*lines, "END", ""]),
         "radii": flat(ball_radii(numbers)),
         "elements": element_colours(numbers),
+        "labels": atom_labels(numbers),
         "box": box_edges(cell) if periodic else [],
         "centre": flat(centre),
         "orientation": (TILT if periodic else long_side_across(positions)).tolist(),
         "reach": float(np.linalg.norm(everything, axis=1).max() + AIR),  # Å
     }
+
+
+def atom_labels(numbers: np.ndarray) -> list[str]:
+    """Symbol and index of every atom, such as "O2"; the first index is 0."""
+    return [f"{symbol}{index}" for index, symbol in enumerate(Symbols(numbers))]
 
 
 def formula(numbers: np.ndarray) -> str:
@@ -167,15 +217,23 @@ def legend(
     what: str = "predicted force",
 ) -> str:  # fmt: skip
     """Return HTML that says in words what is drawn: arrows of a colour, reference arrows, broken bonds, colours."""
-    arrow = '<span style="color:{};font-size:1.3em">➜</span> {}'
-    words = [arrow.format(predicted, what)] if predicted else []
-    words += [arrow.format(REFERENCE_COLOUR, "reference force (wide, pale)")] if reference else []
-    words += [f"1&nbsp;eV/Å is drawn {ARROW_SCALE:g} Å long (a C–H bond is 1.1 Å)"] if words else []
-    words += [f'<span style="color:{BROKEN_COLOUR}">▬</span> broken bond'] if broken else []
+    words = [f"{_sign('➜', predicted)} {what}"] if predicted else []
+    words += [f"{_sign('➜', REFERENCE_COLOUR)} reference force (wide, pale)"] if reference else []
+    words += [f"1&nbsp;eV/Å is drawn {ARROW_SCALE:g}&nbsp;Å long (a C–H bond is 1.1&nbsp;Å)"] if words else []
+    words += [f"{_sign('▬', BROKEN_COLOUR)} broken bond"] if broken else []
     bars = _bar("atom colour: force error in eV/Å", ERROR_EDGES, ERROR_COLOURS) if error else ""
     bars += _bar("atom colour: its energy since the start, meV", ENERGY_EDGES, ENERGY_COLOURS) if energy else ""
     line = " ".join(f'<span style="display:inline-block;margin-right:1em">{word}</span>' for word in words)
-    return f'<div style="line-height:1.4;max-width:36em">{line}{bars}</div>'
+    return f'<div style="font-size:12px;line-height:16px;max-width:60em">{line}{bars}</div>'
+
+
+def _sign(sign: str, colour: str) -> str:
+    """A coloured sign; the style sheet of the viewer shows the one of its two colours that suits the page."""
+    spans = [
+        f'<span class="piwsl-on-{theme}" style="color:{shade};font-size:1.3em">{sign}</span>'
+        for theme, shade in (("light", colour), ("dark", on_dark(colour)))
+    ]
+    return "".join(spans)
 
 
 def _bar(title: str, edges: tuple[float, ...], colours: tuple[str, ...]) -> str:

@@ -1,75 +1,28 @@
 """One molecule on the screen: moving atoms, force arrows, colours by force error, a short movie.
 
-nglview supplies the widget and WebGL. What is drawn is one small state (a dict made by `scene`), sent as one
-message and drawn by ``viewer.js`` beside this file. The state is sent again whenever a front end appears, so a view
-may be created, updated or reloaded in any order; without a front end nothing is sent at all.
+A `MoleculeView` keeps what is to be seen and offers the switches. Its `Picture` puts it on the screen, and `scene`
+makes the numbers of it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import re
-import sys
 import threading
-import time
-import types
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-from jupyter_core.paths import jupyter_path
 
-from piwsl_lab.lab import scene
+from piwsl_lab.lab import quirks, scene
+from piwsl_lab.lab.knobs import tooltip
+from piwsl_lab.lab.picture import Picture
 
-FRONT_END = "nglview-js-widgets"
-SECONDS_BETWEEN_DRAWS = 0.05
+if importlib.util.find_spec("nglview") is None:
+    raise ImportError("the molecule viewer needs nglview: pip install 'piwsl-lab[lab]'")
+quirks.mend_nglview()  # for notebooks that import nglview later
+
 PREDICTED = "predicted force"
-_JAVASCRIPT = Path(__file__).with_name("viewer.js").read_text(encoding="utf-8")
-
-
-def _installed_front_end() -> str | None:
-    """Version of nglview's JupyterLab extension on this machine; None where there is none (Colab)."""
-    for folder in [
-        *jupyter_path("labextensions"),
-        str(Path(sys.prefix, "share", "jupyter", "labextensions")),
-    ]:
-        package = Path(folder, FRONT_END, "package.json")
-        if package.is_file():
-            return str(json.loads(package.read_text(encoding="utf-8"))["version"])
-    return None
-
-
-def _requested_front_end() -> str | None:
-    """Version nglview will ask the page for, read without importing nglview."""
-    spec = importlib.util.find_spec("nglview")
-    if spec is None or spec.origin is None:
-        raise ImportError("the molecule viewer needs nglview: pip install 'piwsl-lab[lab]'")
-    source = Path(spec.origin).with_name("_frontend.py")
-    if not source.is_file():
-        return None
-    found = re.search(r"""__frontend_version__\s*=\s*['"]([^'"]+)""", source.read_text(encoding="utf-8"))
-    return found.group(1) if found else None
-
-
-def _mismatch() -> str | None:
-    """Return the version nglview should have asked for, or None where it asks for the right one.
-
-    nglview 4.0.1 asks for front end 4.0 but ships 3.1.5: JupyterLab then shows an error instead of a molecule.
-    """
-    installed = _installed_front_end()
-    return None if installed in (None, _requested_front_end()) else installed
-
-
-_VERSION = _mismatch()
-if _VERSION is not None and "nglview" not in sys.modules:
-    # nglview opens a widget (its colour registry) while it is imported: the version is put right before that.
-    _stand_in = types.ModuleType("nglview._frontend")
-    _stand_in.__frontend_version__ = _VERSION  # type: ignore[attr-defined]
-    sys.modules["nglview._frontend"] = _stand_in
-
-import nglview  # noqa: E402
 
 
 class MoleculeView(widgets.VBox):
@@ -91,18 +44,14 @@ class MoleculeView(widgets.VBox):
 
     def __init__(self, numbers, positions, cell=None, pbc=None, height: str = "420px") -> None:
         self._guard = threading.RLock()
-        self._timer: threading.Timer | None = None
-        self._sent_at = -np.inf
+        self._identity = 0
         self._movie: np.ndarray | None = None
         self._picked: list[Callable[[int], object]] = []
-        version = {} if _VERSION is None else {"_model_module_version": _VERSION, "_view_module_version": _VERSION}
-        self.ngl = nglview.NGLWidget(**version)
-        self.ngl._view_width, self.ngl._view_height = "100%", height
-        self.ngl.layout.width = "100%"
-        self.ngl.on_msg(self._on_message)
+        self.picture = Picture(self._state, self._guard, height)
+        self.picture.on_msg(self._on_message)
         self._make_controls()
         self.set_molecule(numbers, positions, cell, pbc)
-        super().__init__([self.ngl, self._switches, self._movie_row, self._legend])
+        super().__init__([self.picture, self._switches, self._movie_row, self._legend])
         self.layout.width = "100%"
 
     def __repr__(self) -> str:
@@ -115,17 +64,16 @@ class MoleculeView(widgets.VBox):
         cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
         periodic = bool(cell.any()) and (pbc is None or bool(np.any(pbc)))
         with self._guard:
-            self.clear_trajectory()
+            self._end_movie()
             self.numbers, self._radii = numbers, scene.ball_radii(numbers)
-            # Fresh for every molecule: the page ignores a state that belongs to another one.
-            self._identity = getattr(self, "_identity", 0) + 1
+            # Fresh for every molecule: the page draws no state that belongs to another one.
+            self._identity += 1
             self._molecule = {"id": self._identity} | scene.molecule(numbers, positions, cell, periodic)
             self._positions, self._forces, self._reference, self._error = positions, None, None, None
             self._energy, self._broken, self._what = None, None, PREDICTED
             self._colour = scene.PREDICTED_COLOUR
             self._describe()
-            self._run(f"this.piwsl && this.piwsl.load({json.dumps(self._molecule)});")
-            self._push()
+            self.picture.write(molecule=self._molecule)
 
     def show(
         self, positions, forces=None, reference_forces=None, atom_error=None, colour=None, *,
@@ -155,12 +103,12 @@ class MoleculeView(widgets.VBox):
             if values is not None and values.shape != (count,):
                 raise ValueError(f"{name} has shape {values.shape}, expected ({count},): one {unit} per atom")
         with self._guard:
-            self.clear_trajectory()
+            self._end_movie()
             self._positions, self._forces, self._reference, self._error = positions, forces, reference, error
             self._energy, self._broken, self._what = energy, broken, what
             self._colour = colour or self._colour
             self._describe()
-            self._push()
+            self.picture.push()
 
     def show_trajectory(self, frames, label: str = "trajectory") -> None:
         """Offer a movie of frames [T, N, 3] (Å) with play, loop and a slider; arrows rest meanwhile."""
@@ -173,57 +121,88 @@ class MoleculeView(widgets.VBox):
             raise ValueError(f"frame {first} of the trajectory is not finite: show frames[:{first}] only")
         with self._guard:
             self._stop_playing()
-            self._movie = None  # the slider must not draw while its bounds move
             self._slider.max = self._play.max = len(frames) - 1
             self._slider.value = self._play.value = 0
             self._movie = frames
             self._movie_label.value = label
             self._movie_row.layout.display = ""
             self._describe()
-            self._push()
+            movie = frames.astype("<f4").tobytes()
+            self.picture.write(movie=movie, movie_id=self.picture.movie_id + 1, frame=0)
 
     def clear_trajectory(self) -> None:
         """Stop and hide the movie; the geometry of the last `show` returns."""
         with self._guard:
-            if self._movie is None:
-                return
-            self._stop_playing()
-            self._movie = None
-            self._movie_row.layout.display = "none"
-            self._describe()
-            self._push()
+            if self._movie is not None:
+                self._end_movie()
+                self._describe()
+                self.picture.push()
 
     def relayout(self) -> None:
-        """Take the present size of the page and centre the molecule: call it when a hidden tab has opened."""
-        self._run("this.piwsl && this.piwsl.fit();")
+        """Centre the molecule again. A view that comes out of a hidden tab does so by itself."""
+        self.picture.send({"type": "fit"})
+
+    def on_pick(self, callback: Callable[[int], object]) -> None:
+        """Call back with the index of an atom that was clicked."""
+        self._picked.append(callback)
+
+    def close(self) -> None:
+        """Take the view from the screen and everything it is made of from the kernel; a second call does nothing."""
+        with self._guard:
+            self._picked.clear()
+            for widget in (*self._links, *self._parts, self._switches, self._movie_row, self._legend, self.picture):
+                for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
+                    if isinstance(part, widgets.Widget):  # ipywidgets leaves layout and style open
+                        part.close()
+            self.layout.close()
+            super().close()
 
     # The controls
 
     def _make_controls(self) -> None:
-        def switch(text: str) -> widgets.Checkbox:
-            box = widgets.Checkbox(value=True, description=text, indent=False)
-            box.layout.width = "auto"
-            box.observe(lambda _: self._push(), names="value")
+        def switch(text: str, on: bool, help_text: str) -> widgets.Checkbox:
+            box = widgets.Checkbox(value=on, description=text, indent=False, **tooltip(widgets.Checkbox, help_text))
+            box.layout.width, box.layout.margin = "auto", "0 10px 0 0"
+            box.observe(lambda _: self._switched(), names="value")
             return box
 
-        self.show_predicted = switch("predicted force")
-        self.show_reference = switch("reference force")
-        self.colour_by_error = switch("colour by force error")
-        self.colour_by_energy = switch("colour by energy of the atom")
-        switches = [self.show_predicted, self.show_reference, self.colour_by_error, self.colour_by_energy]
+        self.show_predicted = switch(PREDICTED, True, "Arrows of the force that this potential predicts.")
+        self.show_reference = switch("reference force", True, "Wide, pale arrows of the force that is aimed at.")
+        self.colour_by_error = switch(
+            "colour by force error", False, "Colour the atoms by the error of their force instead of their element."
+        )
+        self.colour_by_energy = switch(
+            "colour by energy of the atom", True, "Colour the atoms by how much their energy has changed."
+        )
+        self.atom_labels = switch("atom labels", False, "Write symbol and number at every atom, such as O2.")
+        switches = [
+            *(self.atom_labels, self.show_predicted, self.show_reference),
+            *(self.colour_by_error, self.colour_by_energy),
+        ]
         self._switches = widgets.HBox(switches)
         self._switches.layout.flex_flow = "row wrap"
+        self._switches.layout.overflow = "hidden"
         self._legend = widgets.HTML()
-        self._play = widgets.Play(interval=80)
+        # Room for two lines, used or not: nothing below moves when arrows appear.
+        self._legend.layout.min_height = "36px"
+        self._legend.layout.margin = "0"
+        self._play = widgets.Play(interval=80, **tooltip(widgets.Play, "Play, pause and stop the movie."))
         repeat = "repeat" if self._play.has_trait("repeat") else "_repeat"  # ipywidgets 8 and 7
         setattr(self._play, repeat, True)
-        self._slider = widgets.IntSlider(description="frame", min=0)
-        self._slider.observe(lambda _: self._push(), names="value")
-        widgets.jslink((self._play, "value"), (self._slider, "value"))
+        self._slider = widgets.IntSlider(
+            description="frame", min=0, **tooltip(widgets.IntSlider, "Which frame of the movie is shown.")
+        )
+        self._slider.layout.min_width = "200px"
+        # In the page: the movie plays and the slider moves while the kernel is busy.
+        self._links = [
+            widgets.jslink((self._play, "value"), (self._slider, "value")),
+            widgets.jslink((self._slider, "value"), (self.picture, "frame")),
+        ]
         self._movie_label = widgets.Label()
         self._movie_row = widgets.HBox([self._movie_label, self._play, self._slider])
         self._movie_row.layout.flex_flow = "row wrap"
         self._movie_row.layout.display = "none"
+        self._parts = [*switches, self._movie_label, self._play, self._slider]
 
     def _describe(self) -> None:
         """Offer switches and legend for what there is to see only."""
@@ -237,26 +216,41 @@ class MoleculeView(widgets.VBox):
         self.show_predicted.description = self._what
         for box, shown in there.items():
             box.layout.display = "" if shown else "none"
-        predicted, reference, error, energy = there.values()
+        predicted, reference, error, energy = (shown and box.value for box, shown in there.items())
         broken = still and self._broken is not None and bool(np.any(self._broken[1]))
         colour = self._colour if predicted else None
         self._legend.value = scene.legend(colour, reference, error, energy, broken, self._what)
 
+    def _switched(self) -> None:
+        with self._guard:
+            self._describe()
+            self.picture.push()
+
     def _stop_playing(self) -> None:
         setattr(self._play, "playing" if self._play.has_trait("playing") else "_playing", False)
 
-    # The wire
+    def _end_movie(self) -> None:
+        """Back to the last geometry; nothing is sent."""
+        if self._movie is not None:
+            self._stop_playing()
+            self._movie = None
+            self._movie_row.layout.display = "none"
 
-    def _state(self) -> dict:
-        """Everything that changes live, as plain numbers (JSON knows no nan)."""
-        state: dict = {
+    # The state
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that moves, as plain numbers (JSON knows no nan)."""
+        state: dict[str, Any] = {
             "molecule": self._identity,
+            "movie": None,
+            "labels": self.atom_labels.value,
             "predicted": None,
             "reference": None,
             "broken": None,
             "colours": self._molecule["elements"],
         }
         if self._movie is not None:
+            state["movie"] = self.picture.movie_id
             state["positions"] = scene.flat(self._movie[min(self._slider.value, len(self._movie) - 1)])
             return state
         state["positions"] = scene.flat(self._positions)
@@ -273,55 +267,13 @@ class MoleculeView(widgets.VBox):
             state["broken"] = scene.rods(self._positions, *self._broken, scene.BROKEN_COLOUR)
         return state
 
-    def _arrows(self, forces: np.ndarray, colour: str, radius: float, opacity: float) -> dict:
+    def _arrows(self, forces: np.ndarray, colour: str, radius: float, opacity: float) -> dict[str, Any]:
         return scene.arrows(self._positions, forces, self._radii, colour, radius, opacity)
 
-    def _push(self) -> None:
-        """Send the state now, or a moment later if one was just sent: the last state always arrives."""
-        with self._guard:
-            if not self.ngl.loaded or self._timer is not None:
-                return
-            wait = self._sent_at + SECONDS_BETWEEN_DRAWS - time.monotonic()
-            if wait <= 0:
-                self._send_state()
-                return
-            self._timer = threading.Timer(wait, self._send_state)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _send_state(self) -> None:
-        with self._guard:
-            self._timer = None
-            self._sent_at = time.monotonic()
-            self._run(f"this.piwsl && this.piwsl.draw({json.dumps(self._state())});")
-
-    def _run(self, javascript: str) -> None:
-        # Not through nglview's own queue: it archives every call for ever and waits up to 0.1 s.
-        if self.ngl.loaded:
-            self.ngl.send(
-                {
-                    "type": "call_method",
-                    "target": "Widget",
-                    "methodName": "executeCode",
-                    "args": [javascript],
-                    "kwargs": {},
-                }
-            )
-
-    def on_pick(self, callback: Callable[[int], object]) -> None:
-        """Call back with the index of an atom that was clicked."""
-        self._picked.append(callback)
-
-    def _on_message(self, _widget, content: dict, _buffers) -> None:
-        """Bring a front end that has just appeared (first display, second view, reloaded page) up to date; picks."""
-        if content.get("type") == "piwsl_picked":
+    def _on_message(self, _widget: widgets.Widget, content: dict[str, Any], _buffers: Any) -> None:
+        if content.get("type") == "picked":
             for callback in self._picked:
                 callback(int(content["atom"]))
-        if content.get("type") == "request_loaded":
-            with self._guard:
-                self._run(_JAVASCRIPT)
-                self._run(f"this.piwsl.load({json.dumps(self._molecule)});")
-                self._send_state()
 
 
 def _rows(values, count: int, name: str, finite: bool = False) -> np.ndarray:
