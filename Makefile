@@ -1,14 +1,15 @@
 # `make lab` opens the laboratory, `make test` checks everything. Python 3.10-3.13 is all they need:
 # .venv is made on the first call and brought up to date when pyproject.toml changes.
-.PHONY: help lab test notebooks screenshot bench
+.PHONY: help lab test soak notebooks screenshot bench
 BIN := .venv/bin
 
 # Small tensors: one thread is as fast as two, and leaves the other cores to the browser and the notebooks.
-test notebooks screenshot: export OMP_NUM_THREADS ?= 1
+test soak notebooks screenshot: export OMP_NUM_THREADS ?= 1
 
 help:
 	@echo "make lab         open the laboratory in a browser"
 	@echo "make test        lint, tests and notebooks"
+	@echo "make soak        an hour in a loaded browser: nothing on the screen is ever blank"
 	@echo "make notebooks   build notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make screenshot  take docs/dashboard.png anew"
 	@echo "make bench       the benchmarks behind the figures of README.md"
@@ -21,6 +22,11 @@ test: .venv/.piwsl-lab-test
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest tests/
 	$(BIN)/pytest --nbval notebooks/
+
+# One scene, and a table of all trials: make soak ARGS='-k "f5 and deck" --soak-csv soak.csv'
+soak: export PIWSL_LAB_REQUIRE_BROWSER ?= 1
+soak: .venv/.piwsl-lab-test
+	$(BIN)/pytest tests/soak $(ARGS)
 
 notebooks: .venv/.piwsl-lab-test
 	$(BIN)/python tools/build_notebooks.py

@@ -1,10 +1,12 @@
-"""A real browser for tests: JupyterLab on loopback, a notebook in headless Chromium, pixels and errors.
+"""A real browser for tests: Jupyter on loopback, a notebook in headless Chromium, pixels, errors, a machine under load.
 
-Used as context managers, so that only processes started here are ended, each by its own handle.
+Servers are JupyterLab, Notebook 7 and Voilà. Used as context managers, so that only processes started here are ended,
+each by its own handle.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import os
@@ -17,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +36,24 @@ FLAGS = [
 ALLOWED_ERRORS: tuple[tuple[str, str], ...] = ()
 
 
+# Numbers of points of every plotly plot on show, in the order of the page.
+POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')]
+    .filter(plot => plot.checkVisibility({visibilityProperty: true}) && plot.clientHeight > 50)
+    .map(plot => (plot.data ?? []).reduce((sum, trace) => sum + (trace.x?.length ?? 0), 0))"""
+OPEN_AND_IDLE = """() => {
+    const widget = window.jupyterapp && jupyterapp.shell.currentWidget;
+    const context = widget && widget.context && widget.context.sessionContext;
+    const kernel = context && context.session && context.session.kernel;
+    return document.querySelector('.jp-Notebook .jp-Cell') && kernel && kernel.status === 'idle';
+}"""
+
+
 class Server(NamedTuple):
-    """A running JupyterLab: its address and token."""
+    """A running server: its address, its token, and the folder where its kernels say how they are reached."""
 
     url: str
     token: str
+    runtime: Path
 
 
 class PixelStats(NamedTuple):
@@ -73,8 +88,38 @@ def free_port() -> int:
 @contextlib.contextmanager
 def jupyter_lab(root: str | Path, command: tuple[str, ...] = (sys.executable, "-m", "jupyterlab")) -> Iterator[Server]:
     """Serve the folder `root` with JupyterLab on 127.0.0.1, on a free port, with a fresh token and without news."""
-    server = Server(f"http://127.0.0.1:{free_port()}", secrets.token_hex(16))
+    options = [*command, *_LOOPBACK, f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True"]
+    with _serving(options) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def notebook7(root: str | Path) -> Iterator[Server]:
+    """Serve the folder `root` with Jupyter Notebook 7, as `jupyter_lab` does."""
+    command = [sys.executable, "-m", "notebook", *_LOOPBACK]
+    with _serving(
+        [*command, f"--ServerApp.root_dir={root}", "--JupyterNotebookApp.expose_app_in_browser=True"]
+    ) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def voila(notebook: str | Path) -> Iterator[Server]:
+    """Serve one notebook with Voilà on 127.0.0.1: every visit runs it in a kernel of its own."""
+    command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1"]
+    with _serving([*command, "--show_tracebacks=True"], "--token") as server:
+        yield server
+
+
+_LOOPBACK = ("--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0")
+
+
+@contextlib.contextmanager
+def _serving(command: Sequence[str], token_option: str = "") -> Iterator[Server]:
+    """Run a server until the block ends; one that does not read JUPYTER_TOKEN is given its token by an option."""
     with tempfile.TemporaryDirectory(prefix="piwsl-lab-browser-") as scratch:
+        runtime = Path(scratch, "runtime")
+        server = Server(f"http://127.0.0.1:{free_port()}", secrets.token_hex(16), runtime)
         quiet = Path(scratch, "settings", "@jupyterlab", "apputils-extension")
         quiet.mkdir(parents=True)
         quiet.joinpath("notification.jupyterlab-settings").write_text(
@@ -82,21 +127,17 @@ def jupyter_lab(root: str | Path, command: tuple[str, ...] = (sys.executable, "-
         )
         environment = os.environ | {
             "JUPYTER_TOKEN": server.token,
+            "JUPYTER_RUNTIME_DIR": str(runtime),
             "JUPYTERLAB_SETTINGS_DIR": str(Path(scratch, "settings")),
             "JUPYTERLAB_WORKSPACES_DIR": str(Path(scratch, "workspaces")),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         }
-        options = [
-            *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={server.url.rsplit(':', 1)[1]}"),
-            *(
-                "--ServerApp.port_retries=0",
-                f"--ServerApp.root_dir={root}",
-                "--LabApp.expose_app_in_browser=True",
-            ),
-        ]
+        address = [f"--port={server.url.rsplit(':', 1)[1]}"]
+        if token_option:
+            address.append(f"{token_option}={server.token}")
         log = Path(scratch, "server.log")
         with log.open("w", encoding="utf-8") as output:
-            process = subprocess.Popen([*command, *options], stdout=output, stderr=output, env=environment)
+            process = subprocess.Popen([*command, *address], stdout=output, stderr=output, env=environment)
             try:
                 _wait_until_up(server, process, log)
                 yield server
@@ -104,15 +145,20 @@ def jupyter_lab(root: str | Path, command: tuple[str, ...] = (sys.executable, "-
                 _shut_down(server, process)
 
 
-def _wait_until_up(server: Server, process: subprocess.Popen, log: Path, seconds: float = 90) -> None:
+def _wait_until_up(server: Server, process: subprocess.Popen, log: Path, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
             urllib.request.urlopen(f"{server.url}/api/status?token={server.token}", timeout=2).close()
             return
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            if answer.code == 404:  # Voilà has no such page, and is there
+                return
+            raise
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from error
+                raise RuntimeError(f"{process.args[2]} did not start:\n{log.read_text()[-3000:]}") from error
             time.sleep(0.1)
 
 
@@ -120,15 +166,103 @@ def _shut_down(server: Server, process: subprocess.Popen) -> None:
     """Ask politely, so that the kernels end too; then end the one process that was started here."""
     if process.poll() is not None:
         return
-    request = urllib.request.Request(f"{server.url}/api/shutdown", method="POST")
-    request.add_header("Authorization", f"token {server.token}")
     with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
-        urllib.request.urlopen(request, timeout=5).close()
+        request(server, "POST", "api/shutdown").close()
+        process.wait(15)
     try:
+        process.terminate()  # Voilà has no page that ends it; it ends its kernels
         process.wait(15)
     except subprocess.TimeoutExpired:
-        process.terminate()
+        process.kill()
         process.wait(15)
+
+
+def request(server: Server, method: str, path: str):
+    """Ask a server for something with its token; returns the open answer."""
+    asked = urllib.request.Request(f"{server.url}/{path}", method=method)
+    asked.add_header("Authorization", f"token {server.token}")
+    return urllib.request.urlopen(asked, timeout=5)
+
+
+class Kernel:
+    """The newest kernel of a server, asked beside its page: a page that is slow or gone does not matter.
+
+    Parameters
+    ----------
+    server : Server
+    known : collection of str
+        Names of connection files of kernels that are meant no longer.
+    """
+
+    def __init__(self, server: Server, known: Collection[str] = (), seconds: float = 120) -> None:
+        from jupyter_client import BlockingKernelClient
+
+        deadline = time.monotonic() + seconds
+        while not (found := connection_files(server) - set(known)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no new kernel within {seconds:g} s")
+            time.sleep(0.2)
+        self.server = server
+        self.file = max(found, key=lambda name: (server.runtime / name).stat().st_mtime)
+        self._client = BlockingKernelClient(connection_file=str(server.runtime / self.file))
+        self._client.load_connection_file()
+        self._client.start_channels(hb=False, stdin=False)
+
+    def run(self, code: str, seconds: float = 60) -> str:
+        """Run code in the kernel and return what it printed; an error there is a RuntimeError here."""
+        printed: list[str] = []
+        self._client.execute_interactive(
+            code, store_history=False, allow_stdin=False, timeout=seconds,
+            output_hook=lambda message: printed.append(
+                message["content"].get("text") or "\n".join(message["content"].get("traceback", ()))
+            ),
+        )  # fmt: skip
+        return "".join(printed).strip()
+
+    def value(self, expression: str, seconds: float = 60):
+        """The value of an expression in the kernel: numbers, texts, or lists of them."""
+        printed = self.run(f"print(repr({expression}))", seconds)
+        try:
+            return ast.literal_eval(printed)
+        except (ValueError, SyntaxError) as error:
+            raise RuntimeError(f"{expression} printed {printed}") from error
+
+    def close(self, shut_down: bool = False) -> None:
+        """Let go of the kernel; `shut_down` also ends it."""
+        self._client.stop_channels()
+        if shut_down:
+            identity = self.file.removeprefix("kernel-").removesuffix(".json")
+            with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
+                request(self.server, "DELETE", f"api/kernels/{identity}").close()
+
+
+def connection_files(server: Server) -> set[str]:
+    """Names of the files that say how the kernels of a server are reached."""
+    return {path.name for path in server.runtime.glob("kernel-*.json")}
+
+
+@contextlib.contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    """Keep so many cores busy beside the block: plain Python processes, ended by their handle."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait(15)
+
+
+@contextlib.contextmanager
+def throttled(page, rate: float) -> Iterator[None]:
+    """Make the page's processor so many times slower inside the block, also after it has loaded anew."""
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setCPUThrottlingRate", {"rate": rate})
+    try:
+        yield
+    finally:
+        session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+        session.detach()
 
 
 @contextlib.contextmanager
@@ -139,14 +273,31 @@ def browser_page(width: int = 1500, height: int = 1300):
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=FLAGS)
-        page = browser.new_page(viewport={"width": width, "height": height})
-        page.recorded_errors = []
-        page.on("console", lambda m: m.type == "error" and page.recorded_errors.append(f"console: {m.text}"))
-        page.on("pageerror", lambda error: page.recorded_errors.append(f"exception: {error}"))
+        page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+        _record_errors(page)
         try:
             yield page
         finally:
             browser.close()
+
+
+def _record_errors(page) -> None:
+    page.recorded_errors = []
+    page.on("console", lambda m: m.type == "error" and page.recorded_errors.append(f"console: {m.text}"))
+    page.on("pageerror", lambda error: page.recorded_errors.append(f"exception: {error}"))
+    # "Leave this page?": without a listener the answer is no, and a page that has changes is never loaded anew.
+    page.on("dialog", lambda dialog: dialog.accept())
+
+
+@contextlib.contextmanager
+def second_window(page) -> Iterator[object]:
+    """Another window of the same browser, with the same address."""
+    window = page.context.new_page()
+    _record_errors(window)
+    try:
+        yield window
+    finally:
+        window.close()
 
 
 def write_notebook(path: str | Path, cells: Sequence[str]) -> None:
@@ -158,24 +309,49 @@ def write_notebook(path: str | Path, cells: Sequence[str]) -> None:
     nbformat.write(notebook, path)
 
 
-def open_notebook(page, server: Server, path: str, timeout: float = 90) -> None:
-    """Open root-relative `path` in JupyterLab and wait for its kernel."""
-    address = f"{server.url}/lab/tree/{path}?token={server.token}&reset"
+def open_notebook(page, server: Server, path: str, timeout: float = 90, door: str = "lab/tree", reset: bool = True):
+    """Open root-relative `path` and wait for its kernel.
+
+    `door` is ``lab/tree`` for JupyterLab and ``notebooks`` for Notebook 7; `reset` forgets what JupyterLab had open.
+    """
+    address = f"{server.url}/{door}/{path}?token={server.token}" + ("&reset" if reset else "")
     page.goto(address, wait_until="domcontentloaded", timeout=timeout * 1000)
-    page.wait_for_function(
-        """() => {
-            const widget = window.jupyterapp && jupyterapp.shell.currentWidget;
-            const context = widget && widget.context && widget.context.sessionContext;
-            const kernel = context && context.session && context.session.kernel;
-            return document.querySelector('.jp-Notebook .jp-Cell') && kernel && kernel.status === 'idle';
-        }""",
-        timeout=timeout * 1000,
+    page.wait_for_function(OPEN_AND_IDLE, timeout=timeout * 1000)
+
+
+def save_notebook(page) -> None:
+    """Write the open notebook with its outputs to disk, so that it can be loaded anew."""
+    page.evaluate("() => jupyterapp.commands.execute('docmanager:save').then(() => true)")
+
+
+def reload_notebook(page, timeout: float = 90) -> None:
+    """Press F5: the page loads anew and opens the notebook as it was saved, with the kernel that is still there."""
+    page.reload(wait_until="domcontentloaded", timeout=timeout * 1000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=timeout * 1000)
+
+
+def close_and_reopen(page, timeout: float = 90) -> None:
+    """Close the tab of the notebook, without ending its kernel, and open it again."""
+    page.evaluate(
+        """async () => {
+            const {path} = jupyterapp.shell.currentWidget.context;
+            jupyterapp.shell.currentWidget.dispose();
+            window.reopened = path;
+        }"""
     )
+    page.wait_for_selector(".jp-Notebook", state="detached", timeout=timeout * 1000)
+    page.evaluate("() => jupyterapp.commands.execute('docmanager:open', {path: window.reopened}).then(() => true)")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=timeout * 1000)
 
 
 def run_all(page) -> None:
     """Run all cells of the open notebook; returns when the last has finished."""
     page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)")
+
+
+def points_in_page(page) -> list[int]:
+    """Points of every plot on show, all its traces together."""
+    return page.evaluate(POINTS)
 
 
 def eventually(page, condition: Callable[[], object], what: str, seconds: float = 30) -> None:

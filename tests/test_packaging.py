@@ -165,6 +165,34 @@ def test_continuous_integration_never_skips_the_browser():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
+def collected(*arguments: str) -> set[str]:
+    """Names of the tests that pytest would run."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {line.split("::")[1] for line in done.stdout.splitlines() if "::" in line}
+
+
+def test_continuous_integration_takes_one_loaded_pass_of_first_display_and_f5():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "make test\n" in script
+    (soak,) = [line for line in script.splitlines() if "make soak" in line]
+    assert "export PIWSL_LAB_SOAK_TRIALS=1\n" in script
+    (chosen,) = re.findall(r'-k "(.*)"', soak)
+    scenes = {f"test_{scene}[lab-{panel}]" for scene in ("first_display", "f5") for panel in ("dashboard", "deck")}
+    assert collected("tests/soak", "-k", chosen) == scenes
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_soak_runs_when_it_is_called_by_its_name_only(pytestconfig):
+    def commands(target: str) -> str:
+        return subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "pytest tests/soak" in commands("soak")
+    assert "soak" not in commands("test")
+    assert "soak" in pytestconfig.getini("norecursedirs"), "pytest tests/ would collect it"
+
+
 def test_the_tables_of_the_readme_are_those_of_the_studies():
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "readme_tables.py"), "--check"],
