@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from potentials import Exact, linear
 from piwsl_lab.lab.fairlock import FairLock
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.trajectory import simulate
-from piwsl_lab.lab.twin import CannotStep, nearest, thinned
+from piwsl_lab.lab.twin import CannotStep, Twin, nearest, thinned
 from piwsl_lab.objective import Objective
 from piwsl_lab.schedules import constant, ramp
 from piwsl_lab.study import Setup
@@ -427,3 +429,169 @@ def test_the_kind_of_a_twin_is_fixed_when_the_session_is_built():
     assert [twin.kind for twin in session.twins] == [kind.replace("direct", "conservative") for kind in kinds]
     assert [twin.kind for twin in small(objectives={"PIWSL": Objective()}).twins] == ["direct + PITC"]
     assert [twin.kind for twin in small(head="dual").twins] == ["conservative", "dual"]
+
+
+# -- nothing waits in vain ---------------------------------------------------------------------------------------------
+
+
+def in_time(*actions, seconds: float = 60.0) -> list[Exception]:
+    """Do things at once, each on a thread of its own, and come back when all are done; errors are returned."""
+    errors = []
+
+    def guarded(action):
+        try:
+            action()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(action,), daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+    assert not any(thread.is_alive() for thread in threads), "it hangs"
+    return errors
+
+
+def test_a_listener_that_fails_is_named_and_training_goes_on():
+    session, called = small(steps=10_000), []
+    session.listeners += [lambda: 1 / 0, lambda: called.append(1)]
+    session.start()
+    wait_for(lambda: session.step > 2)
+    assert called == [1]
+    assert "ZeroDivisionError: division by zero" in session.notice
+    assert in_time(session.stop) == []
+    session.listeners.clear()
+    session.run(1)
+    assert session.notice == ""
+    session.listeners.append(lambda: 1 / 0)
+    session.run(1)  # a cell is not ended either
+    assert "ZeroDivisionError" in session.notice
+    session.reset()
+    assert session.notice == ""
+
+
+def test_a_thread_that_cannot_start_leaves_a_session_at_rest(monkeypatch):
+    session = small(steps=20)
+
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            session.start()
+        session.stop()
+        session.wait()
+        session.reset()
+    assert not session.busy
+    session.start()
+    session.wait()
+    assert session.finished
+
+
+@pytest.mark.parametrize("action", ["stop", "reset", "wait", "abandon", "start"])
+def test_a_session_can_be_handled_from_a_listener_and_from_its_own_thread(action):
+    session = small(steps=5000)
+    session.listeners.append(lambda: session.stop() or getattr(session, action)())
+    assert in_time(session.start) == []
+    assert in_time(session.stop) == []
+    session.listeners.clear()
+    asked = []
+
+    def meddle(step: int) -> float:
+        if not asked:
+            asked.append(step)
+            getattr(session, action)()
+        return 1.0
+
+    session.twins[0].objective.schedules = {"pitc": meddle}
+    session.start()
+    wait_for(lambda: asked or session.error)
+    assert in_time(session.stop, session.abandon) == []
+    assert session.error is None
+    assert in_time(lambda: session.run(2)) == []
+    assert len({len(twin.records) for twin in session.twins}) == 1
+
+
+def test_many_starts_at_once_make_one_loop():
+    session = small(steps=100_000)
+    for _ in range(8):
+        assert in_time(*[session.start] * 8) == []
+        assert session.running
+        assert sum(thread.name == "piwsl-session" for thread in threading.enumerate()) == 1
+        assert in_time(*[session.stop] * 4, session.abandon) == []
+    session.start()
+    with pytest.raises(ValueError, match="training already: call stop"):
+        session.run(1)
+    session.stop()
+    assert len({len(twin.records) for twin in session.twins}) == 1
+
+
+def test_five_hundred_presses_from_five_threads_end(tmp_path):
+    """Whoever presses what and when: no deadlock, no error but those that say what is wrong, and twins in step."""
+    session = small(steps=400, energies=10, forces=10)
+    frames = session.task
+    presses = 0
+
+    def press(seed: int) -> None:
+        nonlocal presses
+        random = np.random.default_rng(seed)
+        for _ in range(100):
+            what = random.choice(["start", "stop", "pin", "save", "evaluate", "knob", "reset", "wait a moment"])
+            if what == "save":
+                session.save(tmp_path / "run")
+            elif what == "knob":
+                session.twins[-1].objective.pitc = float(random.integers(0, 9))
+            elif what == "wait a moment":
+                time.sleep(0.01)
+            elif what == "reset" and random.random() < 0.7:
+                pass  # the slowest one
+            else:
+                getattr(session, what)()
+            presses += 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("piwsl_lab.lab.session.prepare", lambda setup: frames)
+        errors = in_time(*[lambda seed=seed: press(seed) for seed in range(5)], seconds=240)
+    assert errors == []
+    assert presses == 500
+    assert in_time(session.abandon) == []
+    session.run(3) if not session.finished else None
+    assert len({len(twin.records) for twin in session.twins}) == 1
+    assert Session.load(tmp_path / "run").twins[0].name == "supervised"
+
+
+def test_a_session_that_nobody_has_is_gone():
+    gone = weakref.ref(trained_on_a_thread())
+    gc.collect()
+    assert gone() is None
+
+
+def trained_on_a_thread() -> Session:
+    session = small(steps=100_000)
+    session.start()
+    wait_for(lambda: session.step > 2)
+    session.stop()
+    session.wait()
+    return session
+
+
+def test_a_score_that_an_error_broke_off_is_made_up_for():
+    session, whole = small(steps=30), small(steps=30).run()
+    look, calls = Twin.look, []
+
+    def failing(self, monitored):
+        calls.append(1)
+        if len(calls) == 2:  # the second twin at step 10
+            raise MemoryError("no room")
+        return look(self, monitored)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Twin, "look", failing)
+        with pytest.raises(MemoryError):
+            session.run()
+    session.run()
+    for one, other in zip(session.twins, whole.twins, strict=True):
+        assert one.points == other.points
+        assert [shot.step for shot in one.history] == [shot.step for shot in other.history]

@@ -197,8 +197,9 @@ class FlightSession(Driven):
         A twin that is ahead, because the one after it failed, waits for the others.
         """
         flying = {name: one for name, one in self.simulations.items() if not one.finished}
-        behind = min((one.step_count for one in flying.values()), default=0)
-        target = min(behind + self.every, last)
+        counts = [one.step_count for one in flying.values()]
+        ahead, behind = max(counts, default=0), min(counts, default=0)
+        target = min(ahead if ahead > behind else behind + self.every, last)
         for name, simulation in flying.items():
             while simulation.step_count < target and not simulation.finished:
                 simulation.step()
