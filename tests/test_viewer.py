@@ -40,8 +40,21 @@ def sent(view, monkeypatch):
     return messages
 
 
-def settle():
-    time.sleep(3 * picture.SECONDS_BETWEEN_DRAWS)
+def settle(view):
+    """Wait until the last state is written; a loaded machine takes its time."""
+
+    def written() -> bool:
+        with view._guard:
+            return view.picture._timer is None
+
+    until(written)
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "not within 20 s"
+        time.sleep(0.01)
 
 
 def read(view) -> dict:
@@ -63,7 +76,7 @@ def read(view) -> dict:
 
 def test_all_that_is_drawn_is_state_of_the_widget_from_the_first_moment(view):
     view.show(ETHANOL.positions, FORCES, FORCES)
-    settle()
+    settle(view)
     traits = view.picture.get_state()
     assert {"molecule", "live", "values", "movie", "movie_id", "frame", "height", "own", "_esm"} <= set(traits)
     assert traits["molecule"]["labels"][2] == "O2"
@@ -76,13 +89,13 @@ def test_all_that_is_drawn_is_state_of_the_widget_from_the_first_moment(view):
 
 
 def test_many_updates_are_few_messages_and_the_last_one_arrives(view, sent):
-    settle()
+    settle(view)
     sent.clear()
     began = time.monotonic()
     for k in range(200):
         view.show(ETHANOL.positions + 0.01 * k, FORCES)
         time.sleep(0.001)
-    settle()
+    settle(view)
     seconds = time.monotonic() - began
     assert 1 <= len(sent) <= seconds / picture.SECONDS_BETWEEN_DRAWS + 2
     assert all(message == {"live", "values"} for message in sent), "a state came in pieces"
@@ -100,14 +113,14 @@ def test_updates_from_threads(view):
         thread.start()
     for thread in threads:
         thread.join(10)
-    settle()
+    settle(view)
     np.testing.assert_allclose(read(view)["positions"].reshape(9, 3), view._positions, atol=1e-4)
     assert read(view)["predicted"] is not None
 
 
 @pytest.mark.parametrize("lost", ["revision", "molecule", "movie"])
 def test_a_page_that_lost_a_message_gets_everything_again(view, sent, lost):
-    settle()
+    settle(view)
     sent.clear()
     ours = {"revision": view.picture.live["revision"], "molecule": view.picture.molecule["id"], "movie": 0}
     view.picture._handle_custom_msg({"type": "have"} | ours, [])
@@ -144,7 +157,7 @@ def test_switches_hide_arrows_and_colours(view):
     bare = view._state()
     assert (bare["predicted"], bare["reference"]) == (None, None)
     assert bare["colours"] == scene.element_colours(ETHANOL.numbers)
-    settle()
+    settle(view)
     assert read(view)["predicted"] is None
 
 
@@ -216,12 +229,12 @@ def test_movie_then_back_to_the_last_geometry(view):
     state = view._state()
     np.testing.assert_allclose(np.reshape(state["positions"], (9, 3)), ETHANOL.positions + 2, atol=1e-4)
     assert state["predicted"] is None
-    settle()
+    settle(view)
     movie = np.frombuffer(view.picture.movie, dtype="<f4").reshape(4, 9, 3)
     np.testing.assert_allclose(movie[2], ETHANOL.positions + 2, atol=1e-6)
     assert read(view)["movie"] == view.picture.movie_id == 1
     view.clear_trajectory()
-    settle()
+    settle(view)
     assert read(view)["movie"] is None
     assert view._state()["predicted"]
     assert view._movie_row.layout.display == "none"
@@ -277,13 +290,11 @@ def test_closing_takes_everything_and_may_be_done_twice():
     view.show_trajectory(np.repeat(ETHANOL.positions[None], 3, axis=0))
     view.close()
     view.close()
-    settle()
     assert alive() == before
-    assert threading.active_count() == threads
+    until(lambda: threading.active_count() == threads)
     view.show(ETHANOL.positions + 1, FORCES)  # a training that still runs
     view.set_molecule(molecule("H2O").numbers, molecule("H2O").positions)
     view.relayout()
-    settle()
     assert alive() == before
     assert threading.active_count() == threads
 
@@ -296,16 +307,16 @@ def test_fifty_views_leave_nothing_behind():
         view.close()
         return weakref.ref(view)
 
+    threads = threading.active_count()
     for _ in range(5):
         cycle()
-    settle()
+    until(lambda: threading.active_count() == threads)  # a cancelled timer is a thread for a moment
     gc.collect()
-    process, before, threads = psutil.Process(), alive(), threading.active_count()
+    process, before = psutil.Process(), alive()
     memory = process.memory_info().rss
     views = [cycle() for _ in range(50)]
-    settle()  # a cancelled timer is a thread for a moment
+    until(lambda: threading.active_count() == threads)
     gc.collect()
     assert [view() for view in views] == [None] * 50
     assert alive() == before
-    assert threading.active_count() == threads
     assert process.memory_info().rss - memory < 8e6

@@ -58,14 +58,14 @@ class Picture(anywidget.AnyWidget):
     own = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, state: Callable[[], dict[str, Any]], guard: threading.RLock, height: str) -> None:
-        own = uuid.uuid4().hex  # chosen here, so that the page knows it from the first moment
-        super().__init__(height=height, own=own, model_id=own)
-        self.layout.width = "100%"
         self._make, self._guard = state, guard
         self._timer: threading.Timer | None = None
         self._written_at = -np.inf
         self._closed = False
         self._revision = 0
+        own = uuid.uuid4().hex  # chosen here, so that the page knows it from the first moment
+        super().__init__(height=height, own=own, model_id=own)
+        self.layout.width = "100%"
         self.on_msg(self._on_message)
 
     def __repr__(self) -> str:

@@ -43,12 +43,14 @@ class MoleculeView(widgets.VBox):
     """
 
     def __init__(self, numbers, positions, cell=None, pbc=None, height: str = "420px") -> None:
+        self._owned: list[widgets.Widget] = []  # to be closed with the view
         self._guard = threading.RLock()
         self._identity = 0
         self._movie: np.ndarray | None = None
         self._picked: list[Callable[[int], object]] = []
         self.picture = Picture(self._state, self._guard, height)
         self.picture.on_msg(self._on_message)
+        self._owned.append(self.picture)
         self._make_controls()
         self.set_molecule(numbers, positions, cell, pbc)
         super().__init__([self.picture, self._switches, self._movie_row, self._legend])
@@ -150,7 +152,7 @@ class MoleculeView(widgets.VBox):
         """Take the view from the screen and everything it is made of from the kernel; a second call does nothing."""
         with self._guard:
             self._picked.clear()
-            for widget in (*self._links, *self._parts, self._switches, self._movie_row, self._legend, self.picture):
+            for widget in self._owned:
                 for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
                     if isinstance(part, widgets.Widget):  # ipywidgets leaves layout and style open
                         part.close()
@@ -194,7 +196,7 @@ class MoleculeView(widgets.VBox):
         )
         self._slider.layout.min_width = "200px"
         # In the page: the movie plays and the slider moves while the kernel is busy.
-        self._links = [
+        links = [
             widgets.jslink((self._play, "value"), (self._slider, "value")),
             widgets.jslink((self._slider, "value"), (self.picture, "frame")),
         ]
@@ -202,7 +204,8 @@ class MoleculeView(widgets.VBox):
         self._movie_row = widgets.HBox([self._movie_label, self._play, self._slider])
         self._movie_row.layout.flex_flow = "row wrap"
         self._movie_row.layout.display = "none"
-        self._parts = [*switches, self._movie_label, self._play, self._slider]
+        rows = [self._switches, self._movie_row, self._legend]
+        self._owned += [*links, *switches, self._movie_label, self._play, self._slider, *rows]
 
     def _describe(self) -> None:
         """Offer switches and legend for what there is to see only."""
