@@ -1,0 +1,137 @@
+"""Files are there whole or not at all: no half of one, no link that is followed, no two writers in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+
+import numpy as np
+import pytest
+import torch
+from frames import labelled
+
+from piwsl_lab import checkpoint
+from piwsl_lab.models import build
+from piwsl_lab.support import files
+from piwsl_lab.support.files import without_nan, write_json, write_whole
+
+
+def potential():
+    torch.manual_seed(0)
+    return build("painn", channels=8, layers=1, radial=6).calibrate(labelled("H2O", 4))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\x01", "ä → €", b"x" * 3_000_000], ids=["none", "bytes", "words", "long"]
+)
+def test_a_file_holds_what_was_given_and_nothing_else_is_left(tmp_path, content):
+    path = tmp_path / "result.bin"
+    path.write_bytes(b"older and longer than what comes")
+    assert write_whole(path, content) == path
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_umask_says_who_may_read(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        path = write_whole(tmp_path / "result", b"1")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_goes_wrong_leaves_the_older_file(tmp_path, monkeypatch, failing, error):
+    path = write_whole(tmp_path / "result", b"old")
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(type(error)):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_and_folder_are_forced_to_the_disk(tmp_path, monkeypatch):
+    forced, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (forced.append(os.fstat(handle).st_mode), real(handle))[1])
+    write_whole(tmp_path / "result", b"1")
+    assert [stat.S_ISDIR(mode) for mode in forced] == [False, True]
+
+
+def test_a_link_that_waits_for_the_writer_is_never_followed(tmp_path, monkeypatch):
+    """Even one who knows the name of the temporary file cannot send the content elsewhere."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for name in ("result.part", "result.tmp", "result.partial", ".result.part"):
+        (folder / name).symlink_to(precious)
+    write_whole(folder / "result", b"new")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda n: "0" * 2 * n)
+    (folder / f".result.{'0' * 16}.part").symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        write_whole(folder / "result", b"newer")
+    assert precious.read_text() == "mine"
+    assert (folder / "result").read_bytes() == b"new"
+
+
+def test_a_checkpoint_follows_no_link_and_two_writers_do_not_mix(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "p.safetensors.part").symlink_to(precious)
+    one = potential()
+    path = checkpoint.save(tmp_path / "p.safetensors", one)
+    assert precious.read_text() == "mine"
+    errors = []
+
+    def press():
+        try:
+            for _ in range(20):
+                checkpoint.save(path, one)
+                checkpoint.load_potential(path)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=press) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.safetensors", "p.safetensors.part", "precious"]
+
+
+def test_a_checkpoint_that_cannot_be_written_says_so_and_keeps_the_old_one(tmp_path, monkeypatch):
+    path = checkpoint.save(tmp_path / "p.safetensors", potential())
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        checkpoint.CheckpointError, match=r"p\.safetensors: cannot be written \(No space left.*another folder"
+    ):
+        checkpoint.save(path, potential())
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_no_nan_and_no_numpy(tmp_path):
+    value = {"a": float("nan"), "b": [1, (np.float64("inf"), -np.inf)], "c": np.arange(2), "d": np.int64(3), "e": "ε"}
+    expected = {"a": None, "b": [1, [None, None]], "c": [0, 1], "d": 3, "e": "ε"}
+    assert without_nan(value) == expected
+    path = write_json(tmp_path / "table.json", value)
+    assert json.loads(path.read_text("utf-8")) == expected
+    assert "ε" in path.read_text("utf-8")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "table.json", {"f": object()})
+    assert json.loads(path.read_text("utf-8")) == expected
