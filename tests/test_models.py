@@ -273,7 +273,7 @@ def test_parameter_gradient_of_a_force_loss(model, head):
 def test_conservative_forces_are_finite_differences(model, f):
     potential = make(model, "conservative")
     _, forces = answer(potential, f)
-    step = 2e-5
+    step = 5e-6
     for atom, axis in itertools.product(range(len(f.numbers)), range(3)):
         shift = np.zeros_like(f.positions)
         shift[atom, axis] = step

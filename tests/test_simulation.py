@@ -92,18 +92,19 @@ def test_the_error_of_a_constant_energy_falls_as_the_square_of_the_time_step(ora
 
 
 def test_a_bath_holds_the_temperature_and_the_distribution_of_kinetic_energies():
-    """Three atoms in a bowl, 60 times; kinetic energies of f degrees of freedom are kT × gamma(f/2)."""
-    kelvin = [150.0] * 20 + [300.0] * 20 + [600.0] * 20
+    """Three atoms in a bowl, 480 times; kinetic energies of f degrees of freedom are kT × gamma(f/2)."""
+    n = 160  # of each: the mean of its temperature is then known to 0.7 %
+    kelvin = [150.0] * n + [300.0] * n + [600.0] * n
     atoms = frame([6, 7, 8], [[6.0, 0, 0], [0, 6.0, 0], [0, 0, 6.0]])
     bowl = Exact(lambda g: g.sum_over_atoms(1.5 * (g.positions.norm(dim=1) - 6.0).square()))
     bowl.reference = dict.fromkeys((6, 7, 8), 0.0)
     simulation = Simulation(
-        bowl, dataset(*[atoms] * 60), temperature=kelvin, ensemble="nvt", friction=50.0, time_step=2.0
+        bowl, dataset(*[atoms] * 3 * n), temperature=kelvin, ensemble="nvt", friction=50.0, time_step=2.0
     )
     flight = record(simulation, 1500, 10)
     settled = flight.temperature[len(flight.time) // 10 :]
     for k, target in enumerate((150.0, 300.0, 600.0)):
-        assert settled[:, 20 * k : 20 * (k + 1)].mean() == pytest.approx(target, rel=0.02)
+        assert settled[:, n * k : n * (k + 1)].mean() == pytest.approx(target, rel=0.02)
     # One state in 100 fs is independent of the last: twice the memory of the bath.
     kinetic = (flight.kinetic / (units.kB * np.array(kelvin)))[15::5].ravel()
     assert kstest(kinetic, gamma_distribution(4.5).cdf).pvalue > 1e-3
