@@ -10,6 +10,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from piwsl_lab.lab.colours import (
+    COLOURS,
+    CONSERVATIVE,
+    DIRECT,
+    DIRECT_PITC,
+    DUAL,
+    REFERENCE,
+    name_colours,
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
 EVERY = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -134,3 +144,36 @@ def test_session_and_view_stand_in_two_cells_and_the_laboratory_comes_before_any
 def test_no_colour_is_written_in_a_notebook(source):
     """Colours of potentials come from one table."""
     assert not re.findall(r"[\"']#[0-9A-Fa-f]{3,8}[\"']", source.read_text(encoding="utf-8"))
+
+
+def lines_in(source: Path) -> list[tuple[str, str]]:
+    """Names and colours of the lines of all stored figures of a notebook; a panel's title names a nameless line."""
+    found = []
+    for cell in code_cells(source):
+        for output in cell.outputs:
+            figure = output.get("data", {}).get("application/vnd.plotly.v1+json", {"data": [], "layout": {}})
+            titles = [note["text"] for note in figure["layout"].get("annotations", [])]
+            for trace in figure["data"]:
+                panel = titles[int(trace["xaxis"].removeprefix("x") or 1) - 1] if len(titles) > 1 else ""
+                if colour := trace.get("line", {}).get("color"):
+                    found.append((trace.get("name") or panel, colour))
+    return found
+
+
+def test_a_potential_has_one_colour_in_all_figures_of_notebook_09():
+    wanted = {
+        "direct + PITC": COLOURS[DIRECT_PITC],
+        "direct, PITC": COLOURS[DIRECT_PITC],
+        "direct": COLOURS[DIRECT],
+        "conservative": COLOURS[CONSERVATIVE],
+        "dual": COLOURS[DUAL],
+        "GFN2-xTB": COLOURS[REFERENCE],
+    }
+    seen = set()
+    for name, colour in lines_in(ROOT / "notebooks" / "source" / "09_does_it_fly.py"):
+        potential = next((start for start in wanted if name.startswith(start)), None)
+        if potential:  # the panel of spectra is of no potential
+            assert colour == wanted[potential], name
+            seen.add(potential)
+    assert seen == wanted.keys()
+    assert name_colours(["direct", "direct + PITC", "GFN2-xTB"]).items() <= wanted.items()  # the deck's
