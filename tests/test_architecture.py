@@ -40,6 +40,8 @@ LAYERS = (
     ("launch", "doctor", "cli", "cli_study", "cli_fly"),
     ("lab",),
 )
+# The shell looks after the patches of other libraries, which lie in the front room.
+DOORS = {"doctor": "piwsl_lab.lab.quirks"}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -72,8 +74,11 @@ def layer(name: str) -> str | None:
 
 def upward(source: str, module: str, is_package: bool = False) -> list[str]:
     """Imports of a module that point up."""
-    own = LEVEL[layer(module)]
-    return [name for name in imports(source, module, is_package) if LEVEL.get(layer(name), -1) > own]
+    own, door = LEVEL[layer(module)], DOORS.get(layer(module), "")
+    found = imports(source, module, is_package)
+    if any(name.startswith(door) for name in found) and door:
+        found = [name for name in found if not f"{name}.".startswith(f"{door}.") and name != door.rpartition(".")[0]]
+    return [name for name in found if LEVEL.get(layer(name), -1) > own]
 
 
 def ids(path: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import signal
+import sys
 import threading
 import time
 import weakref
@@ -162,3 +164,46 @@ def flown():
     session.stop()
     session.wait()
     return session
+
+
+def test_an_interrupt_at_any_line_of_a_flight_changes_nothing():
+    expected = flights().run(24)
+    sources, lines = Source(None), 0
+    sys.settrace(sources.trace)
+    flights().run(24)
+    sys.settrace(None)
+    lines = sources.seen
+    interrupted = 0
+    for k in range(1, lines, max(1, lines // 40)):
+        session, source = flights(), Source(k)
+        try:
+            sys.settrace(source.trace)
+            session.run(24)
+        except KeyboardInterrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(None)
+        counts = {simulation.step_count for simulation in session.simulations.values()}
+        assert len(counts) == 1, f"out of step after line {k}"
+        session.stop()
+        session.run(24 - counts.pop())
+        for track, other in zip(session.tracks.values(), expected.tracks.values(), strict=True):
+            assert track.time == other.time
+            assert all(map(np.array_equal, track.positions, other.positions))
+    assert interrupted > 30
+
+
+class Source:
+    """Sends an interrupt at the k-th line of the package that is run."""
+
+    def __init__(self, k):
+        self.k, self.seen = k, 0
+
+    def trace(self, frame, event, _):
+        if "/piwsl_lab/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.seen += 1
+            if self.seen == self.k:
+                signal.raise_signal(signal.SIGINT)
+        return self.trace

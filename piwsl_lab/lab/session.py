@@ -306,21 +306,19 @@ class Session(Driven):
 
     def evaluate(self) -> dict[str, Metrics]:
         """Score the present weights of every twin on all test frames."""
-        scores = {}
-        for twin in self.twins:
-            with self.lock:
-                scores[twin.name] = evaluate(twin.potential, self.task.test)
-        return scores
+        with self.lock:  # all of them at the same step
+            return {twin.name: evaluate(twin.potential, self.task.test) for twin in self.twins}
 
     def pin(self, label: str | None = None) -> dict[str, Any]:
         """Remember the settings and the present scores as one row of the table of runs."""
-        row = {"label": label or f"run {len(self.pins) + 1}", "step": self.step, "setup": replace(self.setup)}
-        row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
-        # What the last step used, not where the sliders stand now; and whether it was so from the start.
-        row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
-        row["kinds"] = {t.name: t.kind for t in self.twins}
-        row["heads"] = {t.name: t.setup.head for t in self.twins}
-        self.pins.append(row)
+        with self.lock:  # settings and scores of one step
+            row = {"label": label or f"run {len(self.pins) + 1}", "step": self.step, "setup": replace(self.setup)}
+            row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
+            # What the last step used, not where the sliders stand now; and whether it was so from the start.
+            row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
+            row["kinds"] = {t.name: t.kind for t in self.twins}
+            row["heads"] = {t.name: t.setup.head for t in self.twins}
+            self.pins.append(row)
         return row
 
 
