@@ -161,11 +161,12 @@ print(f"and the force error {first.force_rmse / last.force_rmse:.1f} times")
 #
 # ## Tasks
 #
-# 1. **More labels.** Pin the run with 50 labels. Then set both label sliders to 200, press *Reset*, *Train*, and pin
-#    again. By what factor does PIWSL lower the energy error with 50 labels, by what factor with 200?
-# 2. **Too much of a good thing.** Choose order *1: Taylor* and ε = 0.1 Å. What happens to the errors, and why?
-# 3. **No forces at all.** Put order 2 back, set ε to 0.03 Å and the PITC weight to 10. Set force labels to 0 and energy
-#    labels to 500, press *Reset*, then *Train*. Look at the force error of both twins.
+# 1. **More labels.** Pin the run with 50 labels. Then set *labels* to 200, press *Reset*, *Train*, and pin again. By what
+#    factor does PIWSL lower the energy error with 50 labels, by what factor with 200?
+# 2. **Too much of a good thing.** Under *Expert* choose order *1: Taylor*, and set ε to 0.1 Å. What happens to the errors,
+#    and why?
+# 3. **No forces at all.** Put order 2 back, set ε to 0.03 Å and the PITC weight to 10. Under *More* set force labels to 0
+#    and energy labels to 500, press *Reset*, then *Train*. Look at the force error of both twins.
 #
 # <details><summary><b>What you should find</b></summary>
 #
