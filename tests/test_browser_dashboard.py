@@ -9,11 +9,9 @@ import textwrap
 from pathlib import Path
 
 import browser
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
-QUICKSTART = Path(__file__).resolve().parent.parent / "notebooks" / "00_quickstart.ipynb"
 
 # Of the headless step rate. Without a graphics card the browser draws with most of a core, and what it takes from a
 # machine of two (cores, caches) is no work of the dashboard's: both sides are measured beside a browser that draws, and
@@ -28,6 +26,7 @@ HELPERS = """
     import psutil
     from piwsl_lab.lab.panel import Dashboard
     from piwsl_lab.lab.session import Session
+    from piwsl_lab.study import Setup
 
     def queued(thread):
         # Seconds this thread was ready to run while others had the cores (Linux).
@@ -48,7 +47,7 @@ HELPERS = """
 """
 # Counts the drawings after which a curve is longer than before.
 COUNT_MOVES = """() => {
-    const plot = [...document.querySelectorAll('.js-plotly-plot')].find(p => p.data[0].legendgroup);
+    const plot = [...document.querySelectorAll('.js-plotly-plot')].find(p => p.data[0].legendgroup && p.clientHeight);
     const points = () => plot.data.reduce((sum, trace) => sum + trace.x.length, 0);
     window.moves = 0;
     let last = points();
@@ -110,7 +109,7 @@ def save_picture(page, path: Path, top: float = 0.0) -> None:
     """The dashboard below so many of its pixels as a PNG under 300 kB."""
     from PIL import Image
 
-    area = page.locator(".jp-OutputArea-output").last
+    area = page.locator(".piwsl-dashboard")
     image = Image.open(io.BytesIO(area.screenshot())).convert("RGB")
     image = image.crop((0, round(top), image.width, image.height))
     image.quantize(128).save(path, optimize=True)
@@ -118,9 +117,8 @@ def save_picture(page, path: Path, top: float = 0.0) -> None:
 
 
 def test_the_dashboard_lives_in_a_browser(tmp_path):
-    notebook = nbformat.read(QUICKSTART, as_version=4)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(textwrap.dedent(HELPERS).strip()))
-    nbformat.write(notebook, tmp_path / "dashboard.ipynb")
+    cells = [textwrap.dedent(HELPERS), "session = Session(Setup(steps=20_000))", "Dashboard(session)"]
+    browser.write_notebook(tmp_path / "dashboard.ipynb", cells)
     sent = []
     with browser.jupyter_lab(tmp_path) as server, browser.browser_page() as page:
         page.on("websocket", lambda socket: socket.on("framesent", lambda message: sent.append(str(message))))
@@ -136,14 +134,14 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
         live, live_taken = in_kernel(page, "rate(session, session._thread, lambda: time.sleep(10))")
         moves = page.evaluate("window.moves") / 10
 
-        knob = page.locator(".widget-inline-hbox", has_text="perturbation ε").locator(".noUi-handle")
+        knob = page.locator(".widget-inline-hbox", has_text="ε, Å").locator(".noUi-handle")
         knob.focus()
         page.keyboard.press("ArrowRight")
         page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('ε = 0.06 Å')", timeout=5000)
         assert in_kernel(page, "session.twins[1].trainer.objective.epsilon") == 0.06
 
         page.wait_for_function("document.querySelector('.piwsl-status').innerText.includes('Training.')")
-        atoms = browser.pixel_stats(page.locator(".nglview-main canvas, canvas").last)
+        atoms = browser.pixel_stats(page.locator(".piwsl-molecule canvas"))
         if target := os.environ.get("PIWSL_LAB_SCREENSHOT"):
             page.wait_for_timeout(20_000)
             save_picture(page, Path(target))
@@ -212,11 +210,12 @@ def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
             return page.locator(".widget-inline-hbox:not(.widget-html)", has_text=words)
 
         def press(words: str, key: str) -> None:
+            knob(words).wait_for(state="visible")  # a fold opens by way of the kernel
             knob(words).locator(".noUi-handle").focus()
             page.keyboard.press(key)
 
         def button(words: str) -> None:
-            page.locator("button", has_text=words).first.click()
+            page.locator(".piwsl-dashboard button", has_text=words).first.click()
 
         def says(words: str) -> None:
             page.wait_for_function("w => document.querySelector('.piwsl-status').innerText.includes(w)", arg=words)
@@ -224,44 +223,46 @@ def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
         browser.open_notebook(page, server, "whole.ipynb")
         browser.run_all(page)
         page.wait_for_selector(".piwsl-status")
-        knob("asked at").locator("select").focus()
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.innerText").strip() == "more settings"
         assert not knob("weak labels").is_visible()
+        page.locator("button", has_text="Expert").focus()
         page.keyboard.press("Space")
         knob("weak labels").wait_for(state="visible")
         assert page.evaluate(CUT_LABELS) == []
-        page.get_by_text("ε as a fraction of each shortest bond").click()
+        page.get_by_text("ε counts in shortest bonds").click()
         says("ε = 0.05 of each shortest bond")
-        knob("ε ÷ shortest bond").wait_for(state="visible")
-        page.get_by_text("ε as a fraction of each shortest bond").click()
-        button("fewer settings")
+        knob("ε ÷ r").wait_for(state="visible")
+        page.get_by_text("ε counts in shortest bonds").click()
+        button("More")
         knob("weak labels").wait_for(state="hidden")
+        assert page.evaluate(CUT_LABELS) == []
 
         knob("forces from").locator("select").select_option(label="dual: both at once")
         says("direct → dual (sets energy weight 30, PITC off, gradient consistency 50)")
         button("Reset")
         says("Ready. PIWSL learns with ε = 0.05 Å, gradient consistency 50.")
-        assert knob("gradient, ").locator(".widget-readout").inner_text() == "50"
+        assert knob("grad. weight").locator(".widget-readout").inner_text() == "50"
         knob("forces from").locator("select").select_option(label="conservative: F = −dE/dr")
         button("Reset")
         says("Ready. PIWSL learns with ε = 0.05 Å, PITC 100")
-        press("gradient, ", "ArrowRight")
+        button("Expert")
+        press("gradient weight", "ArrowRight")
         says("Training cannot begin yet.")
-        press("gradient, ", "ArrowLeft")
+        press("gradient weight", "ArrowLeft")
         says("Ready.")
+        button("Expert")
 
         in_kernel(page, "setattr(session.twins[1].objective, 'schedules', {'epsilon': ramp(0.01, 0.05, 5000)}) or 0")
         button("Train")
-        page.wait_for_selector(".piwsl-schedule:visible")
-        first = knob("perturbation").locator(".widget-readout").inner_text()
-        ramped = knob("perturbation").locator(".widget-readout")
+        scheduled = page.locator(".piwsl-scheduled", has_text="ε, Å")
+        scheduled.wait_for()
+        ramped = knob("ε, Å").locator(".widget-readout")
+        first = ramped.inner_text()
         browser.eventually(page, lambda: float(ramped.inner_text()) > float(first), "the knob follows its schedule")
         assert page.evaluate(CUT_LABELS) == []
-        press("perturbation", "End")
+        press("ε, Å", "End")
         says("ε = 0.2 Å, PITC")
-        page.wait_for_function("() => [...document.querySelectorAll('.piwsl-schedule')].every(e => !e.offsetParent)")
-        assert knob("perturbation").locator(".widget-readout").inner_text() == "0.2"
+        scheduled.wait_for(state="detached")
+        assert ramped.inner_text() == "0.2"
         button("Stop")
         says("Stopped.")
         assert in_kernel(page, "(len(session.twins[1].changes), session.error is None)")[1]
@@ -280,7 +281,7 @@ def test_a_click_in_the_curves_shows_the_forces_of_that_step(tmp_path):
         "panel = Dashboard(session)\n"
         "panel"
     ]
-    marker = "() => document.querySelector('.js-plotly-plot').layout.shapes.find(s => s.name === 'cursor')"
+    marker = "() => (document.querySelector('.js-plotly-plot').layout.shapes ?? []).find(s => s.name === 'cursor')"
     browser.write_notebook(tmp_path / "cursor.ipynb", cells)
     with browser.jupyter_lab(tmp_path) as server, browser.browser_page() as page:
 
@@ -288,13 +289,13 @@ def test_a_click_in_the_curves_shows_the_forces_of_that_step(tmp_path):
             page.locator(".widget-html:visible", has_text=words).first.wait_for(timeout=10_000)
 
         def marked(step: int) -> None:
-            page.wait_for_function(f"step => (line => line.visible && line.x0 === step)(({marker})())", arg=step)
+            page.wait_for_function(f"step => (({marker})())?.x0 === step", arg=step)
 
         browser.open_notebook(page, server, "cursor.ipynb")
         browser.run_all(page)
         page.wait_for_selector(".js-plotly-plot .scatterlayer .trace path", state="attached", timeout=60_000)
         says("forces of PIWSL now: those of the best weights")
-        assert not page.evaluate(marker)["visible"]
+        assert page.evaluate(marker) is None
 
         plot = page.locator(".js-plotly-plot:visible .nsewdrag").nth(1).bounding_box()
         end = page.evaluate("() => document.querySelector('.js-plotly-plot').layout.xaxis.range[1]")
@@ -314,8 +315,115 @@ def test_a_click_in_the_curves_shows_the_forces_of_that_step(tmp_path):
         marked(24)
         page.keyboard.press("End")
         says("forces of PIWSL now: those of the best weights")
-        page.wait_for_function(f"() => !({marker})().visible")
+        page.wait_for_function(f"() => !({marker})()")
         cut = page.evaluate(CUT_LABELS)
         errors = browser.page_errors(page)
     assert cut == []
+    assert errors == []
+
+
+# Top and bottom of the parts that belong on one screen, and of the room that the notebook leaves for them, in px.
+PLACES = """() => {
+    const at = e => { const r = e.getBoundingClientRect(); return [Math.round(r.top), Math.round(r.bottom)]; };
+    const seen = kind => [...document.querySelectorAll(kind)].find(e => e.clientHeight > 0);
+    const root = document.querySelector('.piwsl-dashboard');
+    const button = word => [...root.querySelectorAll('button')].find(b => b.innerText.trim() === word);
+    const places = {room: at(document.querySelector('.jp-WindowedPanel-outer')), dashboard: at(root)};
+    for (const word of ['Train', 'Stop', 'Reset', 'More', 'Expert', 'Alone']) places[word] = at(button(word));
+    places.verdict = at(seen('.piwsl-headline'));
+    places.curves = at(seen('.piwsl-dashboard .js-plotly-plot'));
+    places.molecule = at(seen('.piwsl-molecule canvas'));
+    return places;
+}"""
+# Controls that say nothing to a mouse, after it has been over them.
+SILENT = """() => [...document.querySelectorAll('.piwsl-dashboard :is(button, select, input, .noUi-handle)')]
+    .filter(e => e.offsetParent && !e.closest('.modebar, .piwsl-deck'))
+    .filter(e => {
+        e.dispatchEvent(new MouseEvent('mouseover', {bubbles: true}));
+        return !e.closest('[title]')?.title;
+    })
+    .map(e => e.outerHTML.slice(0, 120))"""
+
+
+def to_top(page) -> None:
+    page.evaluate("document.querySelector('.piwsl-dashboard').scrollIntoView({block: 'start'})")
+    page.wait_for_timeout(500)
+
+
+def test_all_of_it_is_on_one_screen_of_a_projector(tmp_path):
+    """Knobs, verdict, curves and molecule; nothing jumps; few tab stops; tooltips; alone; a restart in words."""
+    cells = [
+        "from piwsl_lab.lab.panel import LESSON, Dashboard\nfrom piwsl_lab.lab.session import Session",
+        "session = Session(LESSON)",
+        "Dashboard(session)",
+    ]
+    browser.write_notebook(tmp_path / "screen.ipynb", cells)
+    with browser.jupyter_lab(tmp_path) as server, browser.browser_page(1280, 720) as page:
+        browser.open_notebook(page, server, "screen.ipynb")
+        page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+        browser.run_all(page)
+        page.wait_for_selector(".js-plotly-plot .scatterlayer .trace path", state="attached", timeout=60_000)
+        page.locator(".piwsl-stored").wait_for()
+        page.wait_for_selector(".piwsl-molecule canvas")
+        for fold in (None, "More", "Expert"):
+            if fold:
+                page.locator("button", has_text=fold).click()
+            to_top(page)
+            places = page.evaluate(PLACES)
+            top, bottom = places["room"]
+            assert places["dashboard"][1] - places["dashboard"][0] <= (600 if fold else 560), (fold, places)
+            for name, (above, below) in places.items():
+                assert name in ("room", "dashboard") or (top <= above and below <= bottom), (fold, name, places)
+            assert places["curves"][1] - places["curves"][0] >= (200 if fold else 340), (fold, places)
+            assert page.evaluate(SILENT) == []
+            assert page.evaluate(CUT_LABELS) == []
+            widths = page.evaluate("(e => [e.scrollWidth, e.clientWidth])(document.querySelector('.piwsl-dashboard'))")
+            assert widths[0] <= widths[1]
+        page.locator("button", has_text="Expert").click()
+        to_top(page)
+
+        page.locator(".piwsl-dashboard .noUi-handle").first.focus()
+        for _ in range(5):  # Train is the sixth stop at most
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.innerText").strip() == "Train":
+                break
+        assert page.evaluate("document.activeElement.innerText").strip() == "Train"
+        ring = "(e => (s => [s.outlineStyle, parseFloat(s.outlineWidth)])(getComputedStyle(e)))(document.activeElement)"
+        assert page.evaluate(ring) == ["solid", 3]
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(ring) == ["solid", 3]
+
+        before = page.evaluate(PLACES)
+        assert page.evaluate(CLICK_AND_TIME, ["Train", ["Training."]])
+        page.wait_for_function("document.querySelector('.piwsl-progress').innerText.includes('/s')")
+        page.wait_for_timeout(1500)
+        assert page.evaluate(PLACES) == before  # nothing has jumped
+        page.evaluate(CLICK_AND_TIME, ["Stop", ["Stopped.", "Moving a molecule"]])
+
+        page.locator("button", has_text="Alone").first.click()
+        page.wait_for_function("document.querySelector('.piwsl-dashboard').getBoundingClientRect().width === 1280")
+        size = page.evaluate(
+            "(r => [r.left, r.top, r.height])(document.querySelector('.piwsl-dashboard').getBoundingClientRect())"
+        )
+        assert size == [0, 0, 720]
+        curves = page.evaluate(PLACES)["curves"]
+        browser.eventually(page, lambda: page.evaluate(PLACES)["curves"][1] <= 720, "the curves fit into the window")
+        assert curves[1] - curves[0] > before["curves"][1] - before["curves"][0] + 80
+        page.keyboard.press("Escape")
+        browser.eventually(page, lambda: page.evaluate(PLACES)["curves"][1] - page.evaluate(PLACES)["curves"][0]
+                           == before["curves"][1] - before["curves"][0], "Escape goes back")  # fmt: skip
+
+        page.locator("button", has_text="Pin this run").click()
+        page.locator(".piwsl-table").wait_for()
+        inside = "(e => [e.scrollWidth > e.clientWidth ? 'scrolls' : 'fits', getComputedStyle(e).overflowX])"
+        assert page.evaluate(f"{inside}(document.querySelector('.piwsl-scroll'))")[1] == "auto"
+        assert page.evaluate("""(() => {
+            const box = document.querySelector('.piwsl-scroll').getBoundingClientRect();
+            const cells = [...document.querySelectorAll('.piwsl-number')].map(e => e.getBoundingClientRect());
+            return cells.every(c => c.left >= box.left && c.right <= box.right);
+        })()""")  # the numbers of task 1 are in sight
+        errors = browser.page_errors(page)
+        page.evaluate("() => jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart()")
+        words = "getComputedStyle(document.querySelector('.piwsl-dashboard'), '::before').content"
+        page.wait_for_function(f"{words}.includes('The kernel has ended or was restarted')", timeout=30_000)
     assert errors == []

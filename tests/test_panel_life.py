@@ -153,7 +153,8 @@ def lesson() -> Session:
 def test_the_stored_run_plays_at_once_marked_and_does_not_touch_the_session(lesson):
     panel = Dashboard(lesson)
     curves = panel._plots["Errors"]
-    assert "Stored run, trained earlier on another machine" in text(panel.headline)
+    assert "Stored run, trained earlier on another machine" in text(panel.status)
+    assert text(panel.headline).startswith("stored run")
     wait_for(lambda: len(curves.figure.data[0].x) > 10)
     assert any("stored" in words.text for words in curves.figure.layout.annotations)
     panel.controls.physics_knobs["epsilon"].value = 0.1
@@ -168,12 +169,28 @@ def test_the_stored_run_plays_at_once_marked_and_does_not_touch_the_session(less
     panel.close()
 
 
+def test_a_page_that_comes_late_sees_the_stored_run_from_its_beginning(lesson):
+    panel = Dashboard(lesson)
+    panel._replay_began -= SECONDS
+    wait_for(lambda: panel._drawer is None)
+    assert panel.shown.ended
+    (alone, _) = panel.face.alone
+    alone._handle_custom_msg({"type": "shown"}, [])
+    wait_for(lambda: 0 < panel.shown.step < 300)
+    panel._replay_began -= SECONDS
+    wait_for(lambda: panel._drawer is None)
+    alone._handle_custom_msg({"type": "shown"}, [])  # F5: it has been seen
+    assert panel.shown.ended
+    assert (lesson.step, lesson.busy) == (0, False)
+    panel.close()
+
+
 def test_train_ends_the_stored_run_and_so_does_reset(lesson):
     panel = Dashboard(lesson)
     wait_for(lambda: panel.shown.step > 3)
     panel.train.click()
     assert panel.shown is lesson
-    assert "Stored" not in text(panel.headline)
+    assert "stored" not in (text(panel.headline) + text(panel.status)).lower()
     wait_for(lambda: len(panel._plots["Errors"].figure.data[0].x) > 1)
     assert not any("stored" in words.text for words in panel._plots["Errors"].figure.layout.annotations)
     panel.stop.click()
@@ -223,7 +240,7 @@ def test_a_save_that_fails_says_why(monkeypatch):
     panel.session.save = full
     panel.save.click()
     said = text(panel.status)
-    assert "Save session was not possible, nothing has changed : No space left on device: piwsl-session-" in said
+    assert "Save session was not possible, nothing has changed: No space left on device: piwsl-session-" in said
     assert "OSError" not in said
     assert panel.saved.value == ""
     panel.close()
@@ -256,7 +273,7 @@ def test_errors_begin_with_words_and_name_no_button_that_is_not_there():
     panel.reset.click()
     said = text(panel.status)
     assert "ValueError" not in said
-    assert "Reset was not possible, nothing has changed :" in said
+    assert "Reset was not possible, nothing has changed:" in said
     assert "Then press Reset again." in said
 
     def broken():
@@ -264,7 +281,7 @@ def test_errors_begin_with_words_and_name_no_button_that_is_not_there():
 
     panel._open_deck = broken
     panel.tabs.value = FLY
-    assert "Fly could not be opened : no oracle here." in text(panel.status)
+    assert "Fly could not be opened: no oracle here." in text(panel.status)
     assert "press" not in text(panel.status).split("no oracle here.")[1].split("Waiting")[0]
     panel.close()
 

@@ -169,7 +169,7 @@ def test_the_headline_of_few_scores_one_twin_three_twins_and_a_stored_run():
         "With ■ c: against a: energy error 3.0× lower, force error not decided yet; "
         "against b: energy error 2.0× lower, force error not decided yet"
     )
-    assert headline(session(one, two), stored=True).startswith("Stored run, trained earlier on another machine With")
+    assert headline(session(one, two), stored=True).startswith("stored run With ■ b")
     new = session(*(twin(name, [(0, 1.0, 1.0)]) for name in "ab"))
     assert headline(new) == "Two potentials, the same frames, the same start. Press Train."
 

@@ -5,14 +5,6 @@
 // there are no popovers, position: fixed does what it can.
 const NAMES = { alone: "Alone", back: "Back" };
 
-// ipywidgets puts the words of a tooltip on the label; a mouse is more often on the knob itself.
-function spreadTooltip(event) {
-  const row = event.target.closest?.(".widget-inline-hbox");
-  if (!row || row.title) return;
-  const words = row.querySelector(".widget-label[title]")?.title;
-  if (words) row.title = words;
-}
-
 function render({ model, el }) {
   const button = document.createElement("button");
   button.type = "button";
@@ -63,12 +55,23 @@ function render({ model, el }) {
     resized();
   }
 
+  // ipywidgets puts the tooltip of a slider on its words, and that of a drop-down nowhere.
+  function spreadTooltip(event) {
+    const row = event.target.closest?.(".widget-inline-hbox");
+    const label = row?.querySelector(".widget-label");
+    const words = label && (label.title || model.get("tooltips")[label.textContent.trim()]);
+    if (words && row.title !== words) row.title = words;
+  }
+
+  model.send({ type: "shown" });
   button.addEventListener("click", () => (dashboard ? leave() : enter()));
   label();
   // The button is in the page a moment later than it is made.
   const find = setInterval(() => {
     if (!root()) return;
     clearInterval(find);
+    // The number beside a slider is no stop of the keyboard: the slider is, and it says the same.
+    for (const number of root().querySelectorAll(".piwsl-knob .widget-readout")) number.tabIndex = -1;
     root().addEventListener("mouseover", spreadTooltip);
     root().addEventListener("focusin", spreadTooltip);
   }, 200);

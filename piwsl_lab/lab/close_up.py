@@ -160,12 +160,15 @@ class CloseUp(W.VBox):
                 self._draw_forces(twin, past or twin.snapshot)
 
     def _place(self, k: int | None, length: int) -> None:
-        """Put the slider at a snapshot, or at its right end; nothing is sent while it follows training there."""
+        """Put the slider at a snapshot, or at its right end; nothing is sent while it follows training there.
+
+        The end goes before the value, each in a message of its own: a page that gets both at once may keep the handle
+        at the old end.
+        """
         self._placing = True
-        with self.step_choice.hold_sync():
-            if length > 1 and not (k is None and self.session.busy):
-                self.step_choice.max = length
-            self.step_choice.value = self.step_choice.max if k is None else k
+        if length > 1 and not (k is None and self.session.busy):
+            self.step_choice.max = length
+        self.step_choice.value = self.step_choice.max if k is None else k
         self._placing = False
 
     def _draw_trajectory(self, twin: Twin) -> None:

@@ -86,7 +86,7 @@ class Controls:
 
     def __init__(self, setup: Setup, objective: Objective, name: str, beside: Sequence[W.Widget] = ()) -> None:
         self.setup_knobs = _setup_knobs(setup)
-        self.physics_knobs = {"epsilon": compact(_epsilon(objective), "34px", "1 1 190px")} | _expert_knobs(objective)
+        self.physics_knobs = {"epsilon": compact(_epsilon(objective), "48px", "1 1 190px")} | _expert_knobs(objective)
         self.marks = {field: mark() for field in (*WEIGHTS, "order") if field in self.physics_knobs}
         self._stops = {field: getattr(knob, "options", ()) for field, knob in self.physics_knobs.items()}
         self._shown = {field: knob.value for field, knob in self.physics_knobs.items()}

@@ -61,6 +61,15 @@ class Face:
         self.progress, self.headline, self.numbers, self.status = (_words() for _ in range(4))
         self.saved, self.pins, self.code = _words(), _words(), _words()
         self.tabs = choice([*plots, FLY], [TAB_HELPS[name] for name in (*plots, FLY)], "92px")
+        self.meter = W.VBox(
+            [self.bar, self.progress], layout=W.Layout(flex="1 1 170px", min_width="120px", overflow="hidden")
+        )
+        self.above = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))  # of the tabs
+        # Flying needs the height: of all that only this stays, beside the tabs.
+        self.alone = [AloneButton(), AloneButton()] if live_widgets_work() else []
+        self.beside_tabs = W.Box(
+            [self.train, self.stop, self.meter, *self.alone[1:]], layout=W.Layout(flex="1 1 300px", margin="0 0 0 16px")
+        )
         self.hangar = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))
         for plot in plots.values():
             plot.widget.layout.height = "var(--piwsl-stage, 400px)"
@@ -69,21 +78,27 @@ class Face:
 
     def rows(self) -> list[W.Widget]:
         """The dashboard from the top to the bottom."""
-        room = W.Layout(flex="1 1 130px", min_width="120px", overflow="hidden")
-        meter = W.VBox([self.bar, self.progress], layout=room)
-        buttons = W.Box([self.train, self.stop, self.reset, meter], layout=W.Layout(display="flex", flex="3 1 380px"))
+        buttons = W.Box(
+            [self.train, self.stop, self.reset, self.meter], layout=W.Layout(display="flex", flex="3 1 440px")
+        )
         self.headline.layout.flex, self.headline.layout.min_width = "1 1 500px", "0"
-        openers = [self.pin, *self.folds.values(), *([AloneButton()] if live_widgets_work() else [])]
+        openers = [self.pin, *self.folds.values(), *self.alone[:1]]
         openers = W.Box(openers, layout=W.Layout(display="flex", flex="0 0 auto", align_items="center"))
-        return [
-            W.HTML(report.CSS, layout=W.Layout(display="none")),
+        self.above.children = (
             W.Box([self.controls.strip, buttons], layout=W.Layout(**LINE, align_items="center")),
             W.Box([self.headline, openers], layout=W.Layout(**LINE, align_items="center")),
             self.numbers,
+        )
+        for alone in self.alone:
+            alone.explain([self.controls.more_box, self.controls.expert_box, self.right.chooser])
+        tabs = [self.tabs, self.right.chooser, self.beside_tabs]
+        return [
+            W.HTML(report.CSS, layout=W.Layout(display="none")),
+            self.above,
             self.status,
             self.controls.more_box,
             self.controls.expert_box,
-            W.Box([self.tabs, self.right.chooser], layout=W.Layout(**LINE, justify_content="space-between")),
+            W.Box(tabs, layout=W.Layout(**LINE, justify_content="space-between")),
             self.stage,
             self.hangar,
             self.saved,
@@ -101,10 +116,14 @@ class Face:
             self.folds[other].value = opened
 
     def show(self, tab: str) -> None:
-        """One plot and the molecule, or the flight deck."""
-        for part in (self.stage, self.right.chooser):
-            part.layout.display = "none" if tab == FLY else "flex"
-        self.hangar.layout.display = "" if tab == FLY else "none"
+        """One plot and the molecule, or the flight deck, which takes the place of knobs and verdict too."""
+        flying = tab == FLY
+        if flying:
+            self.unfold()
+        for part in (self.above, self.stage, self.right.chooser):
+            part.layout.display = "none" if flying else "flex"
+        for part in (self.hangar, self.beside_tabs):
+            part.layout.display = "flex" if flying else "none"
         for name, plot in self.plots.items():
             plot.widget.layout.display = "" if name == tab else "none"
 

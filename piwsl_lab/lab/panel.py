@@ -34,6 +34,7 @@ from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.verdict import Verdicts
 from piwsl_lab.study import Setup
 
+LATE = 4.0  # s: a page that comes later sees the stored run from its beginning
 PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
@@ -67,10 +68,10 @@ class Dashboard(W.VBox):
         self._drawer: threading.Thread | None = None
         self._closed = False
         self._drawn: dict[str, Any] = {}
-        self._mistake = self._said = ""
+        self._mistake = ""
         self._verdicts = Verdicts()
         self._replay = _stored_run(self.session)
-        self._replay_began = time.monotonic()
+        self._replay_began, self._seen = time.monotonic(), False
         colours = twin_colours(self.session.twins)
         self._plots = dict(zip(TABS, (Curves(colours), LossTerms(colours), Parity(colours)), strict=True))
         self.right = CloseUp(self.session, self._lock, self._plots["Errors"].mark)
@@ -118,6 +119,8 @@ class Dashboard(W.VBox):
         self.tabs.observe(self._tab_chosen, "value")
         self._plots["Errors"].on_pick(self.right.go_to)
         self.session.listeners.append(self._draw_while_busy)
+        for alone in self.face.alone:
+            alone.on_msg(lambda _widget, content, _buffers: self._shown_by(content))
         self.face.unfold()
 
     # -- closing ---------------------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ class Dashboard(W.VBox):
     def _guarded(self, action: Any, sorry: Any) -> None:
         if self._closed:
             return
-        self._mistake = self._said = ""
+        self._mistake = ""
         try:
             action()
         except Exception as error:
@@ -201,7 +204,6 @@ class Dashboard(W.VBox):
             elif name != FLY:
                 self._plots[name].draw(self.shown)
             self.face.show(name)
-            (self.add_class if name == FLY else self.remove_class)("piwsl-flying")
 
     # -- flying ----------------------------------------------------------------------------------------------------
 
@@ -211,6 +213,8 @@ class Dashboard(W.VBox):
         flight = FlightSession(self._pilots, frame, reference=list(self.session.task.test))
         self.deck = FlightDeck(flight)
         self.hangar.children = (self.deck,)
+        for alone in self.face.alone:
+            alone.explain([self.deck])
 
     def close_deck(self) -> None:
         """Stop the flight and take it from the screen; its tab makes a new one."""
@@ -246,6 +250,18 @@ class Dashboard(W.VBox):
         self._replay = None
         self.right.look_at(self.session)
         self._plots["Errors"].remark = ""
+
+    def _shown_by(self, content: dict[str, Any]) -> None:
+        """A page shows the dashboard; the first one that comes late gets the whole stored run."""
+        if content.get("type") != "shown" or self._seen:
+            return
+        with self._lock:
+            self._seen = True
+            if self._replay is not None and time.monotonic() - self._replay_began > LATE:
+                self._replay_began = time.monotonic()
+                self._replay.advance(0.0)
+                self._verdicts = Verdicts()
+                self._start_drawing()
 
     def _start_drawing(self) -> None:
         """Start the drawing thread, unless it is there."""
@@ -309,8 +325,10 @@ class Dashboard(W.VBox):
         self.stop.disabled = not session.running
         self.reset.button_style = "warning" if pending else ""
         # Traitlets send a text only if it is another one.
-        self.status.value = report.status(session, pending, self._mistake, self._said)
+        self.status.value = report.status(session, pending, self._mistake, self._replay is not None)
         self.pins.value = report.pinned_runs(session)
+        quiet = self.tabs.value == FLY and not self._mistake  # a deck has words of its own, and needs the height
+        self.status.layout.display = "none" if quiet else ""
 
     def _draw_knobs(self, scheduled_too: bool) -> None:
         """Put the physics knobs where the last twin is: code or a schedule may have moved its objective."""

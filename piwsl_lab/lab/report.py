@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from piwsl_lab.lab.colours import twin_colours
+from piwsl_lab.lab.colours import ON_DARK, twin_colours
 from piwsl_lab.lab.session import Session, Twin
 from piwsl_lab.lab.styles import CSS  # noqa: F401  (read from here)
 from piwsl_lab.lab.twin import CannotStep, Snapshot
@@ -44,8 +44,7 @@ def headline(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]], sto
         Say that this is a stored run.
     """
     text = _who_is_better(session, verdicts)
-    mark = f'<span class="piwsl-stored">{STORED}</span> ' if stored else ""
-    return _line("piwsl-headline", mark + text)
+    return _line("piwsl-headline", ('<span class="piwsl-stored">stored run</span> ' if stored else "") + text)
 
 
 def _who_is_better(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> str:
@@ -111,7 +110,12 @@ def _basis(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> st
 
 def name_of(twin: Any, session: Any) -> str:
     """The name of a twin behind a square of its colour."""
-    return f'<span style="color:{twin_colours(session.twins)[twin.name]}">■</span> <b>{escape(twin.name)}</b>'
+    return f"{swatch(twin_colours(session.twins)[twin.name])} <b>{escape(twin.name)}</b>"
+
+
+def swatch(colour: str) -> str:
+    """A square of a colour, lighter on a dark page."""
+    return f'<span class="piwsl-mark" style="--light:{colour};--dark:{ON_DARK.get(colour, colour)}">■</span>'
 
 
 def recent(twin: Any, metric: str) -> float:
@@ -157,7 +161,7 @@ def moment(twin: Twin, past: Snapshot | None) -> str:
 # -- the status line ---------------------------------------------------------------------------------------------------
 
 
-def status(session: Session, pending: list[str], mistake: str = "", said: str = "") -> str:
+def status(session: Session, pending: list[str], mistake: str = "", stored: bool = False) -> str:
     """Two lines: what is going on, with what physics, or what went wrong; and what waits for Reset.
 
     Parameters
@@ -167,8 +171,8 @@ def status(session: Session, pending: list[str], mistake: str = "", said: str = 
         Settings that wait for Reset.
     mistake : str
         HTML that says what a button could not do.
-    said : str
-        HTML that says what a button has done.
+    stored : bool
+        Say that curves, molecule and verdict are those of a stored run.
     """
     obstacle = "" if session.running else next((twin.obstacle for twin in session.twins if twin.obstacle), "")
     notice = getattr(session, "notice", "")
@@ -190,8 +194,8 @@ def status(session: Session, pending: list[str], mistake: str = "", said: str = 
         text = f"<b>{state}.</b> {escape(physics(now, twin.name, schedules) + _heads(session))}"
         if notice:
             text = f'<b class="piwsl-warn">{escape(notice)}</b> {text}'
-    if said:
-        text = f"{said} {text}"
+    if stored:
+        text = f'<span class="piwsl-warn">{STORED}, until you press Train.</span> {text}'
     if pending:
         waiting = f"● Waiting for Reset: {escape('; '.join(pending))}"
         text = f'<span class="piwsl-warn">{waiting}</span> · {text}'
@@ -275,7 +279,7 @@ def pinned_runs(session: Session) -> str:
             knobs += ", changed on the way" if changed else ""
             model = f"{s.model} {s.channels} {pin['heads'][name]}"
             shared = (s.data, f"{s.energies}, {s.forces}", model, pin["step"], frames)
-            mark = f'<span style="color:{colours.get(name, "#7F7F7F")}">■</span> {escape(name)}'
+            mark = f"{swatch(colours.get(name, '#7F7F7F'))} {escape(name)}"
             cells = [escape(str(pin["label"])) if k == 0 else "", mark]
             cells += [milli(metrics.energy_mae), milli(metrics.force_rmse), escape(knobs)]
             cells += [escape(str(v)) if k == 0 or (v is model and v != seen) else "" for v in shared]

@@ -54,7 +54,7 @@ class Strip(W.Box):
         self.weight = compact(steps("", STRENGTHS, 0, "", off=True), "86px", "1 1 225px")
         super().__init__(
             [self.labels, physics_knobs["epsilon"], self.weight],
-            layout=W.Layout(display="flex", flex_flow="row wrap", flex="8 1 560px", overflow="hidden"),
+            layout=W.Layout(display="flex", flex_flow="row wrap", flex="8 1 540px", overflow="hidden"),
         )
         self.lead(head)
         self._follow_labels()

@@ -7,8 +7,8 @@ are on one screen from 1280×720 on.
 from __future__ import annotations
 
 # JupyterLab's frames take about 130 px of a window, the lines of the dashboard about 165 px, an open fold 170 px.
-STAGE = "clamp(280px, calc(100vh - 330px), 640px)"
-STAGE_WITH_FOLD = "clamp(230px, calc(100vh - 490px), 640px)"
+STAGE = "clamp(280px, calc(100vh - 330px), 760px)"
+STAGE_WITH_FOLD = "clamp(230px, calc(100vh - 490px), 760px)"
 ALONE = "max(280px, calc(100vh - 190px))"
 ALONE_WITH_FOLD = "max(230px, calc(100vh - 360px))"
 RESTARTED = (
@@ -32,7 +32,7 @@ body[data-jp-theme-light="false"] .piwsl-dashboard, body.theme-dark .piwsl-dashb
 .piwsl-moving .piwsl-below, .piwsl-moving .piwsl-sliders {display: none !important;}
 .piwsl-dashboard .widget-readout {min-width: 30px; max-width: 72px; width: auto; text-align: right;
   margin: 0 8px 0 6px; flex: 0 0 auto; font-variant-numeric: tabular-nums;}
-.piwsl-dashboard .piwsl-knob .widget-readout {width: 40px;}
+.piwsl-dashboard .piwsl-knob .widget-readout {width: 47px;}
 .piwsl-dashboard .widget-checkbox label, .piwsl-dashboard .widget-label-basic {font-size: 12.5px;}
 .piwsl-dashboard .widget-html, .piwsl-dashboard .widget-html-content {min-width: 0; max-width: 100%;}
 .piwsl-dashboard .widget-html-content {flex: 1 1 auto; width: 100%; line-height: 1.4;}
@@ -50,6 +50,8 @@ body[data-jp-theme-light="false"] .piwsl-dashboard, body.theme-dark .piwsl-dashb
 .piwsl-saved {font-size: 13px; line-height: 20px;}
 .piwsl-saved code {user-select: all; background: rgba(128,128,128,.18); padding: 1px 4px; border-radius: 3px;
   color: inherit;}
+.piwsl-mark {color: var(--light);}
+body[data-jp-theme-light="false"] .piwsl-mark, body.theme-dark .piwsl-mark {color: var(--dark);}
 .piwsl-warn {color: var(--piwsl-warn, #a65200);}
 .piwsl-error {color: var(--piwsl-error, #b00020);}
 
