@@ -62,6 +62,13 @@ W.HBox(buttons)
 """,
     "time.sleep(15 if 'seconds' in globals() else 0); seconds = 15",
 ]
+MANY = """
+import ipywidgets as W
+from ase.build import molecule
+from piwsl_lab.lab.viewer import MoleculeView
+atoms = molecule("CH3CH2OH")
+W.VBox([MoleculeView(atoms.numbers, atoms.positions, height="300px") for _ in range(18)])
+"""
 ORANGE = (0xD5, 0x5E, 0x00)
 YELLOW = (0xFD, 0xE7, 0x25)
 RED = (255, 13, 13)
@@ -120,6 +127,7 @@ def server(tmp_path_factory):
     require_chromium()
     root = tmp_path_factory.mktemp("viewer")
     write_notebook(root / "viewer.ipynb", CELLS)
+    write_notebook(root / "many.ipynb", [MANY])
     with jupyter_lab(root) as server:
         yield server
 
@@ -348,5 +356,24 @@ def test_a_page_too_slow_for_anywidget_still_gets_every_state(page, server):
         eventually(slow, lambda: near(pixel_stats(first_canvas(slow)).image, ORANGE) > 100, "arrows")
         press(slow, "water")
         eventually(slow, lambda: len(slow.evaluate(SHOWN)[0]) == 9, "three atoms")
+    finally:
+        context.close()
+
+
+def test_more_pictures_than_the_browser_has_webgl_for(page, server):
+    """Chrome keeps sixteen contexts a page and takes the oldest: a picture gets one again when it is looked at."""
+    context = page.context.browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        other = context.new_page()
+        errors: list[str] = []
+        other.on("pageerror", lambda error: errors.append(str(error)))
+        open_notebook(other, server, "many.ipynb")
+        run_all(other)
+        eventually(other, lambda: other.locator(".piwsl-molecule").count() == 18, "eighteen pictures")
+        for k in (0, 17, 9, 0):
+            picture = other.locator(".piwsl-molecule").nth(k)
+            picture.scroll_into_view_if_needed()
+            eventually(other, lambda picture=picture: has_atoms(picture), f"picture {k}")
+        assert errors == []
     finally:
         context.close()

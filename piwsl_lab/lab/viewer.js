@@ -84,6 +84,13 @@ class Picture {
       callbacks.lost();
     };
     this.canvas.addEventListener("webglcontextlost", this.lost);
+    // A context is lost some moments before its event: nothing is drawn on it meanwhile.
+    const { viewer } = this.stage;
+    const [gl, draw] = [viewer.renderer.getContext(), viewer.render];
+    viewer.render = (picking) => {
+      if (gl.isContextLost()) viewer.renderPending = false;
+      else draw.call(viewer, picking);
+    };
     // A click picks an atom to measure; NGL would also move the picture.
     this.stage.mouseControls.remove("clickPick-left");
     this.stage.signals.clicked.add((hit) => hit && hit.atom && callbacks.picked(hit.atom.index));
@@ -283,7 +290,7 @@ function render({ model, el }) {
 
   let [picture, waiting, building, gone, inView] = [null, 0, false, false, true];
   let [width, height, background, turned] = [0, 0, [255, 255, 255], null];
-  let [rest, wake] = [0, 0]; // ms, and a time: after WebGL was lost
+  let [rest, wake, asleep] = [0, 0, false]; // ms, a time, and whether nobody looked, when WebGL was lost
   const sized = () => el.isConnected && box.clientWidth > 0 && box.clientHeight > 0;
   const say = (text) => {
     words.textContent = text;
@@ -298,8 +305,10 @@ function render({ model, el }) {
     turned = picture.orientation();
     picture.dispose();
     picture = null;
-    rest = Math.min(LONGEST_REST, 2 * rest || 500); // where too many are in view they must not take turns fast
+    // Where too many are in view they must not take turns fast; one that is out of view waits until it is seen.
+    rest = inView ? Math.min(LONGEST_REST, 2 * rest || 500) : 0;
     wake = performance.now() + rest;
+    asleep = !inView;
     setTimeout(later, rest + 50);
   };
 
@@ -309,7 +318,7 @@ function render({ model, el }) {
   };
 
   async function build() {
-    if (building || performance.now() < wake || (rest && !inView)) return;
+    if (building || performance.now() < wake || (asleep && !inView)) return;
     building = true;
     try {
       const NGL = await library(model.widget_manager);
