@@ -22,15 +22,3 @@ __all__ = [
     "step_end",
     "thin",
 ]
-
-# For a moment only, until all rooms take colours from `piwsl_lab.lab.colours`.
-from piwsl_lab.lab.colours import COLOURS as _C
-from piwsl_lab.lab.colours import OTHERS as OTHER_COLOURS  # noqa: F401
-from piwsl_lab.lab.colours import name_colours as _by_name
-
-TWIN_COLOURS = {"supervised": _C["direct"], "PIWSL": _C["direct + PITC"]}
-
-
-def twin_colours(names):
-    """Old way by names."""
-    return _by_name([n if isinstance(n, str) else n.name for n in names])
