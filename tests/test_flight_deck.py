@@ -218,14 +218,14 @@ def test_a_cursor_that_is_dragged_moves_the_views():
     deck.session.run(40)
     deck.draw()
     drag = {"type": "drag", "name": "cursor", "x": 0.0081}
-    deck.plots.widget._on_message(None, drag, None)  # what the page sends
+    deck.plots.state._handle_custom_msg(drag, [])  # what the page sends
     assert deck.cursor.value == 4
     assert cursor_places(deck) == {0.008}
-    drawn = deck.plots.widget.revision
-    deck.plots.widget._on_message(None, drag | {"x": 0.0082}, None)
+    drawn = deck.plots.state.revision
+    deck.plots.state._handle_custom_msg(drag | {"x": 0.0082}, [])
     assert cursor_places(deck) == {0.008}
-    assert deck.plots.widget.revision > drawn  # the page has moved its line, and takes it back
-    deck.plots.widget._on_message(None, {"type": "pick", "x": 0.0021}, None)  # a click on a curve
+    assert deck.plots.state.revision > drawn  # the page has moved its line, and takes it back
+    deck.plots.state._handle_custom_msg({"type": "pick", "x": 0.0021}, [])  # a click on a curve
     assert cursor_places(deck) == {0.002}
 
 
@@ -301,8 +301,8 @@ def test_an_error_on_the_way_is_shown():
 
 
 def widgets_alive():
-    registry = getattr(W.Widget, "_instances", None)  # ipywidgets 7: Widget.widgets
-    return len(ipywidgets.widgets.widget._instances if registry is None else registry)
+    registry = getattr(ipywidgets.widgets.widget, "_instances", None)
+    return len(W.Widget.widgets if registry is None else registry)  # ipywidgets 8 and 7
 
 
 def every_widget(widget, found=None):
@@ -521,7 +521,7 @@ def test_the_dashboard_flies_its_twins_beside_the_oracle():
     deck = panel.deck
     assert deck.names == ["supervised", "PIWSL", "GFN2-xTB"]
     assert np.array_equal(deck.session.frame.positions, panel.session.test_frames[3].positions)
-    assert (panel.right.layout.display, panel.hangar.layout.display) == ("none", "")
+    assert (panel.face.stage.layout.display, panel.hangar.layout.display) == ("none", "flex")
     deck.session.run(8)
     before = deck.session.tracks["PIWSL"].forces[0]
     panel.session.run(5)  # training goes on; what flies stays as it was
@@ -529,7 +529,7 @@ def test_the_dashboard_flies_its_twins_beside_the_oracle():
     deck.reset.click()  # now with the new weights
     assert not np.array_equal(deck.session.tracks["PIWSL"].forces[0], before)
     panel.tabs.value = "Errors"
-    assert (panel.right.layout.display, panel.hangar.layout.display) == ("", "none")
+    assert (panel.face.stage.layout.display, panel.hangar.layout.display) == ("flex", "none")
     panel.tabs.value = "Fly"
     assert panel.deck is deck
     panel.reset.click()  # new potentials

@@ -16,18 +16,22 @@ TIME_STEPS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 ENSEMBLE_TITLES = {"nve": "constant energy (NVE)", "nvt": "heat bath (NVT)"}
 MOST_REPLICAS = 64
 _DARK = 'body[data-jp-theme-light="false"] .piwsl-deck'
+# Pictures and curves follow the height of the window: a projector has 720 lines, a desk more.
 # Every line of words has its height from the start: longer words end in "…", and their tooltip says all of them.
 CSS = f"""<style>
-.piwsl-deck {{--piwsl-error: #b00020; --piwsl-warn: #a65200;}}
+.piwsl-deck {{--piwsl-error: #b00020; --piwsl-warn: #a65200; --piwsl-deck-view: clamp(150px, 22vh, 320px);
+  --piwsl-deck-plots: clamp(226px, 36vh, 440px);}}
+.piwsl-deck.piwsl-more {{--piwsl-deck-plots: clamp(226px, 31.5vh, 440px);}}
 {_DARK} {{--piwsl-error: #ff8a80; --piwsl-warn: #ffb74d;}}
 {"".join(f'{_DARK} [style*="color:{light}" i] {{color: {dark} !important;}}' for light, dark in ON_DARK.items())}
 .piwsl-deck .piwsl-line {{display: block; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; height: 18px;
   line-height: 18px; font-size: 13px; font-variant-numeric: tabular-nums; cursor: default;}}
 .piwsl-deck .piwsl-caption {{font-size: 12px;}}
+.piwsl-deck .piwsl-legends {{display: flex; flex-direction: column; justify-content: center; height: 32px;}}
 .piwsl-deck .piwsl-legend {{height: 16px; line-height: 16px; font-size: 12px;}}
 .piwsl-deck .widget-html {{min-width: 0;}}
 .piwsl-deck .widget-html-content {{flex: 1 1 auto; width: 100%; line-height: 16px; min-width: 0;}}
-.piwsl-deck .widget-button, .piwsl-deck .widget-toggle-button {{padding: 0 9px;}}
+.piwsl-deck .widget-button, .piwsl-deck .widget-toggle-button {{padding: 0 7px;}}
 .piwsl-deck.jupyter-widgets-disconnected::before {{display: block; font: 600 14px/20px sans-serif !important;
   content: "The kernel has ended or was restarted: run the cells again." !important; padding: 6px 10px;
   background: #ffe9b8; color: #3d2b00;}}
@@ -82,7 +86,7 @@ class FlightControls:
         )
         self.measure = W.Text(
             description="measure atoms", placeholder="click 2 to 4 atoms, or type 0 2", continuous_update=False,
-            style={"description_width": "112px"}, layout=W.Layout(),
+            style={"description_width": "108px"}, layout=W.Layout(),
             **tooltip(W.Text, "Two atoms: distance, three: angle, four: dihedral angle. Click them or type numbers."),
         )  # fmt: skip
         self.play = W.Play(
@@ -98,19 +102,20 @@ class FlightControls:
             value=True, description="newest moment", indent=False, layout=W.Layout(flex="0 0 auto", width="auto"),
             **tooltip(W.Checkbox, "Always show the newest moment; moving the time switches this off."),
         )  # fmt: skip
-        self.moment = words_line(flex="0 0 76px")
+        self.moment = words_line(flex="0 0 84px")
+        self.moment.layout.margin = "0 0 0 10px"  # the handle of the slider is wide
         self.status = words_line(width="100%")
         self._arrange()
 
     def _arrange(self) -> None:
         sizes = {
-            self.temperature: ("100px", "1 1 230px", "225px"),
-            self.time_step: ("86px", "1 1 200px", "205px"),
-            self.replica: ("50px", "0 0 120px", "110px"),
-            self.ensemble: ("66px", "1 1 210px", "200px"),
+            self.temperature: ("102px", "1 1 185px", "185px"),
+            self.time_step: ("82px", "1 1 165px", "165px"),
+            self.replica: ("48px", "0 0 106px", "100px"),
+            self.ensemble: ("64px", "1 1 220px", "200px"),
             self.replicas: ("60px", "0 0 130px", "120px"),
             self.look: ("44px", "1 1 230px", "200px"),
-            self.measure: ("112px", "1 1 240px", "230px"),
+            self.measure: ("108px", "1 1 200px", "190px"),
         }
         for knob, (words, flex, least) in sizes.items():
             knob.style.description_width = words
@@ -121,10 +126,6 @@ class FlightControls:
         self.extra = row([self.ensemble, self.replicas, self.look, self.measure])
         self.extra.layout.display = "none"
         self.time = row([self.play, self.cursor, self.moment, self.follow])
-        self.more.observe(lambda change: self._open(change["new"]), "value")
-
-    def _open(self, opened: bool) -> None:
-        self.extra.layout.display = "" if opened else "none"
 
 
 def replica_options(count: int) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ view shows that moment.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from html import escape
@@ -106,6 +107,7 @@ class FlightDeck(W.VBox):
         for name, switch in self.pictures.switches.items():
             self._turn(switch, "This was not possible", lambda on, name=name: self.pictures.switch(name, on))
         self.pictures.on_pick(self._pick)
+        self.more.observe(lambda change: self._open(change["new"]), "value")
         # Not by `jslink`: with two windows open each would set the other back to what it saw a moment ago.
         self.play.observe(lambda change: self._cursor_moved(change["new"]), "value")
         self.cursor.observe(lambda change: self._cursor_moved(change["new"]), "value")
@@ -144,6 +146,11 @@ class FlightDeck(W.VBox):
             self._draw_words()
 
     # -- what buttons and knobs do ---------------------------------------------------------------------------------
+
+    def _open(self, opened: bool) -> None:
+        """The folded knobs; the curves make room for them."""
+        self.controls.extra.layout.display = "" if opened else "none"
+        (self.add_class if opened else self.remove_class)("piwsl-more")
 
     def _fly(self) -> None:
         self.follow.value = True
@@ -310,8 +317,11 @@ class FlightDeck(W.VBox):
     def _draw_loop(self) -> None:
         """Draw until the flight rests; a drawing that fails is said and tried again."""
         try:
+            began = time.monotonic()
             while self._draw_once():
-                self._end.wait(PERIOD)
+                # Most of the time is the flight's, also where a drawing takes long.
+                self._end.wait(max(PERIOD, 4.0 * (time.monotonic() - began)))
+                began = time.monotonic()
         finally:
             with self._lock:
                 if self._drawer is threading.current_thread():

@@ -18,7 +18,7 @@ from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.lab.knobs import tooltip
 from piwsl_lab.lab.viewer import MoleculeView
 
-HEIGHT = "clamp(150px, 22vh, 320px)"  # a projector has 720 lines, a desk more
+HEIGHT = "var(--piwsl-deck-view, 160px)"
 SUBTRACTED = "predicted − reference force"
 SWITCHES = {  # of every picture at once: name in `MoleculeView`, words, at the start, help
     "atom_labels": ("atom labels", False, "Symbol and number at every atom, such as O2."),
@@ -140,7 +140,8 @@ def legend(seen: set[str], broken: bool) -> str:
         bars += "atoms, error in eV/Å: " + _bar(scene.ERROR_EDGES, scene.ERROR_COLOURS)
     if "colour_by_energy" in seen:
         bars += "atoms, meV since the start: " + _bar(scene.ENERGY_EDGES, scene.ENERGY_COLOURS)
-    return line(" · ".join(words), "piwsl-legend") + line(bars, "piwsl-legend")
+    lines = [line(part, "piwsl-legend") for part in (" · ".join(words), bars) if part]
+    return f'<div class="piwsl-legends">{"".join(lines)}</div>'
 
 
 def _bar(edges: tuple[float, ...], colours: tuple[str, ...]) -> str:

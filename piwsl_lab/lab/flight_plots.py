@@ -15,7 +15,7 @@ from piwsl_lab.lab.figures import MEV, LivePlot, apply_style
 from piwsl_lab.lab.flying import Track
 from piwsl_lab.lab.scene import BROKEN_COLOUR
 
-MOST_POINTS = 600  # of a curve
+MOST_POINTS = 400  # of a curve: a panel is not much wider
 BROKEN = 0.5  # Å: the tolerance of `piwsl_lab.dynamics.alive_ps`
 FAR = 2.0  # Å: farther off is off the plot
 KINDS = {2: "distance", 3: "angle", 4: "dihedral angle"}
@@ -26,7 +26,7 @@ TITLES = (
     "<b>worst bond</b>, Å from its usual length; broken above the red line",
 )
 NOTHING_MEASURED = "<b>measured</b>: click 2 to 4 atoms of a molecule"
-HEIGHT = "clamp(236px, 36vh, 440px)"  # a projector has 720 lines, a desk more
+HEIGHT = "var(--piwsl-deck-plots, 260px)"
 
 
 def measured(track: Track, replica: int, states: Sequence[int], atoms: Sequence[int]) -> np.ndarray:
@@ -35,7 +35,7 @@ def measured(track: Track, replica: int, states: Sequence[int], atoms: Sequence[
     In a periodic cell the nearest images count. A dihedral angle begins between -180° and 180° and goes on from there,
     so that a full turn is no jump.
     """
-    places = np.stack([track.positions[k][replica][list(atoms)] for k in states]).astype(float)  # (T, m, 3)
+    places = np.array([track.positions[k][replica] for k in states])[:, list(atoms)].astype(float)  # (T, m, 3)
     steps = np.diff(places, axis=1)  # (T, m - 1, 3)
     if track.frame.pbc.any():
         steps = find_mic(steps.reshape(-1, 3), track.frame.cell, track.frame.pbc)[0].reshape(steps.shape)
@@ -95,7 +95,7 @@ class FlightPlots(LivePlot):
         figure.update_xaxes(showticklabels=True, nticks=9, row=2)
         figure.update_xaxes(title={"text": "time, ps", "standoff": 2}, row=2)
         self.names, self.atoms = list(colours), ()
-        self._cursor = 0.0
+        self._cursor, self._lines = 0.0, list(figure.select_shapes({"name": "cursor"}))
         super().__init__(figure, live)
         self.widget.layout.height = HEIGHT
         # A hand can drag the cursor; what lies below the curves is out of its reach.
@@ -111,7 +111,7 @@ class FlightPlots(LivePlot):
         before = self._cursor
         callback(x)
         if self._cursor == before and self._live:
-            self.widget.revision += 1  # draw again what is unchanged here
+            self.state.revision += 1  # draw again what is unchanged here
 
     def measure(self, atoms: Sequence[int], numbers: np.ndarray) -> None:
         """What the last panel shows: two, three or four atoms of a molecule with these atomic numbers; none at all."""
@@ -140,8 +140,10 @@ class FlightPlots(LivePlot):
                 # A line needs two points to be seen.
                 mode = "lines" if len(chosen) > 1 else "markers"
                 for panel, y in enumerate(curves):
-                    y = np.array(y, dtype=float)
-                    self.figure.data[panel * len(self.names) + k].update(x=x[: len(y)], y=y, mode=mode)
+                    curve = self.figure.data[panel * len(self.names) + k]
+                    curve.x, curve.y = x[: len(y)], np.array(y, dtype=float)
+                    if curve.mode != mode:
+                        curve.mode = mode
             self._move(cursor)
 
     def move(self, cursor: float) -> None:
@@ -151,4 +153,5 @@ class FlightPlots(LivePlot):
 
     def _move(self, cursor: float) -> None:
         self._cursor = cursor / 1000.0
-        self.figure.update_shapes({"x0": self._cursor, "x1": self._cursor}, selector={"name": "cursor"})
+        for line in self._lines:
+            line.x0 = line.x1 = self._cursor
