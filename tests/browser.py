@@ -107,18 +107,24 @@ def notebook7(root: str | Path) -> Iterator[Server]:
 def voila(notebook: str | Path) -> Iterator[Server]:
     """Serve one notebook with Voilà on 127.0.0.1: every visit runs it in a kernel of its own."""
     command = [sys.executable, "-m", "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1"]
-    with _serving([*command, "--show_tracebacks=True"], "--token") as server:
+    with _serving([*command, "--show_tracebacks=True"], _voila_options) as server:
         yield server
+
+
+def _voila_options(server: Server) -> list[str]:
+    """Voilà does not read them from the environment."""
+    return [f"--token={server.token}", f"--Voila.connection_dir_root={server.runtime}"]
 
 
 _LOOPBACK = ("--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0")
 
 
 @contextlib.contextmanager
-def _serving(command: Sequence[str], token_option: str = "") -> Iterator[Server]:
-    """Run a server until the block ends; one that does not read JUPYTER_TOKEN is given its token by an option."""
+def _serving(command: Sequence[str], options: Callable[[Server], list[str]] = lambda server: []) -> Iterator[Server]:
+    """Run a server until the block ends; `options` names those that depend on its token and folders."""
     with tempfile.TemporaryDirectory(prefix="piwsl-lab-browser-") as scratch:
         runtime = Path(scratch, "runtime")
+        runtime.mkdir(0o700)
         server = Server(f"http://127.0.0.1:{free_port()}", secrets.token_hex(16), runtime)
         quiet = Path(scratch, "settings", "@jupyterlab", "apputils-extension")
         quiet.mkdir(parents=True)
@@ -132,9 +138,7 @@ def _serving(command: Sequence[str], token_option: str = "") -> Iterator[Server]
             "JUPYTERLAB_WORKSPACES_DIR": str(Path(scratch, "workspaces")),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         }
-        address = [f"--port={server.url.rsplit(':', 1)[1]}"]
-        if token_option:
-            address.append(f"{token_option}={server.token}")
+        address = [f"--port={server.url.rsplit(':', 1)[1]}", *options(server)]
         log = Path(scratch, "server.log")
         with log.open("w", encoding="utf-8") as output:
             process = subprocess.Popen([*command, *address], stdout=output, stderr=output, env=environment)
@@ -152,10 +156,8 @@ def _wait_until_up(server: Server, process: subprocess.Popen, log: Path, seconds
             urllib.request.urlopen(f"{server.url}/api/status?token={server.token}", timeout=2).close()
             return
         except urllib.error.HTTPError as answer:
-            answer.close()
-            if answer.code == 404:  # Voilà has no such page, and is there
-                return
-            raise
+            answer.close()  # Voilà has no such page, and is there
+            return
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{process.args[2]} did not start:\n{log.read_text()[-3000:]}") from error
@@ -190,11 +192,11 @@ class Kernel:
     Parameters
     ----------
     server : Server
-    known : collection of str
-        Names of connection files of kernels that are meant no longer.
+    known : collection of Path
+        Connection files of kernels that are not meant.
     """
 
-    def __init__(self, server: Server, known: Collection[str] = (), seconds: float = 120) -> None:
+    def __init__(self, server: Server, known: Collection[Path] = (), seconds: float = 120) -> None:
         from jupyter_client import BlockingKernelClient
 
         deadline = time.monotonic() + seconds
@@ -203,8 +205,8 @@ class Kernel:
                 raise TimeoutError(f"no new kernel within {seconds:g} s")
             time.sleep(0.2)
         self.server = server
-        self.file = max(found, key=lambda name: (server.runtime / name).stat().st_mtime)
-        self._client = BlockingKernelClient(connection_file=str(server.runtime / self.file))
+        self.file = max(found, key=lambda path: path.stat().st_mtime)
+        self._client = BlockingKernelClient(connection_file=str(self.file))
         self._client.load_connection_file()
         self._client.start_channels(hb=False, stdin=False)
 
@@ -231,14 +233,14 @@ class Kernel:
         """Let go of the kernel; `shut_down` also ends it."""
         self._client.stop_channels()
         if shut_down:
-            identity = self.file.removeprefix("kernel-").removesuffix(".json")
+            identity = self.file.stem.removeprefix("kernel-")
             with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
                 request(self.server, "DELETE", f"api/kernels/{identity}").close()
 
 
-def connection_files(server: Server) -> set[str]:
-    """Names of the files that say how the kernels of a server are reached."""
-    return {path.name for path in server.runtime.glob("kernel-*.json")}
+def connection_files(server: Server) -> set[Path]:
+    """Return the files that say how the kernels of a server are reached."""
+    return set(server.runtime.rglob("kernel-*.json"))
 
 
 @contextlib.contextmanager

@@ -36,17 +36,29 @@ session = Session(Setup(channels=16, layers=1, steps=500_000), monitor_every=25)
     "panel._plots['Errors']",
     "Train",
 )
+# Springs instead of learned forces: they cost nothing, and no flight is lost before it was looked at.
 DECK = Panel(
     (
         """
+from ase.calculators.calculator import Calculator, all_changes
+from piwsl_lab.data import Oracle
 from piwsl_lab.lab.flight_deck import FlightDeck
 from piwsl_lab.lab.flying import FlightSession
 from piwsl_lab.lab.session import Session
 from piwsl_lab.study import Setup
-trained = Session(Setup(channels=16, layers=1, steps=100))
-trained.run()
-pilots = {twin.name: twin.potential.eval().requires_grad_(False) for twin in trained.twins}
-flight = FlightSession(pilots, trained.test_frames[0], replicas=1, temperature=100.0)
+frame = Session(Setup(channels=16, layers=1)).test_frames[0]
+
+class Springs(Calculator):
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        strength = self.parameters["strength"]  # eV/Å²
+        away = atoms.positions - frame.positions
+        self.results = {"energy": 0.5 * strength * (away**2).sum(), "forces": -strength * away}
+
+pilots = {name: Oracle(Springs(strength=k)) for name, k in (("soft", 5.0), ("stiff", 20.0))}
+flight = FlightSession(pilots, frame, replicas=1, temperature=300.0)
 """,
         "deck = FlightDeck(flight)\ndeck",
     ),
