@@ -75,7 +75,12 @@ RED = (255, 13, 13)
 PLACES = molecule("CH3CH2OH").positions
 SHOWN = "() => [...document.querySelectorAll('.piwsl-molecule')].filter(e => e.clientWidth).map(e => e.piwsl.shown())"
 BUSY = "() => [...document.querySelectorAll('.jp-InputPrompt')].some(e => e.innerText.includes('*'))"
-TOO_SLOW = "AbortSignal.timeout = () => AbortSignal.abort();"  # as if two seconds had passed
+# As if the two seconds that anywidget gives a model had passed before it begins.
+TOO_SLOW = """AbortSignal.timeout = () => {
+    const limit = new AbortController();
+    queueMicrotask(() => limit.abort());
+    return limit.signal;
+};"""
 
 
 def near(image, colour, by=0.08) -> int:

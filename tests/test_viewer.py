@@ -280,7 +280,7 @@ def test_atoms_far_away_keep_the_columns_of_the_file():
 def alive() -> int:
     """Widgets that ipywidgets keeps."""
     module = ipywidgets.widgets.widget
-    return len(getattr(module, "_instances", None) or ipywidgets.Widget.widgets)
+    return len(module._instances if hasattr(module, "_instances") else ipywidgets.Widget.widgets)  # 8 and 7
 
 
 def test_closing_takes_everything_and_may_be_done_twice():
