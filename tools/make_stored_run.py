@@ -22,7 +22,7 @@ from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
 NAME = "quickstart"
-SETUP = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600, learning_rate=0.002)
+SETUP = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600)
 OBJECTIVES = {"supervised": Objective(), "PIWSL": Objective(pitc=100.0, epsilon=0.05)}
 EVERY = 4  # steps between two scores
 SNAPSHOTS = 40  # of each twin

@@ -115,7 +115,7 @@ print("the second order leaves less, by a factor of", ", ".join(f"{f / abs(s):.0
 # shows it: you can make that cell anew at any time, and nothing is lost.
 
 # %%
-setup = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600, learning_rate=0.002)
+setup = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600)
 objectives = {"supervised": Objective(), "PIWSL": Objective(pitc=100.0, epsilon=0.05)}
 session = Session(setup, objectives)
 

@@ -38,7 +38,7 @@ LATE = 4.0  # s: a page that comes later sees the stored run from its beginning
 PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
-LESSON = Setup(channels=32, steps=600, learning_rate=0.002)  # small enough to see something within half a minute
+LESSON = Setup(channels=32, steps=600)  # small enough to see something within half a minute
 TABS = ("Errors", "Loss terms", "Parity")
 
 
