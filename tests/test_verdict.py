@@ -166,8 +166,8 @@ def test_the_headline_of_few_scores_one_twin_three_twins_and_a_stored_run():
     assert headline(early) == "They have just begun: not decided yet."
     assert headline(session(one)) == "■ a alone: there is no other potential to compare with."
     assert headline(session(one, two, three)) == (
-        "With ■ c: against a: energy error 3.0× lower, force error not decided yet; "
-        "against b: energy error 2.0× lower, force error not decided yet"
+        "With ■ c: against a: energy 3.0× lower, force not decided yet; "
+        "against b: energy 2.0× lower, force not decided yet"
     )
     assert headline(session(one, two), stored=True).startswith("stored run With ■ b")
     new = session(*(twin(name, [(0, 1.0, 1.0)]) for name in "ab"))

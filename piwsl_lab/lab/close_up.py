@@ -88,6 +88,7 @@ class CloseUp(W.VBox):
             "A molecule moved for 200 fs with the forces of this twin; there when training stops.",
         ]
         self.show_choice = choice([FORCES, TRAJECTORY], helps, "90px", disabled=True)
+        self.show_choice.layout.flex, self.show_choice.layout.min_width = "0 0 auto", "196px"
         self.chooser = W.Box([self.twin_choice, self.show_choice], layout=W.Layout(display="flex", overflow="hidden"))
 
     def look_at(self, session: Any) -> None:

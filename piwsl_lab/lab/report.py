@@ -44,7 +44,8 @@ def headline(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]], sto
         Say that this is a stored run.
     """
     text = _who_is_better(session, verdicts)
-    return _line("piwsl-headline", ('<span class="piwsl-stored">stored run</span> ' if stored else "") + text)
+    mark = '<span class="piwsl-stored">stored run</span> ' if stored else ""
+    return _line(_kind("piwsl-headline", session), mark + text)
 
 
 def _who_is_better(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> str:
@@ -60,13 +61,15 @@ def _who_is_better(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]
         return "They have just begun: not decided yet."
     sentences = []
     for name, energy, force in verdicts:
-        against = f"against {escape(name)}: " if len(verdicts) > 1 else ""
+        many = len(verdicts) > 1  # fewer words for each
+        against = f"against {escape(name)}: " if many else ""
         both = energy.state == force.state == UNDECIDED and energy.ratio > 0 and force.ratio > 0
         if both and not last.final:
-            sentences.append(f"{against}energy and force error not decided yet")
+            sentences.append(f"{against}energy and force {'' if many else 'error '}not decided yet")
         else:
             final = bool(last.final)
-            sentences.append(f"{against}{in_words('energy', energy, final)}, {in_words('force', force, final)}")
+            said = f"{in_words('energy', energy, final)}, {in_words('force', force, final)}"
+            sentences.append(against + (said.replace(" error", "") if many else said))
     return f"With {name_of(last, session)}: " + "; ".join(sentences)
 
 
@@ -97,7 +100,12 @@ def numbers(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> s
         f"force {milli(recent(t, 'force_rmse'))} meV/Å"
         for t in session.twins
     )
-    return _line("piwsl-numbers", f"{errors} &nbsp; ({_basis(session, verdicts)})")
+    return _line(_kind("piwsl-numbers", session), f"{errors} &nbsp; ({_basis(session, verdicts)})")
+
+
+def _kind(kind: str, session: Any) -> str:
+    """Three and more twins need two lines, of smaller letters."""
+    return f"{kind} piwsl-many" if len(session.twins) > 2 else kind
 
 
 def _basis(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> str:

@@ -41,6 +41,9 @@ body[data-jp-theme-light="false"] .piwsl-dashboard, body.theme-dark .piwsl-dashb
 .piwsl-line {white-space: nowrap; overflow: hidden; text-overflow: ellipsis;}
 .piwsl-headline {font-size: 19px; line-height: 27px; height: 27px;}
 .piwsl-numbers {font-size: 13px; line-height: 20px; height: 20px;}
+.piwsl-headline.piwsl-many, .piwsl-numbers.piwsl-many {white-space: normal; font-size: 14px; line-height: 19px;
+  height: 38px; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2;}
+.piwsl-numbers.piwsl-many {font-size: 12.5px; line-height: 17px; height: 34px;}
 .piwsl-progress {font-size: 12px; line-height: 16px; height: 16px; font-variant-numeric: tabular-nums;}
 .piwsl-moment {font-size: 12px; line-height: 18px; height: 18px;}
 .piwsl-status {font-size: 13px; line-height: 18px; height: 36px; overflow: hidden; display: -webkit-box;
