@@ -50,6 +50,9 @@ WRAPPED = """() => [...document.querySelectorAll('.piwsl-deck .piwsl-deck-row, .
 CUT = """() => { const deck = document.querySelector('.piwsl-deck').getBoundingClientRect();
     return [...document.querySelectorAll('.piwsl-deck *')].filter(e => e.clientWidth && e.closest('.modebar') === null
         && e.getBoundingClientRect().right > deck.right + 1).map(e => e.className.toString()); }"""
+# What a hand has to move a slider on, px.
+TRACKS = """() => Math.min(...[...document.querySelectorAll('.piwsl-deck > .piwsl-deck-row .noUi-base')]
+    .map(e => e.clientWidth))"""
 HEIGHTS = "() => [...document.querySelector('.piwsl-deck').children].map(e => e.getBoundingClientRect().height)"
 TEXTS = f"""() => [...{PLOT}.querySelectorAll('.annotation-text, .xtitle, .modebar-group')]
     .map(e => e.getBoundingClientRect()).map(b => [b.left, b.top, b.right, b.bottom])"""
@@ -139,6 +142,7 @@ def test_all_of_it_is_on_one_screen_of_a_projector(page):
             assert page.evaluate(WRAPPED) == 0, (opened, more)
             assert page.evaluate(CUT) == [], (opened, more)
             assert page.evaluate(CUT_LABELS) == [], (opened, more)
+            assert page.evaluate(TRACKS) >= 60, (opened, more)
             take_picture(page, f"fly-side-bar-{opened}-more-{more}")
             press(page, "More")
             page.wait_for_timeout(700)

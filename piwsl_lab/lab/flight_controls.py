@@ -29,6 +29,7 @@ CSS = f"""<style>
 .piwsl-deck .piwsl-caption {{font-size: 12px;}}
 .piwsl-deck .piwsl-legends {{display: flex; flex-direction: column; justify-content: center; height: 32px;}}
 .piwsl-deck .piwsl-legend {{height: 16px; line-height: 16px; font-size: 12px;}}
+.piwsl-deck .widget-readout {{min-width: 34px; width: 34px; margin: 0 6px 0 4px;}}
 .piwsl-deck .widget-html {{min-width: 0;}}
 .piwsl-deck .widget-html-content {{flex: 1 1 auto; width: 100%; line-height: 16px; min-width: 0;}}
 .piwsl-deck .widget-button, .piwsl-deck .widget-toggle-button {{padding: 0 7px;}}
@@ -46,7 +47,7 @@ def line(words: str, kind: str = "") -> str:
 
 
 class FlightControls:
-    """The knobs of a deck, in three rows: `strip` is always there, `more` opens below it, `time` moves the cursor.
+    """The knobs of a deck, in three rows: `strip` is always there, `extra` opens below it, `time` says what is shown.
 
     Parameters
     ----------
@@ -109,8 +110,8 @@ class FlightControls:
 
     def _arrange(self) -> None:
         sizes = {
-            self.temperature: ("102px", "1 1 185px", "185px"),
-            self.time_step: ("82px", "1 1 165px", "165px"),
+            self.temperature: ("102px", "1 1 220px", "220px"),
+            self.time_step: ("82px", "1 1 200px", "200px"),
             self.replica: ("48px", "0 0 106px", "100px"),
             self.ensemble: ("64px", "1 1 220px", "200px"),
             self.replicas: ("60px", "0 0 130px", "120px"),
@@ -120,12 +121,10 @@ class FlightControls:
         for knob, (words, flex, least) in sizes.items():
             knob.style.description_width = words
             knob.layout.flex, knob.layout.min_width, knob.layout.width = flex, least, "auto"
-        self.strip = row(
-            [self.start, self.stop, self.reset, self.save, self.more, self.temperature, self.time_step, self.replica]
-        )
+        self.strip = row([self.start, self.stop, self.reset, self.save, self.more, self.temperature, self.time_step])
         self.extra = row([self.ensemble, self.replicas, self.look, self.measure])
         self.extra.layout.display = "none"
-        self.time = row([self.play, self.cursor, self.moment, self.follow])
+        self.time = row([self.play, self.cursor, self.moment, self.follow, self.replica])
 
 
 def replica_options(count: int) -> list[tuple[str, int]]:

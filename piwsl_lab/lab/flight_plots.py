@@ -23,7 +23,7 @@ PLACES = ((1, 1), (1, 2), (2, 1), (2, 2))  # row and column of every panel
 TITLES = (
     "<b>temperature</b>, K",
     "<b>energy change</b>, meV per atom",
-    "<b>worst bond</b>, Å from its usual length; broken above the red line",
+    "<b>worst bond</b>, Å off its usual length; red: broken",
 )
 NOTHING_MEASURED = "<b>measured</b>: click 2 to 4 atoms of a molecule"
 HEIGHT = "var(--piwsl-deck-plots, 260px)"
@@ -92,6 +92,7 @@ class FlightPlots(LivePlot):
         figure.update_yaxes(
             showgrid=False, autorangeoptions={"clipmax": FAR, "include": [0.0, 1.2 * BROKEN]}, row=2, col=1
         )
+        figure.update_xaxes(rangemode="nonnegative")
         figure.update_xaxes(showticklabels=True, nticks=9, row=2)
         figure.update_xaxes(title={"text": "time, ps", "standoff": 2}, row=2)
         self.names, self.atoms = list(colours), ()
