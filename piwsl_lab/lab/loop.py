@@ -143,19 +143,33 @@ class Driven:
     def _run_here(self, last: float, announce: bool = True) -> None:
         """Take steps in this thread; Ctrl-C comes through between two of them."""
         with interrupts.held():
-            drive = self._new_drive(in_background=False)
-            if drive is None:
-                raise ValueError(f"the session is {self.BUSY} already: call stop() first")
+            before = self._drive
             try:
-                if announce:
-                    self._announce()
-                self._take_steps(drive, last)
-            except Exception as error:
-                self.error = error
+                drive = self._new_drive(in_background=False)
+                if drive is None:
+                    raise ValueError(f"the session is {self.BUSY} already: call stop() first")
+                self._drive_here(drive, last, announce)
             finally:
-                drive.end()
+                try:
+                    self._end_since(before)
+                finally:  # twice: an error may come in the first
+                    self._end_since(before)
         if self.error is not None:
             raise self.error
+
+    def _drive_here(self, drive: Drive, last: float, announce: bool) -> None:
+        try:
+            if announce:
+                self._announce()
+            self._take_steps(drive, last)
+        except Exception as error:
+            self.error = error
+
+    def _end_since(self, before: Drive | None) -> None:
+        """End the drive that this thread has begun since then, if there is one."""
+        mine = self._drive
+        if mine is not None and mine is not before and mine.owner is threading.current_thread():
+            mine.end()
 
     def start(self) -> None:
         """Drive the loop on a daemon thread; an exception ends up in `error`. A running session is left alone.

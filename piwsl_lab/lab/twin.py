@@ -139,8 +139,11 @@ class Twin:
                 self.changes[len(self.records)] = objective = replace(self.objective)
                 self.trainer.objective = objective
             try:
-                self.trainer.step()
-            finally:
+                try:
+                    self.trainer.step()
+                finally:
+                    self._note()
+            finally:  # twice: an error may come in the first
                 self._note()
             return self.records[-1]
 
