@@ -184,7 +184,7 @@ def test_f5(door, panel, trials, notebook):
         def attempt(trial: Trials) -> None:
             least = while_it_runs(panel, kernel)
             trial.begin()
-            browser.reload_notebook(page, trial.patience)
+            browser.reload_notebook(page, 180)
             trial.check(page, kernel, panel, least)
 
         trials.run(attempt)
@@ -199,7 +199,7 @@ def test_close_and_reopen(panel, trials, notebook):
             least = while_it_runs(panel, kernel)
             browser.save_notebook(page)
             trial.begin()
-            browser.close_and_reopen(page, trial.patience)
+            browser.close_and_reopen(page, 180)
             trial.check(page, kernel, panel, least)
 
         trials.run(attempt)
@@ -214,7 +214,7 @@ def test_second_window(panel, trials, notebook):
             least = while_it_runs(panel, kernel)
             with browser.second_window(first) as page, loaded(page):
                 trial.begin()
-                browser.open_notebook(page, server, PATH, trial.patience, reset=False)
+                browser.open_notebook(page, server, PATH, 180, reset=False)
                 trial.check(page, kernel, panel, least)
                 both = browser.points_in_page(first)
                 assert sum(both) == int(trial.python), f"the first window has {both} points"

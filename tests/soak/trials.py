@@ -99,10 +99,14 @@ class Trials:
         self.began = time.monotonic()
 
     def check(self, page, kernel: browser.Kernel, panel: Panel, least: int) -> None:
-        """All is there while it runs, and once it stands still page and Python agree to a point."""
+        """All is there while it runs, and once it stands still page and Python agree to a point.
+
+        The patience begins when the notebook is in the page: how long JupyterLab takes to load is not ours.
+        """
+        deadline = time.monotonic() + self.patience
 
         def left() -> float:
-            return max(1.0, self.patience - (time.monotonic() - self.began))
+            return max(1.0, deadline - time.monotonic())
 
         def seen() -> int:
             points = browser.points_in_page(page)
