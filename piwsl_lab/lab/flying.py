@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -70,12 +70,10 @@ class Track:
         self.alive.append(snapshot.alive)
         self.time.append(snapshot.time)  # last: a reader counts the times
 
-    def thin(self) -> None:
-        """Let go of every second state; the first and the last stay."""
+    def thinned(self) -> Track:
+        """The same without every second state; the first and the last stay. Who reads this one is not disturbed."""
         keep = sorted({*range(0, len(self.time), 2), len(self.time) - 1})
-        for name in (*STATES, "time"):
-            values = getattr(self, name)
-            setattr(self, name, [values[k] for k in keep])
+        return replace(self, **{name: [getattr(self, name)[k] for k in keep] for name in (*STATES, "time")})
 
     def at(self, time: float) -> int:
         """Index of the state nearest to a time (fs)."""
@@ -206,6 +204,5 @@ class FlightSession(Driven):
             if self.tracks[name].time[-1] != simulation.time:
                 self.tracks[name].append(simulation.snapshot())
         if max(len(track.time) for track in self.tracks.values()) >= MOST_STATES:
-            for track in self.tracks.values():
-                track.thin()
+            self.tracks = {name: track.thinned() for name, track in self.tracks.items()}
             self.every *= 2

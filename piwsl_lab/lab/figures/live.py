@@ -34,7 +34,7 @@ _JAVASCRIPT = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
 _CSS = """
 .piwsl-plot {position: relative; overflow: hidden; width: 100%; min-height: 120px;}
 .piwsl-plot-words {position: absolute; inset: 0 0 auto 0; padding: 6px 10px; font-size: 13px; z-index: 3;
-  background: var(--jp-warn-color3, #fff3cd); color: var(--jp-content-font-color1, #222);}
+  background: #ffe9b0; color: #3a2a00;}
 /* The tool bar stands below the axes, where no legend and no title can be. */
 .piwsl-plot .modebar-container {top: auto !important; bottom: 0 !important; height: 22px !important;}
 """
