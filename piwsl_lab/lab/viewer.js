@@ -19,6 +19,15 @@ const ASK_EVERY = 3000; // ms
 const LOST_AFTER = 30000; // ms without an answer, and the question may be asked again
 const LONGEST_REST = 30000; // ms between two attempts to get WebGL back
 
+// A kernel that has ended hears nothing; the panel around says so in words.
+function tell(model, content) {
+  try {
+    model.send(content);
+  } catch (error) {
+    console.info(`piwsl-lab: ${content.type} was not heard: ${error.message}`);
+  }
+}
+
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // NGL is private to nglview's bundle. Its view class runs a text where NGL is in scope: that hands it over.
@@ -328,7 +337,7 @@ function render({ model, el }) {
         picture = new Picture(NGL, box, background, {
           lost,
           failed,
-          picked: (atom) => model.send({ type: "picked", atom }),
+          picked: (atom) => tell(model, { type: "picked", atom }),
           hovered: (name) => (hover.textContent = name),
         });
       } catch (error) {
@@ -379,7 +388,7 @@ function render({ model, el }) {
     later(); // the colour of the page may have changed by now
     if (asked && performance.now() - asked < LOST_AFTER) return;
     asked = performance.now();
-    model.send({ type: "have", revision: model.get("live").revision, molecule: model.get("molecule").id, movie: model.get("movie_id") });
+    tell(model, { type: "have", revision: model.get("live").revision, molecule: model.get("molecule").id, movie: model.get("movie_id") });
   };
   const told = (message) => {
     if (message.type === "current") asked = 0;
