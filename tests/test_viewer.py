@@ -320,3 +320,29 @@ def test_fifty_views_leave_nothing_behind():
     assert [view() for view in views] == [None] * 50
     assert alive() == before
     assert process.memory_info().rss - memory < 8e6
+
+
+def test_a_bare_view_draws_the_same_and_costs_a_few_models():
+    """What stands on the page for all pictures of a deck stands there once: every model is asked for after F5."""
+    before = len(widgets_alive())
+    bare = MoleculeView(ETHANOL.numbers, ETHANOL.positions, bare=True)
+    assert len(widgets_alive()) - before <= 5
+    full = MoleculeView(ETHANOL.numbers, ETHANOL.positions)
+    for view in (bare, full):
+        view.show(ETHANOL.positions, FORCES, FORCES + 1)
+    assert {**bare._state(), "molecule": 0} == {**full._state(), "molecule": 0}
+    bare.show_predicted.value = full.show_predicted.value = False
+    bare.colour_by_error.value = full.colour_by_error.value = True
+    assert {**bare._state(), "molecule": 0} == {**full._state(), "molecule": 0}
+    assert bare._state()["predicted"] is None
+    with pytest.raises(ValueError, match="without bare=True"):
+        bare.show_trajectory(np.zeros((3, 9, 3)))
+    bare.close()
+    full.close()
+    assert len(widgets_alive()) == before
+
+
+def widgets_alive() -> list:
+    import ipywidgets
+
+    return list(ipywidgets.widgets.widget._instances)

@@ -50,7 +50,10 @@ class FlightPictures:
     def __init__(self, session: FlightSession, colours: Mapping[str, str]) -> None:
         self.session, self.colours, self.looks = session, colours, looks.Looks(session)
         frame = session.frame
-        self.views = {n: MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, HEIGHT) for n in colours}
+        self.views = {
+            name: MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, HEIGHT, bare=True)
+            for name in colours
+        }
         self.captions = {name: words_line(width="100%") for name in colours}
         self.switches = {
             name: W.Checkbox(
@@ -64,8 +67,6 @@ class FlightPictures:
         self.legend.layout.height = "32px"
         columns = []
         for name, view in self.views.items():
-            # Those of all pictures stand below them, once.
-            view._switches.layout.display = view._legend.layout.display = "none"
             box = W.Layout(min_width="0", overflow="hidden")
             columns.append(W.VBox([self.captions[name], view], layout=box))
         grid = W.Layout(width="100%", grid_template_columns=f"repeat({len(colours)}, minmax(0, 1fr))", grid_gap="0 6px")

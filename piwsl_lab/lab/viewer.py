@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as widgets
@@ -25,6 +26,24 @@ quirks.mend_nglview()  # for notebooks that import nglview later
 PREDICTED = "predicted force"
 
 
+class _Unseen:
+    """A switch or words that stand nowhere on the page: it holds a value as a widget does, and costs no model."""
+
+    def __init__(self, value: Any, changed: Callable[[], object] = lambda: None) -> None:
+        self._value, self._changed = value, changed
+        self.description, self.layout = "", SimpleNamespace(display="none")
+
+    @property
+    def value(self) -> Any:
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        before, self._value = self._value, value
+        if value != before:
+            self._changed()
+
+
 class MoleculeView(widgets.VBox):
     """A molecule or a periodic frame, live.
 
@@ -35,6 +54,9 @@ class MoleculeView(widgets.VBox):
     cell : [3, 3] Å, rows are the lattice vectors; None or zeros: no box.
     pbc : [3] bool; the box is drawn where any is true (all, if a cell comes without pbc).
     height : CSS height of the picture.
+    bare : bool
+        The picture alone: no switches on the page, no words, no movie. Every widget is one more thing that a page has
+        to ask the kernel for after F5.
 
     Raises
     ------
@@ -42,7 +64,7 @@ class MoleculeView(widgets.VBox):
         If an array does not have one row for every atom, or a position is not finite.
     """
 
-    def __init__(self, numbers, positions, cell=None, pbc=None, height: str = "420px") -> None:
+    def __init__(self, numbers, positions, cell=None, pbc=None, height: str = "420px", *, bare: bool = False) -> None:
         self._owned: list[widgets.Widget] = []  # to be closed with the view
         self._guard = threading.RLock()
         self._identity = 0
@@ -51,9 +73,10 @@ class MoleculeView(widgets.VBox):
         self.picture = Picture(self._state, self._guard, height)
         self.picture.on_msg(self._on_message)
         self._owned.append(self.picture)
-        self._make_controls()
+        self._bare = bare
+        (self._make_unseen if bare else self._make_controls)()
         self.set_molecule(numbers, positions, cell, pbc)
-        super().__init__([self.picture, self._switches, self._movie_row, self._legend])
+        super().__init__([self.picture] if bare else [self.picture, self._switches, self._movie_row, self._legend])
         self.layout.width = "100%"
 
     def __repr__(self) -> str:
@@ -114,6 +137,8 @@ class MoleculeView(widgets.VBox):
 
     def show_trajectory(self, frames, label: str = "trajectory") -> None:
         """Offer a movie of frames [T, N, 3] (Å) with play, loop and a slider; arrows rest meanwhile."""
+        if self._bare:
+            raise ValueError("a bare view has no movie: make it without bare=True")
         frames = np.asarray(frames, dtype=np.float64)
         if frames.ndim != 3 or frames.shape[1:] != (len(self.numbers), 3) or not len(frames):
             raise ValueError(f"frames have shape {frames.shape}, expected (T, {len(self.numbers)}, 3) with T ≥ 1")
@@ -160,6 +185,12 @@ class MoleculeView(widgets.VBox):
             super().close()
 
     # The controls
+
+    def _make_unseen(self) -> None:
+        """What `_make_controls` makes, without a widget."""
+        self.show_predicted, self.show_reference = _Unseen(True, self._switched), _Unseen(True, self._switched)
+        self.colour_by_error, self.colour_by_energy = _Unseen(False, self._switched), _Unseen(True, self._switched)
+        self.atom_labels, self._legend = _Unseen(False, self._switched), _Unseen("")
 
     def _make_controls(self) -> None:
         def switch(text: str, on: bool, help_text: str) -> widgets.Checkbox:
