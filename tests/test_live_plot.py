@@ -83,12 +83,24 @@ def test_a_page_that_lost_a_state_gets_all_of_it_again(monkeypatch):
 def test_plotly_is_sent_once_for_all_plots():
     one, other = Two(), Two()
     assert one.state.library == other.state.library == _Library.shared().model_id
-    code = gzip.decompress(_Library.shared().code).decode()
+    code = gzip.decompress(_Library.shared().kept).decode()
     assert "Plotly" in code
-    assert len(_Library.shared().code) < 2_000_000
+    assert len(_Library.shared().kept) < 2_000_000
     for plot in (one, other):
         state = {name: value for name, value in plot.state.get_state().items() if name != "numbers"}
         assert len(json.dumps(state)) < 60_000
+
+
+def test_the_library_is_state_until_a_page_has_it_and_is_then_sent_on_demand(monkeypatch):
+    """What a page asks for after F5 stays small: JupyterLab waits four seconds for all of it."""
+    _Library.shared().close()
+    library, sent = _Library.shared(), []
+    assert library.code == library.kept
+    monkeypatch.setattr(library, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    library._handle_custom_msg({"type": "loaded"}, [])
+    assert library.code == b""
+    library._handle_custom_msg({"type": "wanted"}, [])
+    assert sent == [({"type": "code"}, [library.kept])]
 
 
 def test_a_library_that_was_closed_is_made_again():

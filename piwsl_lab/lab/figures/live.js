@@ -46,13 +46,35 @@ async function found(manager, id, tries = 40) {
   }
 }
 
+// The library is state of its model until some page has it; then it is sent on demand.
+function delivered(model) {
+  const here = model.get("code");
+  if (here && here.byteLength) return Promise.resolve(here);
+  return new Promise((done, fail) => {
+    const answer = (message, buffers) => {
+      if (message?.type !== "code" || !buffers?.length) return;
+      clearTimeout(patience);
+      model.off("msg:custom", answer);
+      done(buffers[0]);
+    };
+    const patience = setTimeout(() => {
+      model.off("msg:custom", answer);
+      fail(new Error("the kernel is busy and has not sent the library of plots yet"));
+    }, PATIENCE);
+    model.on("msg:custom", answer);
+    say(model, { type: "wanted" });
+  });
+}
+
 async function loaded(manager, id) {
-  const code = await inflated((await found(manager, id)).get("code"));
+  const model = await found(manager, id);
+  const code = await inflated(await delivered(model));
   const before = window.Plotly; // another plotly of this page keeps its place
   const module = { exports: {} };
   new Function("module", "exports", "define", code)(module, module.exports, undefined);
   if (before === undefined) delete window.Plotly;
   else window.Plotly = before;
+  say(model, { type: "loaded" });
   return module.exports;
 }
 

@@ -46,9 +46,14 @@ CONFIG = {
 
 
 class _Library(W.Widget):
-    """plotly.js as it lies in the installed plotly, compressed: sent once, however many plots there are."""
+    """plotly.js as it lies in the installed plotly, compressed: sent once, however many plots there are.
+
+    It is state until a page has it, so that the first plots need no answer of the kernel. From then on a page that
+    comes asks for it: after F5 JupyterLab waits four seconds for all states, and this would be most of them.
+    """
 
     code = traitlets.Bytes().tag(sync=True)
+    kept: bytes = b""
     _shared: _Library | None = None
     _guard = threading.Lock()
 
@@ -58,7 +63,15 @@ class _Library(W.Widget):
         with cls._guard:
             if cls._shared is None or cls._shared.comm is None:
                 cls._shared = cls(code=gzip.compress(get_plotlyjs().encode(), 6, mtime=0))
+                cls._shared.kept = cls._shared.code
+                cls._shared.on_msg(cls._shared._on_message)
             return cls._shared
+
+    def _on_message(self, _widget: W.Widget, content: dict[str, Any], _buffers: Any) -> None:
+        if content.get("type") == "loaded":
+            self.code = b""
+        elif content.get("type") == "wanted":
+            self.send({"type": "code"}, [self.kept])
 
 
 class _PlotState(W.Widget):
