@@ -113,15 +113,23 @@ class Trials:
             self.page = " + ".join(map(str, points)) or "no plot"
             return sum(points)
 
-        until(lambda: seen() >= max(FEW, least), f"less than {max(FEW, least)} points in the page", left())
+        try:
+            until(lambda: seen() >= max(FEW, least), f"less than {max(FEW, least)} points in the page", left())
+        except AssertionError as error:
+            raise AssertionError("; ".join([str(error), *missing(page)])) from error
         until(lambda: has_molecules(page), "a molecule without pixels", left())
         self.took = time.monotonic() - self.began
         assert panel.running(kernel), "it stopped by itself"
         panel.stop(kernel)
         self.python = str(panel.points(kernel))
         until(lambda: seen() == int(self.python), "the page and Python have different points", 30)
-        words = page.evaluate("() => document.body.innerText")
-        assert not any(text in words for text in MISSING), next(text for text in MISSING if text in words)
+        assert not missing(page), missing(page)
+
+
+def missing(page) -> list[str]:
+    """What the page says of widgets that it does not find."""
+    words = page.evaluate("() => document.body.innerText")
+    return [text for text in MISSING if text in words]
 
 
 def has_molecules(page) -> bool:
