@@ -78,3 +78,38 @@ def test_no_widget_library_is_imported_to_read_them():
     code = "import sys, piwsl_lab.lab.quirks; print(sorted({'nglview', 'plotly', 'ipywidgets'} & set(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
+
+
+def test_each_page_that_asks_for_all_states_gets_its_answer():
+    """A real kernel, two pages: the first asks after the second has come, while a thread makes and closes widgets."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        run = "import ipywidgets as W\nfrom piwsl_lab.lab.figures import LivePlot\nslider = W.IntSlider(7)\n"
+        run += "import threading\ndef churn():\n    while True:\n        W.HTML('x').close()\n"
+        run += "threading.Thread(target=churn, daemon=True).start()"
+        reply = client.execute_interactive(run, timeout=120)
+        assert reply["content"]["status"] == "ok", reply
+
+        def tell(kind: str, page: str, **content) -> None:
+            message = client.session.msg(kind, {"comm_id": page, "data": {}} | content)
+            message["metadata"] = {"version": "1.0.0"}
+            client.shell_channel.send(message)
+
+        for page in ("first", "second"):
+            tell("comm_open", page, target_name="jupyter.widget.control")
+        for _ in range(20):
+            tell("comm_msg", "first", data={"method": "request_states"})
+        answers = []
+        while len(answers) < 20:
+            message = client.get_iopub_msg(timeout=60)
+            assert message["msg_type"] != "error", message["content"]
+            if message["msg_type"] == "comm_msg" and "states" in message["content"]["data"]:
+                answers.append(message["content"])
+        assert {answer["comm_id"] for answer in answers} == {"first"}
+        values = [s["state"].get("value") for s in answers[-1]["data"]["states"].values()]
+        assert 7 in values
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -13,6 +13,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NGLVIEW_EXTENSION = "nglview-js-widgets"
 # JavaScript to put in front of the `_esm` of every anywidget whose state changes; its `initialize` calls the function
@@ -90,6 +91,15 @@ QUIRKS = (
         "anywidget retries, or waits as long as it takes.",
     ),
     Quirk(
+        "ipywidgets",
+        "7.7 to 8.1.9",
+        "After F5 a page asks for the states of all widgets. The answer goes to whichever page came last, and none comes "
+        "where a thread makes or closes a widget meanwhile: the page waits 4 s, then asks for each widget alone.",
+        "`mend_states` answers the page that asked, from a copy of the list of widgets.",
+        "tests/test_quirks.py::test_each_page_that_asks_for_all_states_gets_its_answer",
+        "ipywidgets answers on the comm that asked and copies its table.",
+    ),
+    Quirk(
         "google.colab",
         "its page of 2026-08",
         "Widgets of our own are not sure to work in its page, and its ipywidgets must not be replaced.",
@@ -161,3 +171,36 @@ def mend_nglview() -> None:
         stand_in = types.ModuleType("nglview._frontend")
         stand_in.__frontend_version__ = disagreement[1]  # type: ignore[attr-defined]
         sys.modules["nglview._frontend"] = stand_in
+
+
+def mend_states() -> None:
+    """Let every page that asks for the states of all widgets get its answer; outside a kernel nothing happens."""
+    try:
+        from comm import get_comm_manager
+    except ImportError:  # ipywidgets 7 beside an old kernel: left as it is
+        return
+    targets = getattr(get_comm_manager(), "targets", {})
+    if "jupyter.widget.control" in targets:
+        targets["jupyter.widget.control"] = _states_wanted
+
+
+def _states_wanted(comm: Any, message: dict[str, Any]) -> None:
+    """A page has opened its line: what it asks there is answered there."""
+    comm.on_msg(lambda asked: comm.send(*_all_states(asked)))
+
+
+def _all_states(asked: dict[str, Any]) -> tuple[dict[str, Any], None, list[Any]]:
+    """Data, metadata and buffers of the answer to "request_states" (protocol 1.0 of the control channel)."""
+    from ipywidgets.widgets import widget as library
+
+    method = asked["content"]["data"].get("method")
+    if method != "request_states":
+        raise RuntimeError(f"a page asked for {method!r} on the line for widget states: only 'request_states' is known")
+    states = {}
+    for widget in list(library._instances.values()):
+        name = widget.model_id
+        if name is not None:  # one that was closed a moment ago has none
+            names = {key: getattr(widget, f"_{key}") for key in ("model_name", "model_module", "model_module_version")}
+            states[name] = {**names, "state": widget.get_state()}
+    states, paths, buffers = library._remove_buffers(states)
+    return {"method": "update_states", "states": states, "buffer_paths": paths}, None, buffers

@@ -27,7 +27,9 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from piwsl_lab.lab.colours import ON_DARK
-from piwsl_lab.lab.quirks import live_widgets_work
+from piwsl_lab.lab.quirks import live_widgets_work, mend_states
+
+mend_states()
 
 HEIGHT = 380  # px
 _JAVASCRIPT = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
