@@ -82,6 +82,8 @@ def test_no_widget_library_is_imported_to_read_them():
 
 def test_each_page_that_asks_for_all_states_gets_its_answer():
     """A real kernel, two pages: the first asks after the second has come, while a thread makes and closes widgets."""
+    import time
+
     from jupyter_client.manager import start_new_kernel
 
     manager, client = start_new_kernel(kernel_name="python3")
@@ -101,8 +103,9 @@ def test_each_page_that_asks_for_all_states_gets_its_answer():
             tell("comm_open", page, target_name="jupyter.widget.control")
         for _ in range(20):
             tell("comm_msg", "first", data={"method": "request_states"})
-        answers = []
+        answers, deadline = [], time.monotonic() + 60
         while len(answers) < 20:
+            assert time.monotonic() < deadline, f"{len(answers)} of 20 answers within 60 s"
             message = client.get_iopub_msg(timeout=60)
             assert message["msg_type"] != "error", message["content"]
             if message["msg_type"] == "comm_msg" and "states" in message["content"]["data"]:

@@ -93,8 +93,8 @@ QUIRKS = (
     Quirk(
         "ipywidgets",
         "7.7 to 8.1.9",
-        "After F5 a page asks for the states of all widgets. The answer goes to whichever page came last, and none comes "
-        "where a thread makes or closes a widget meanwhile: the page waits 4 s, then asks for each widget alone.",
+        "After F5 a page asks for the states of all widgets. The answer goes to whichever page came last, and none "
+        "comes where a thread makes or closes a widget meanwhile: the page waits 4 s, then asks for each widget alone.",
         "`mend_states` answers the page that asked, from a copy of the list of widgets.",
         "tests/test_quirks.py::test_each_page_that_asks_for_all_states_gets_its_answer",
         "ipywidgets answers on the comm that asked and copies its table.",
