@@ -121,7 +121,7 @@ def test_reset_and_fly_leave_no_thread_and_no_widget_behind():
         panel.tabs.value = "Errors"
     panel.reset.click()
     panel.close_deck()
-    wait_for(lambda: ours() == threads)
+    wait_for(lambda: set(ours()) <= set(threads))  # a short-lived one may have been there before
     panel.close_deck()
     assert len(REGISTRY) <= widgets
     panel.close()
@@ -137,7 +137,7 @@ def test_new_dashboards_leave_no_thread_and_no_widget_behind():
     panel.close()
     panel.session.stop()
     panel.session.wait()
-    wait_for(lambda: ours() == threads)
+    wait_for(lambda: set(ours()) <= set(threads))  # a short-lived one may have been there before
     assert len(REGISTRY) == widgets
     assert list(Dashboard._shown) == []
 
