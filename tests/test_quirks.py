@@ -89,7 +89,8 @@ def test_each_page_that_asks_for_all_states_gets_its_answer():
     manager, client = start_new_kernel(kernel_name="python3")
     try:
         run = "import ipywidgets as W\nfrom piwsl_lab.lab.figures import LivePlot\nslider = W.IntSlider(7)\n"
-        run += "import threading, time\ndef churn():\n    while True:\n        W.HTML('x').close()\n        time.sleep(0.01)\n"
+        run += "import threading, time\n"
+        run += "def churn():\n    while True:\n        W.HTML('x').close()\n        time.sleep(0.01)\n"
         run += "threading.Thread(target=churn, daemon=True).start()"
         reply = client.execute_interactive(run, timeout=120)
         assert reply["content"]["status"] == "ok", reply
