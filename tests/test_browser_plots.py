@@ -104,7 +104,9 @@ def test_axes_have_numbers_and_keep_them_when_zoomed(page):
 def test_the_tool_bar_lies_on_no_legend(page):
     page.mouse.move(*[page.locator(".js-plotly-plot").first.bounding_box()[k] + 200 for k in ("x", "y")])
     page.wait_for_timeout(300)
+    assert page.locator(".js-plotly-plot .modebar").count() == 3, "no tool bar to look at"
     for bar, *legends in page.evaluate(BOXES):
+        assert legends
         for legend in legends:
             apart = bar[2] <= legend[0] or legend[2] <= bar[0] or bar[3] <= legend[1] or legend[3] <= bar[1]
             assert apart, (bar, legend)
