@@ -53,7 +53,8 @@ COUNT_MOVES = """() => {
     let last = points();
     plot.on('plotly_afterplot', () => { if (points() !== last) { window.moves += 1; last = points(); } });
 }"""
-# Draws about as much as a live dashboard makes a browser draw, without the kernel: all curves, five times a second.
+# Draws without the kernel: all curves, five times a second. A live dashboard draws eight times: what it costs is not
+# made smaller by this.
 KEEP_DRAWING = """() => {
     const plot = document.querySelector('.js-plotly-plot');
     const area = plot.querySelector('.main-svg');
@@ -183,7 +184,7 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
     assert errors == []
     assert any("execute_request" in message for message in sent)
     assert not any("Delta" in message for message in sent), "plotly answers every drawing"
-    assert moves / (1 - live_taken) >= 4
+    assert moves / (1 - live_taken) >= 6
     assert milliseconds < 500
     assert atoms.foreground > 0.02 * atoms.total
     assert atoms.colours > 50

@@ -1,6 +1,6 @@
 """`Dashboard`: a session with buttons, sliders, live curves and a molecule, on one screen of a projector.
 
-The session trains on its own thread. While it is busy, one drawing thread looks at it five times a second and pushes
+The session trains on its own thread. While it is busy, one drawing thread looks at it ten times a second and pushes
 what has changed; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them. Making a
 dashboard never touches its session.
 """
@@ -35,7 +35,7 @@ from piwsl_lab.lab.verdict import Verdicts
 from piwsl_lab.study import Setup
 
 LATE = 4.0  # s: a page that comes later sees the stored run from its beginning
-PERIOD = 0.2  # s between two drawings: one keeps a browser without a graphics card busy for about 0.1 s
+PERIOD = 0.1  # s between two drawings; a page that is slower than that leaves some out
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
 LESSON = Setup(channels=32, steps=600)  # small enough to see something within half a minute

@@ -29,7 +29,7 @@ from piwsl_lab.study import Setup, Task, build_trainer, prepare
 from piwsl_lab.support import interrupts
 
 MONITOR_FRAMES = 24  # test frames scored while training runs
-MONITOR_SECONDS = 0.15  # wanted time between two scores: curves that move about six times a second
+MONITOR_SECONDS = 0.11  # wanted time between two scores: curves that move eight or nine times a second
 MONITOR_SHARE = 0.1  # ... unless scoring would then cost more than this share of the time
 RATE_WINDOW = 3.0  # s, over which the step rate is averaged
 

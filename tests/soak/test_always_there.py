@@ -15,7 +15,8 @@ import browser
 import pytest
 from trials import FEW, Panel, Trials, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+# Ten trials are one test, each with patience of its own.
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 BUSY_LOOPS = 2
 SLOWER = 4  # times, the page's processor

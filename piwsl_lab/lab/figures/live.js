@@ -9,7 +9,7 @@
 //   revision  counts the states, to find out whether one was lost
 //   library   model id of the widget that holds plotly.js, once for all plots of a kernel
 //   on_dark   colours of light pages and what they become on a dark one
-const OFTEN = 100; // ms between two drawings: ten a second are as much as an eye wants
+const OFTEN = 100; // ms from one drawing to the next: ten a second are as much as an eye wants
 const ASK = 3000; // ms between two questions whether this page has the last state
 const PATIENCE = 15000; // ms until a question counts as lost
 const LOST = "The kernel of this plot has ended or was restarted: run the cells again. Session.load brings a saved session back.";
@@ -202,7 +202,7 @@ function render({ model, el }) {
   const manager = model.widget_manager;
   let state = null; // the model with the state, once it is in this page
   let next = 0; // when to ask again whether this page has the last state
-  let [P, waiting, drawing, again, last, held, gone] = [null, 0, false, false, 0, false, false];
+  let [P, waiting, drawing, again, due, held, gone] = [null, 0, false, false, 0, false, false];
   let stale = true; // whether there is something that was not drawn yet
 
   const visible = () => el.isConnected && el.clientWidth > 0 && el.clientHeight > 0 && !document.hidden;
@@ -236,6 +236,7 @@ function render({ model, el }) {
     }
     drawing = true;
     again = false;
+    const began = performance.now();
     try {
       state ??= await attached();
       P ??= await plotly(manager, state);
@@ -247,7 +248,9 @@ function render({ model, el }) {
       await P.react(box, data, layout, { ...config, responsive: false, displaylogo: false });
       if (!box.dataset.heard) listen();
       words.hidden = true;
-      last = performance.now();
+      // A slow page rests as long as it draws: clicks and numbers need it too.
+      const ended = performance.now();
+      due = Math.max(began + OFTEN, 2 * ended - began);
     } catch (error) {
       stale = true;
       words.hidden = false;
@@ -262,7 +265,7 @@ function render({ model, el }) {
   function later() {
     stale = true;
     if (waiting || gone) return;
-    waiting = setTimeout(draw, Math.max(0, OFTEN - (performance.now() - last)));
+    waiting = setTimeout(draw, Math.max(0, due - performance.now()));
   }
 
   function listen() {
