@@ -40,6 +40,16 @@ BOXES = """() => [...document.querySelectorAll('.js-plotly-plot')].map(g => ['.m
     .map(c => g.querySelector(c)).filter(e => e).map(e => { const b = e.getBoundingClientRect();
     return [b.left, b.top, b.right, b.bottom]; }))"""
 
+# Numbers, words and tick marks of every plot that stand on each other, with a little room for the line above letters.
+CROWDED = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(g => {
+    const texts = [...g.querySelectorAll('.ytick text, .annotation-text')]
+        .map(e => [e.textContent, e.getBoundingClientRect()]);
+    const ticks = [...g.querySelectorAll('.xaxislayer-above path, .xaxislayer-below path, path.xtick')]
+        .map(e => ['a tick', e.getBoundingClientRect()]);
+    return texts.flatMap(([a, r], k) => [...texts.slice(k + 1), ...ticks].filter(([, q]) =>
+        Math.min(r.right, q.right) - Math.max(r.left, q.left) > 1
+        && Math.min(r.bottom, q.bottom) - Math.max(r.top, q.top) > 3).map(([b]) => `${a} on ${b}`)); })"""
+
 
 def points(page) -> list[int]:
     return page.evaluate(POINTS)
@@ -99,6 +109,19 @@ def test_axes_have_numbers_and_keep_them_when_zoomed(page):
         """async () => { const P = await Object.values(window.piwslPlotly)[0];
         await P.relayout(document.querySelector('.js-plotly-plot'), {'yaxis.autorange': true}); }"""
     )
+
+
+@pytest.mark.parametrize("height", [380, 260, 215])
+def test_numbers_and_words_have_room_in_a_low_plot(page, height):
+    """A fold that opens leaves the curves 230 px."""
+    in_kernel(page, f"[setattr(p.widget.layout, 'height', '{height}px') for p in plots[:2]] and 0")
+    heights = "() => [...document.querySelectorAll('.js-plotly-plot')].slice(0, 2).map(g => g.layout.height)"
+    browser.eventually(page, lambda: page.evaluate(heights) == [height] * 2, "the new height")
+    page.wait_for_timeout(300)
+    assert page.evaluate(CROWDED) == []
+    assert min(page.evaluate(TICKS)) >= 2
+    in_kernel(page, "[setattr(p.widget.layout, 'height', '380px') for p in plots[:2]] and 0")
+    browser.eventually(page, lambda: page.evaluate(heights) == [380] * 2, "the old height")
 
 
 def test_the_tool_bar_lies_on_no_legend(page):

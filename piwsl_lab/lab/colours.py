@@ -25,7 +25,7 @@ OTHERS = ("#CC79A7", "#7F7F7F", "#8B6D00", "#5A3E99")  # a fifth kind, or the se
 ON_DARK = {
     "#000": "#E0E0E0", "#000000": "#E0E0E0", "BLACK": "#E0E0E0", "#444": "#C0C0C0", "#444444": "#C0C0C0",
     "#555": "#B0B0B0", "#0072B2": "#4BA3DD", "#D55E00": "#F07C2A", "#009E73": "#1FBF92", "#8B6D00": "#C9A227",
-    "#5A3E99": "#A48BE0",
+    "#5A3E99": "#A48BE0", "#C00000": "#FF5A5A",
 }  # fmt: skip
 # Names that say what a potential is, whoever trained it.
 KINDS_BY_NAME = {

@@ -22,6 +22,7 @@ CSS = f"""<style>
 .piwsl-deck {{--piwsl-error: #b00020; --piwsl-warn: #a65200; --piwsl-deck-view: clamp(150px, 22vh, 320px);
   --piwsl-deck-plots: clamp(226px, 36vh, 440px);}}
 .piwsl-deck.piwsl-more {{--piwsl-deck-plots: clamp(226px, 31.5vh, 440px);}}
+{_DARK} button:disabled {{color: #fff;}}
 {_DARK} {{--piwsl-error: #ff8a80; --piwsl-warn: #ffb74d;}}
 {"".join(f'{_DARK} [style*="color:{light}" i] {{color: {dark} !important;}}' for light, dark in ON_DARK.items())}
 .piwsl-deck .piwsl-line {{display: block; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; height: 18px;

@@ -49,7 +49,7 @@ def hex_number(colour: str) -> int:
 
 def on_dark(colour: str) -> str:
     """The colour "#rrggbb" that stands for another one where the page is dark."""
-    return ({BROKEN_COLOUR.upper(): "#FF5A5A"} | ON_DARK).get(colour.upper(), colour)
+    return ON_DARK.get(colour.upper(), colour)
 
 
 def _shades(colour: str) -> dict[str, list[float]]:

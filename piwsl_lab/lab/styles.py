@@ -23,6 +23,8 @@ CSS = (
   --piwsl-ring: #0b57d0; color: var(--piwsl-ink); position: relative;}
 body[data-jp-theme-light="false"] .piwsl-dashboard, body.theme-dark .piwsl-dashboard {
   --piwsl-warn: #ffb74d; --piwsl-error: #ff8a80; --piwsl-ring: #8ab4f8;}
+body[data-jp-theme-light="false"] .piwsl-dashboard button:disabled,
+body.theme-dark .piwsl-dashboard button:disabled {color: #fff;}
 .piwsl-dashboard.piwsl-folded-out {--piwsl-stage: STAGE_WITH_FOLD;}
 .piwsl-dashboard {--piwsl-below: 128px;}
 @media (max-height: 850px) {

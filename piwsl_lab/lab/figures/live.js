@@ -10,6 +10,8 @@
 //   library   model id of the widget that holds plotly.js, once for all plots of a kernel
 //   on_dark   colours of light pages and what they become on a dark one
 const OFTEN = 100; // ms from one drawing to the next: ten a second are as much as an eye wants
+const LINE = 14; // px between two numbers above each other
+const BETWEEN_PANELS = 28; // px, for the words above a panel
 const ASK = 3000; // ms between two questions whether this page has the last state
 const PATIENCE = 15000; // ms until a question counts as lost
 const LOST = "The kernel of this plot has ended or was restarted: run the cells again. Session.load brings a saved session back.";
@@ -121,23 +123,30 @@ function recoloured(value, table) {
 
 // ---- logarithmic axes that always have numbers --------------------------------------------------------------------
 
-// Round numbers between two, at most `most` of them and at least two.
-function logTicks(low, high, most) {
-  const steps = [[[1, 1.5, 2, 3, 4, 5, 6, 8], 1], [[1, 2, 5], 1], [[1, 3], 1], [[1], 1], [[1], 2], [[1], 3]];
-  let ticks = [];
-  for (const [leading, stride] of steps) {
-    ticks = [];
+// Round numbers between two, at most `most` of them and at least two; `apart` is the least factor between neighbours.
+function logTicks(low, high, most, apart) {
+  const round = (leading, stride) => {
+    const ticks = [];
     for (let k = stride * Math.floor(Math.log10(low) / stride) - stride; k <= Math.log10(high) + 1; k += stride)
       for (const m of leading) if (m * 10 ** k >= low && m * 10 ** k <= high) ticks.push(m * 10 ** k);
-    if (ticks.length <= most) break;
-  }
-  if (ticks.length < 2 || (high < 2 * low && ticks.length < 3)) {
+    return ticks;
+  };
+  const steps = [[[1, 1.5, 2, 3, 4, 5, 6, 8], 1], [[1, 2, 5], 1], [[1, 3], 1], [[1], 1], [[1], 2], [[1], 3]];
+  const fits = (ticks) => ticks.length <= most && ticks.every((t, k) => !k || t >= apart * ticks[k - 1]);
+  let ticks = steps.map((step) => round(...step)).find(fits) ?? [];
+  if (ticks.length < 2 && high >= 10 * low) {
+    const all = round([1, 2, 5], 1);
+    ticks = [all[0], all[all.length - 1]];
+  } else if (ticks.length < 2 || (high < 2 * low && ticks.length < 3)) {
     // so narrow a range that it looks linear
-    const least = (high - low) / (most - 1);
-    const decade = 10 ** Math.floor(Math.log10(least));
-    const step = [1, 2, 5, 10].map((m) => m * decade).find((s) => s >= least * (1 - 1e-9));
     ticks = [];
-    for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(k * step);
+    for (let parts = most - 1; ticks.length < 2; parts += 1) {
+      const least = (high - low) / parts;
+      const decade = 10 ** Math.floor(Math.log10(least));
+      const step = [1, 2, 5, 10].map((m) => m * decade).find((s) => s >= least * (1 - 1e-9));
+      ticks = [];
+      for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(k * step);
+    }
   }
   return ticks.map((t) => Number(t.toPrecision(6)));
 }
@@ -162,7 +171,18 @@ function logRange(data, letter, name) {
   return [Math.floor((a - margin) * grain) / grain, Math.ceil((b + margin) * grain) / grain];
 }
 
-function setAxes(data, layout, zoomed, shown) {
+// Panels that stand above each other leave room for the words between them, however low the plot is.
+function partPanels(layout, height) {
+  const panels = axesOf(layout, "y").map((name) => layout[name]).filter((axis) => axis.domain);
+  for (const axis of panels) {
+    const below = Math.max(...panels.map((other) => other.domain[1]).filter((top) => top <= axis.domain[0]));
+    const lacking = BETWEEN_PANELS / height - (axis.domain[0] - below);
+    if (lacking > 0 && lacking < 0.5 * (axis.domain[1] - axis.domain[0])) axis.domain = [axis.domain[0] + lacking, axis.domain[1]];
+  }
+}
+
+function setAxes(data, layout, zoomed, shown, height) {
+  partPanels(layout, height);
   for (const letter of ["x", "y"])
     for (const name of axesOf(layout, letter)) {
       const axis = layout[name];
@@ -171,7 +191,10 @@ function setAxes(data, layout, zoomed, shown) {
       if (axis.type !== "log" || axis.tickvals) continue;
       if (!kept) Object.assign(axis, { range: logRange(data, letter, name), autorange: false });
       const [low, high] = axis.range.map((v) => 10 ** v).sort((a, b) => a - b);
-      const tickvals = logTicks(low, high, letter === "y" ? 6 : 8);
+      const [from, to] = axis.domain ?? [0, 1];
+      const lines = Math.max(2, ((to - from) * height) / LINE); // of numbers above each other
+      const [most, apart] = letter === "y" ? [Math.min(6, Math.floor(lines)), (high / low) ** (1 / lines)] : [8, 1];
+      const tickvals = logTicks(low, high, most, apart);
       Object.assign(axis, { tickmode: "array", tickvals, ticktext: tickvals.map(String) });
     }
 }
@@ -243,8 +266,9 @@ function render({ model, el }) {
       if (gone || !visible()) return;
       stale = false;
       const { data, layout, config } = assembled(state);
-      setAxes(data, layout, zoomed, box.layout);
       Object.assign(layout, { width: el.clientWidth, height: el.clientHeight, autosize: false });
+      const { t, b } = { t: 0, b: 0, ...layout.margin };
+      setAxes(data, layout, zoomed, box.layout, Math.max(1, layout.height - t - b));
       await P.react(box, data, layout, { ...config, responsive: false, displaylogo: false });
       if (!box.dataset.heard) listen();
       words.hidden = true;
