@@ -77,7 +77,7 @@ class FlightPlots(LivePlot):
                 curve = go.Scatter(name=name, legendgroup=name, showlegend=False, x=[], y=[], mode="lines", line=line)
                 figure.add_trace(curve, row, column)
         apply_style(figure)
-        figure.update_layout(margin={"l": 48, "r": 10, "t": 20, "b": 40}, font={"size": 12}, showlegend=False)
+        figure.update_layout(margin={"l": 56, "r": 10, "t": 20, "b": 40}, font={"size": 12}, showlegend=False)
         for k, title in enumerate(figure.layout.annotations):
             domain = figure.layout["xaxis" if k == 0 else f"xaxis{k + 1}"].domain
             title.update(x=domain[0], xanchor="left", yanchor="bottom", font={"size": 12})

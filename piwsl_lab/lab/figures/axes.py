@@ -15,7 +15,7 @@ def apply_style(figure: go.Figure) -> None:
     """The house's look; colours of paper and ink are the page's, light or dark."""
     figure.update_layout(
         template="plotly_white", autosize=True, hovermode="x unified",
-        margin={"l": 56, "r": 14, "t": 26, "b": 44}, font={"size": 13}, uirevision="keep the reader's zoom",
+        margin={"l": 56, "r": 24, "t": 26, "b": 44}, font={"size": 13}, uirevision="keep the reader's zoom",
         legend={"orientation": "h", "x": 1, "y": 1.0, "xanchor": "right", "yanchor": "bottom"},
     )  # fmt: skip
     figure.update_xaxes(showline=True, linecolor="#888", ticks="outside", title_standoff=4)
