@@ -321,9 +321,45 @@ def open_notebook(page, server: Server, path: str, timeout: float = 90, door: st
     page.wait_for_function(OPEN_AND_IDLE, timeout=timeout * 1000)
 
 
+# What a page says of a command that does not end.
+STUCK = """() => {
+    const widget = jupyterapp.shell.currentWidget;
+    const kernel = widget?.context?.sessionContext?.session?.kernel;
+    return JSON.stringify({
+        kernel: kernel?.status, connection: kernel?.connectionStatus,
+        waiting: [...(kernel?._futures?.values() ?? [])].map(future => future.msg.header.msg_type),
+        cells: [...document.querySelectorAll('.jp-InputPrompt')].map(e => e.innerText),
+        dialogs: [...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText.slice(0, 200))});
+}"""
+
+
+def command(page, name: str, timeout: float = 120, **arguments) -> None:
+    """Execute a command of JupyterLab and wait for its end; where it does not come, say what the page waits for.
+
+    The promise is kept in the page and looked at from here: one that only the debugger holds may be swept up, and
+    nobody would ever hear of it.
+    """
+    page.evaluate(
+        """([name, options]) => {
+            const run = window.commandOfTest = {ended: false, error: ''};
+            run.promise = jupyterapp.commands.execute(name, options)
+                .catch(error => { run.error = String(error); }).finally(() => { run.ended = true; });
+            return true;
+        }""",
+        [name, arguments],
+    )
+    deadline = time.monotonic() + timeout
+    while not page.evaluate("() => window.commandOfTest.ended"):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{name} did not end within {timeout:g} s: {page.evaluate(STUCK)}")
+        page.wait_for_timeout(50)
+    if error := page.evaluate("() => window.commandOfTest.error"):
+        raise RuntimeError(f"{name}: {error}")
+
+
 def save_notebook(page) -> None:
     """Write the open notebook with its outputs to disk, so that it can be loaded anew."""
-    page.evaluate("() => jupyterapp.commands.execute('docmanager:save').then(() => true)")
+    command(page, "docmanager:save")
 
 
 def reload_notebook(page, timeout: float = 90) -> None:
@@ -342,13 +378,13 @@ def close_and_reopen(page, timeout: float = 90) -> None:
         }"""
     )
     page.wait_for_selector(".jp-Notebook", state="detached", timeout=timeout * 1000)
-    page.evaluate("() => jupyterapp.commands.execute('docmanager:open', {path: window.reopened}).then(() => true)")
+    command(page, "docmanager:open", path=page.evaluate("() => window.reopened"))
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=timeout * 1000)
 
 
 def run_all(page) -> None:
     """Run all cells of the open notebook; returns when the last has finished."""
-    page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)")
+    command(page, "notebook:run-all-cells", timeout=240)
 
 
 def points_in_page(page) -> list[int]:

@@ -361,7 +361,7 @@ def test_all_of_it_is_on_one_screen_of_a_projector(tmp_path):
     browser.write_notebook(tmp_path / "screen.ipynb", cells)
     with browser.jupyter_lab(tmp_path) as server, browser.browser_page(1280, 720) as page:
         browser.open_notebook(page, server, "screen.ipynb")
-        page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+        browser.command(page, "application:toggle-left-area")
         browser.run_all(page)
         page.wait_for_selector(".js-plotly-plot .scatterlayer .trace path", state="attached", timeout=60_000)
         page.locator(".piwsl-stored").wait_for()

@@ -108,7 +108,7 @@ def pictures_show(page, x: float) -> None:
 
 def side_bar(page, opened: bool) -> None:
     if page.evaluate("() => jupyterapp.shell.leftCollapsed") == opened:
-        page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+        browser.command(page, "application:toggle-left-area")
     page.wait_for_timeout(1000)
 
 
@@ -209,7 +209,7 @@ def play_from(page, x: float, end: float) -> None:
 
 
 def test_after_f5_the_deck_is_there_again_and_flies_on(page):
-    page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    browser.save_notebook(page)
     press(page, "Fly")
     for _ in range(2):
         page.reload()
@@ -271,7 +271,7 @@ def test_four_pilots_are_on_one_screen_at_1920_and_nothing_wraps_at_1280(page):
     browser.eventually(page, lambda: not in_kernel(page, "flight.running"), "it pauses")
     for theme, width, height, room in (("Light", 1920, 1080, 900), ("Dark", 1280, 720, PROJECTOR)):
         page.set_viewport_size({"width": width, "height": height})
-        page.evaluate(f"() => jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
+        browser.command(page, "apputils:change-theme", theme=f"JupyterLab {theme}")
         page.wait_for_timeout(1500)
         assert deck_height(page) <= room
         assert page.evaluate(WRAPPED) == 0

@@ -162,7 +162,7 @@ def test_messages_that_are_lost_are_made_good(page):
 
 def test_after_f5_all_is_there_again_and_a_second_f5_too(page):
     wanted = in_kernel(page, IN_PYTHON)
-    page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    browser.save_notebook(page)
     for _ in range(2):
         page.reload()
         page.wait_for_function(f"() => ({POINTS})().length === 3", timeout=60_000)
@@ -170,7 +170,7 @@ def test_after_f5_all_is_there_again_and_a_second_f5_too(page):
 
 
 def test_a_dark_page_has_no_white_box_and_no_black_line(page):
-    page.evaluate("() => jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    browser.command(page, "apputils:change-theme", theme="JupyterLab Dark")
     colour = "() => document.querySelector('.js-plotly-plot')._fullLayout.paper_bgcolor"
     browser.eventually(page, lambda: page.evaluate(colour) == "#111111", "dark paper")
     plain = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(g => g.data.flatMap(
@@ -178,7 +178,7 @@ def test_a_dark_page_has_no_white_box_and_no_black_line(page):
     browser.eventually(page, lambda: page.evaluate(plain) == [], "no black line")
     stats = browser.pixel_stats(page.locator(".js-plotly-plot").first)
     assert max(stats.background) < 0x30
-    page.evaluate("() => jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    browser.command(page, "apputils:change-theme", theme="JupyterLab Light")
 
 
 def test_a_kernel_that_was_restarted_is_told_in_words(page):

@@ -7,6 +7,7 @@ import pytest
 from ase.build import molecule
 from browser import (
     browser_page,
+    command,
     eventually,
     jupyter_lab,
     open_notebook,
@@ -114,10 +115,6 @@ def shows(page, places) -> bool:
 def has_atoms(canvas) -> bool:
     stats = pixel_stats(canvas)
     return stats.foreground > 0.02 * stats.total and near(stats.image, RED) > 100
-
-
-def command(page, name, **arguments):
-    page.evaluate("([name, options]) => jupyterapp.commands.execute(name, options).then(() => true)", [name, arguments])
 
 
 def run_long_cell(page):
