@@ -19,7 +19,7 @@ WIDGET_LIBRARIES = {"ipywidgets", "plotly", "nglview", "anywidget", "IPython", "
 
 # The picture, from the ground up. A module may import from its own layer and from those before it.
 LAYERS = (
-    ("support",),
+    ("support", "toys"),
     ("data",),
     ("graph", "memory", "batches", "device"),
     ("models",),
