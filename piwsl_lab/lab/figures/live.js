@@ -140,7 +140,7 @@ function logTicks(low, high, most, apart) {
   } else if (ticks.length < 2 || (high < 2 * low && ticks.length < 3)) {
     // so narrow a range that it looks linear
     ticks = [];
-    for (let parts = most - 1; ticks.length < 2; parts += 1) {
+    for (let parts = most - 1; ticks.length < 2 && parts < most + 20; parts += 1) {
       const least = (high - low) / parts;
       const decade = 10 ** Math.floor(Math.log10(least));
       const step = [1, 2, 5, 10].map((m) => m * decade).find((s) => s >= least * (1 - 1e-9));
