@@ -24,10 +24,7 @@ heard = []
 plots[0].on_pick(heard.append)
 W.VBox([plot.widget for plot in plots])
 """,
-    """
-import time
-time.sleep(0)
-""",
+    "W.FloatSlider()",
 ]
 POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')].map(
     g => g.data.reduce((sum, trace) => sum + trace.x.length, 0))"""
@@ -49,6 +46,29 @@ CROWDED = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(g =
     return texts.flatMap(([a, r], k) => [...texts.slice(k + 1), ...ticks].filter(([, q]) =>
         Math.min(r.right, q.right) - Math.max(r.left, q.left) > 1
         && Math.min(r.bottom, q.bottom) - Math.max(r.top, q.top) > 3).map(([b]) => `${a} on ${b}`)); })"""
+
+# As on a page that is too busy with the states of all widgets to look for one of them: ipywidgets looks every tenth of
+# a second, gives up after two seconds, and does not look again before it does.
+TOO_BUSY = """
+    const [soon, Socket] = [setTimeout, WebSocket];
+    let busyUntil = 0;
+    const free = (f) => () => { const left = busyUntil - Date.now(); left > 0 ? soon(free(f), left) : f(); };
+    window.setTimeout = (f, ms, ...rest) => ms === 100 && !rest.length ? soon(free(f), ms) : soon(f, ms, ...rest);
+    window.WebSocket = class extends Socket {
+        constructor(...where) {
+            super(...where);
+            this.addEventListener('message', ({data}) => {
+                const text = typeof data === 'string' ? data : new TextDecoder('latin1').decode(data);
+                if (text.includes('"update_states"')) busyUntil = Date.now() + 2500;
+            });
+        }
+    };
+    window.gaveUp = 0;
+    new MutationObserver(() => {
+        const words = [...document.querySelectorAll('.jp-OutputArea-output')].map(e => e.textContent);
+        window.gaveUp = Math.max(window.gaveUp, words.filter(t => t.includes('model not found')).length);
+    }).observe(document, {childList: true, subtree: true, characterData: true});
+"""
 
 
 def points(page) -> list[int]:
@@ -167,6 +187,18 @@ def test_after_f5_all_is_there_again_and_a_second_f5_too(page):
         page.reload()
         page.wait_for_function(f"() => ({POINTS})().length === 3", timeout=60_000)
         browser.eventually(page, lambda: points(page) == wanted, "all points after F5")
+
+
+def test_an_output_that_gave_up_on_its_widget_is_drawn_again(page):
+    wanted = in_kernel(page, IN_PYTHON)
+    with browser.second_window(page) as other:
+        other.add_init_script(TOO_BUSY)
+        other.goto(page.url, wait_until="domcontentloaded")
+        other.wait_for_function("() => window.gaveUp === 2", timeout=60_000)
+        browser.eventually(other, lambda: points(other) == wanted, "all points in an output that gave up", 60)
+        slider = other.locator(".widget-slider:visible")
+        browser.eventually(other, lambda: slider.count() == 1, "a widget of somebody else in another output")
+        assert other.get_by_text("model not found").count() == 0
 
 
 def test_a_dark_page_has_no_white_box_and_no_black_line(page):

@@ -46,7 +46,7 @@ class Picture(anywidget.AnyWidget):
     height : CSS height.
     """
 
-    _esm = quirks.KEEP_LISTENING + _JAVASCRIPT
+    _esm = quirks.KEEP_LISTENING + quirks.DRAW_AGAIN + _JAVASCRIPT
     _css = _CSS
     molecule = traitlets.Dict().tag(sync=True)
     live = traitlets.Dict().tag(sync=True)

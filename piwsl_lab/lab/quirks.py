@@ -28,6 +28,34 @@ async function keepListening(model, id) {
   if (raw.comm && plain) raw.comm.on_msg((message) => plain.call(raw, message));
 }
 """
+# JavaScript for the same place; `initialize` calls the function with the manager of widgets of the page.
+DRAW_AGAIN = """
+function drawAgain(manager) {
+  const known = (window.piwslManagers ??= new WeakSet());
+  const notebook = manager?.context?.model; // Voilà has none: it runs everything anew
+  if (!notebook?.cells || !manager.restored || known.has(manager)) return;
+  known.add(manager);
+  const mime = "application/vnd.jupyter.widget-view+json";
+  const look = async () => {
+    const gaveUp = (e) => e.textContent.includes("Error displaying widget: model not found");
+    if (![...document.querySelectorAll(".jp-OutputArea-output")].some(gaveUp)) return;
+    for (let k = 0; k < notebook.cells.length; k += 1) {
+      const { outputs } = notebook.cells.get(k);
+      for (let n = 0; n < (outputs?.length ?? 0); n += 1) {
+        const output = outputs.get(n);
+        const id = output.data[mime]?.model_id;
+        if (!id || !manager.has_model(id)) continue;
+        const model = await manager.get_model(id);
+        if (Object.keys(model.views ?? {}).length === 0) outputs.set(n, output.toJSON());
+      }
+    }
+  };
+  // The wait that is given up began before the states came, and lasts two seconds; a busy page is late with it.
+  const often = () => [100, 1000, 2500, 5000, 10000, 20000].forEach((ms) => setTimeout(look, ms));
+  manager.restored.connect(often);
+  often();
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +126,16 @@ QUIRKS = (
         "`mend_states` answers the page that asked, from a copy of the list of widgets.",
         "tests/test_quirks.py::test_each_page_that_asks_for_all_states_gets_its_answer",
         "ipywidgets answers on the comm that asked and copies its table.",
+    ),
+    Quirk(
+        "ipywidgets",
+        "7.7 to 8.1.9",
+        "An output looks for its widget every tenth of a second for two seconds, and then gives up without a last "
+        'look. A page that takes in the states of all widgets is busy for so long: it says "model not found" for '
+        "ever, beside the widget.",
+        "`DRAW_AGAIN` draws every output of the notebook again that gave up on a widget which is there.",
+        "tests/test_browser_plots.py::test_an_output_that_gave_up_on_its_widget_is_drawn_again",
+        "ipywidgets looks again before it gives up.",
     ),
     Quirk(
         "google.colab",

@@ -265,6 +265,7 @@ class Picture {
 
 function initialize({ model }) {
   keepListening(model, model.get("own"));
+  drawAgain(model.widget_manager);
 }
 
 // The state of the model with its numbers in place.

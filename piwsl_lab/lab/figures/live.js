@@ -356,4 +356,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize: ({ model }) => drawAgain(model.widget_manager), render };

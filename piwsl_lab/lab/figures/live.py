@@ -27,7 +27,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from piwsl_lab.lab.colours import ON_DARK
-from piwsl_lab.lab.quirks import live_widgets_work, mend_states
+from piwsl_lab.lab.quirks import DRAW_AGAIN, live_widgets_work, mend_states
 
 mend_states()
 
@@ -109,7 +109,7 @@ class _PlotState(W.Widget):
 class _PlotWidget(anywidget.AnyWidget):
     """What stands in the page. It knows where its state is and nothing else, so that no message can pass it by."""
 
-    _esm = _JAVASCRIPT
+    _esm = DRAW_AGAIN + _JAVASCRIPT
     _css = _CSS
     state = traitlets.Unicode().tag(sync=True)
 
