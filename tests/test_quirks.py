@@ -117,3 +117,44 @@ def test_each_page_that_asks_for_all_states_gets_its_answer():
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_a_server_that_reads_late_gets_every_message():
+    """A real kernel and two pages: nobody reads while it sends, as on a machine with too much to do."""
+    import time
+
+    from jupyter_client import BlockingKernelClient
+    from jupyter_client.manager import start_new_kernel
+
+    count = 3000  # three times as many as ZeroMQ lets wait, and too large for the buffers of the system
+    manager, first = start_new_kernel(kernel_name="python3")
+    second = BlockingKernelClient(connection_file=manager.connection_file)  # with a session of its own, as a page has
+    second.load_connection_file()
+    try:
+        run = "import ipywidgets as W\nfrom piwsl_lab.lab.figures import LivePlot\nwords = W.HTML()"
+        reply = first.execute_interactive(run, timeout=120)
+        assert reply["content"]["status"] == "ok", reply
+        second.start_channels()
+        second.wait_for_ready(timeout=60)
+        opened = second.session.msg("comm_open", {"comm_id": "2", "data": {}, "target_name": "jupyter.widget.control"})
+        second.shell_channel.send(opened)
+        while True:  # until the kernel has heard it
+            message = second.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") == opened["header"]["msg_id"]:
+                if message["content"].get("execution_state") == "idle":
+                    break
+        asked = first.execute(f"for k in range({count}): words.value = 20_000 * 'x' + str(k)")
+        while first.get_shell_msg(timeout=120)["parent_header"].get("msg_id") != asked:
+            pass
+        time.sleep(1)
+        for client in (first, second):
+            got = []
+            while got[-1:] != ["idle"]:
+                message = client.get_iopub_msg(timeout=30)
+                if message["parent_header"].get("msg_id") == asked:
+                    got.append(message["content"].get("execution_state", message["msg_type"]))
+            assert got.count("comm_msg") == count
+    finally:
+        first.stop_channels()
+        second.stop_channels()
+        manager.shutdown_kernel(now=True)

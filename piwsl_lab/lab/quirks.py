@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 NGLVIEW_EXTENSION = "nglview-js-widgets"
+WAITING_MESSAGES = 20_000  # of one page, at most; a dashboard alone is born in 400
 # JavaScript to put in front of the `_esm` of every anywidget whose state changes; its `initialize` calls the function
 # with the model and the model's own id. Messages then go to the model as in ipywidgets, whatever became of the wait.
 KEEP_LISTENING = """
@@ -138,6 +139,15 @@ QUIRKS = (
         "ipywidgets looks again before it gives up.",
     ),
     Quirk(
+        "ipykernel",
+        "6 to 7.4.0",
+        "ZeroMQ lets 1000 messages wait for a server that reads late and drops the others: widgets are missing, and a "
+        "cell whose last message is among them never ends. Eighteen molecules on a busy machine are enough.",
+        "`mend_line` lets more messages wait, on the line of every page that is there or comes.",
+        "tests/test_quirks.py::test_a_server_that_reads_late_gets_every_message",
+        "ipykernel lifts the limit of its IOPub socket.",
+    ),
+    Quirk(
         "google.colab",
         "its page of 2026-08",
         "Widgets of our own are not sure to work in its page, and its ipywidgets must not be replaced.",
@@ -211,8 +221,27 @@ def mend_nglview() -> None:
         sys.modules["nglview._frontend"] = stand_in
 
 
+def mend_kernel() -> None:
+    """Mend the line of messages to the page and the answer to its questions; outside a kernel nothing happens."""
+    mend_line()
+    mend_states()
+
+
+def mend_line() -> None:
+    """Let many messages wait for the server of the page; lines that come later start with the old limit."""
+    if "ipykernel.kernelapp" not in sys.modules:
+        return
+    import zmq
+    from ipykernel.kernelapp import IPKernelApp
+
+    thread = IPKernelApp.instance().iopub_thread if IPKernelApp.initialized() else None
+    socket = getattr(thread, "socket", None)
+    if isinstance(socket, zmq.Socket):
+        thread.schedule(lambda: socket.set(zmq.SNDHWM, WAITING_MESSAGES))  # in the only thread that may touch it
+
+
 def mend_states() -> None:
-    """Let every page that asks for the states of all widgets get its answer; outside a kernel nothing happens."""
+    """Let every page that asks for the states of all widgets get its answer."""
     try:
         from comm import get_comm_manager
     except ImportError:  # ipywidgets 7 beside an old kernel: left as it is
@@ -223,7 +252,8 @@ def mend_states() -> None:
 
 
 def _states_wanted(comm: Any, message: dict[str, Any]) -> None:
-    """A page has opened its line: what it asks there is answered there."""
+    """A page has come and opened its line: what it asks there is answered there."""
+    mend_line()
     comm.on_msg(lambda asked: comm.send(*_all_states(asked)))
 
 

@@ -22,6 +22,7 @@ from piwsl_lab.lab.picture import Picture
 if importlib.util.find_spec("nglview") is None:
     raise ImportError("the molecule viewer needs nglview: pip install 'piwsl-lab[lab]'")
 quirks.mend_nglview()  # for notebooks that import nglview later
+quirks.mend_kernel()
 
 PREDICTED = "predicted force"
 

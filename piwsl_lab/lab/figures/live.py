@@ -27,9 +27,9 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from piwsl_lab.lab.colours import ON_DARK
-from piwsl_lab.lab.quirks import DRAW_AGAIN, live_widgets_work, mend_states
+from piwsl_lab.lab.quirks import DRAW_AGAIN, live_widgets_work, mend_kernel
 
-mend_states()
+mend_kernel()
 
 HEIGHT = 380  # px
 _JAVASCRIPT = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
