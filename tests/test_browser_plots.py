@@ -114,7 +114,7 @@ def test_all_points_are_in_the_page_and_plotly_came_once(page):
 def test_axes_have_numbers_and_keep_them_when_zoomed(page):
     browser.eventually(page, lambda: len(page.evaluate(TICKS)) >= 7, "all axes")
     assert min(page.evaluate(TICKS)) >= 2
-    for low, high in ((2.0, 2.05), (1.5, 3.5), (2.301, 2.302)):
+    for low, high in ((2.0, 2.05), (1.5, 3.5), (2.301, 2.302), (-400.0, 400.0)):
         page.evaluate(
             """async ([low, high]) => { const g = document.querySelector('.js-plotly-plot');
             const P = await Object.values(window.piwslPlotly)[0];

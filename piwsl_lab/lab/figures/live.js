@@ -125,6 +125,8 @@ function recoloured(value, table) {
 
 // Round numbers between two, at most `most` of them and at least two; `apart` is the least factor between neighbours.
 function logTicks(low, high, most, apart) {
+  [low, high] = [Math.max(low, 1e-300), Math.min(high, 1e300)]; // a reader may zoom out past the last number
+  if (!(high > low * (1 + 1e-6))) return []; // no range, or one too narrow for six digits
   const round = (leading, stride) => {
     const ticks = [];
     for (let k = stride * Math.floor(Math.log10(low) / stride) - stride; k <= Math.log10(high) + 1; k += stride)
@@ -140,7 +142,7 @@ function logTicks(low, high, most, apart) {
   } else if (ticks.length < 2 || (high < 2 * low && ticks.length < 3)) {
     // so narrow a range that it looks linear
     ticks = [];
-    for (let parts = most - 1; ticks.length < 2 && parts < most + 20; parts += 1) {
+    for (let parts = most - 1; ticks.length < 2; parts += 1) {
       const least = (high - low) / parts;
       const decade = 10 ** Math.floor(Math.log10(least));
       const step = [1, 2, 5, 10].map((m) => m * decade).find((s) => s >= least * (1 - 1e-9));
