@@ -24,7 +24,8 @@ heard = []
 plots[0].on_pick(heard.append)
 W.VBox([plot.widget for plot in plots])
 """,
-    "W.FloatSlider()",
+    "slider = W.FloatSlider()\nslider",
+    "slider",
 ]
 POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')].map(
     g => g.data.reduce((sum, trace) => sum + trace.x.length, 0))"""
@@ -194,10 +195,10 @@ def test_an_output_that_gave_up_on_its_widget_is_drawn_again(page):
     with browser.second_window(page) as other:
         other.add_init_script(TOO_BUSY)
         other.goto(page.url, wait_until="domcontentloaded")
-        other.wait_for_function("() => window.gaveUp === 2", timeout=60_000)
+        other.wait_for_function("() => window.gaveUp === 3", timeout=60_000)
         browser.eventually(other, lambda: points(other) == wanted, "all points in an output that gave up", 60)
         slider = other.locator(".widget-slider:visible")
-        browser.eventually(other, lambda: slider.count() == 1, "a widget of somebody else in another output")
+        browser.eventually(other, lambda: slider.count() == 2, "a widget of somebody else in two other outputs")
         assert other.get_by_text("model not found").count() == 0
 
 
