@@ -195,7 +195,7 @@ def test_an_output_that_gave_up_on_its_widget_is_drawn_again(page):
     with browser.second_window(page) as other:
         other.add_init_script(TOO_BUSY)
         other.goto(page.url, wait_until="domcontentloaded")
-        other.wait_for_function("() => window.gaveUp === 3", timeout=60_000)
+        other.wait_for_function("() => window.gaveUp > 0", timeout=60_000)
         browser.eventually(other, lambda: points(other) == wanted, "all points in an output that gave up", 60)
         slider = other.locator(".widget-slider:visible")
         browser.eventually(other, lambda: slider.count() == 2, "a widget of somebody else in two other outputs")
