@@ -336,8 +336,8 @@ STUCK = """() => {
 def command(page, name: str, timeout: float = 120, **arguments) -> None:
     """Execute a command of JupyterLab and wait for its end; where it does not come, say what the page waits for.
 
-    The promise is kept in the page and looked at from here: one that only the debugger holds may be swept up, and
-    nobody would ever hear of it.
+    playwright has no time limit for a promise, and one whose kernel never answers would hang the whole run: so the
+    promise stays in the page and is looked at from here.
     """
     page.evaluate(
         """([name, options]) => {

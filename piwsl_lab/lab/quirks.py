@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 NGLVIEW_EXTENSION = "nglview-js-widgets"
-WAITING_MESSAGES = 20_000  # of one page, at most; a dashboard alone is born in 400
+WAITING_MESSAGES = 20_000  # for one page, at most
 # JavaScript to put in front of the `_esm` of every anywidget whose state changes; its `initialize` calls the function
 # with the model and the model's own id. Messages then go to the model as in ipywidgets, whatever became of the wait.
 KEEP_LISTENING = """
@@ -133,7 +133,7 @@ QUIRKS = (
     ),
     Quirk(
         "ipywidgets",
-        "7.7 to 8.1.9",
+        "8.1.9",
         "An output looks for its widget every tenth of a second for two seconds, and then gives up without a last "
         'look. A page that takes in the states of all widgets is busy for so long: it says "model not found" for '
         "ever, beside the widget.",
@@ -143,9 +143,9 @@ QUIRKS = (
     ),
     Quirk(
         "ipykernel",
-        "6 to 7.4.0",
+        "7.4.0",
         "ZeroMQ lets 1000 messages wait for a server that reads late and drops the others: widgets are missing, and a "
-        "cell whose last message is among them never ends. Eighteen molecules on a busy machine are enough.",
+        "cell whose last message is among them never ends. Many molecules at once on a busy machine are enough.",
         "`mend_line` lets more messages wait, on the line of every page that is there or comes.",
         "tests/test_quirks.py::test_a_server_that_reads_late_gets_every_message",
         "ipykernel lifts the limit of its IOPub socket.",
