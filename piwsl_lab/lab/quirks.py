@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import sys
 import types
@@ -164,6 +165,11 @@ QUIRKS = (
 def live_widgets_work() -> bool:
     """Whether the page takes widgets of our own; not known of Google Colab."""
     return "google.colab" not in sys.modules
+
+
+def on_voila() -> bool:
+    """Whether Voilà shows this notebook: its pages run code, and let nobody write any."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
 def front_end_version(name: str, folders: Sequence[Path]) -> str | None:

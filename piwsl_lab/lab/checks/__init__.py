@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from piwsl_lab.lab.checks.judge import Check, Judgement, Mistake, Probe, judge
 from piwsl_lab.lab.checks.landscapes import FORCE, SLOPE
+from piwsl_lab.lab.checks.progress import Progress, ProgressError
+from piwsl_lab.lab.checks.questions import QUESTIONS, Option, Question
 from piwsl_lab.lab.checks.springs import BIAS, SOFTNESS
 from piwsl_lab.lab.checks.statistics import BOOTSTRAP, EXPONENT
 from piwsl_lab.lab.checks.taylor import PITC
@@ -11,4 +13,16 @@ from piwsl_lab.lab.checks.units import UNIT
 
 CHECKS = {check.key: check for check in (FORCE, SLOPE, UNIT, EXPONENT, BOOTSTRAP, PITC, BIAS, SOFTNESS)}
 
-__all__ = ["CHECKS", "Check", "Judgement", "Mistake", "Probe", "judge"]
+__all__ = [
+    "CHECKS",
+    "QUESTIONS",
+    "Check",
+    "Judgement",
+    "Mistake",
+    "Option",
+    "Probe",
+    "Progress",
+    "ProgressError",
+    "Question",
+    "judge",
+]

@@ -204,6 +204,21 @@ def judge(check: Check, answer: Answer) -> Judgement:
     return Judgement(check.key, WRONG, seen, name, hint, check.formula)
 
 
+def attempt(function: Answer, *arguments: Any) -> tuple[np.ndarray | None, str]:
+    """Result of an answer as a float array, or None and why there is none; for a figure that draws it unjudged."""
+    try:
+        with np.errstate(all="ignore"):
+            value = function(*arguments)
+    except Exception as error:
+        return None, f"Your function stopped: {_in_words(error)}"
+    if value is None or value is ...:
+        return None, "Your function returns nothing yet."
+    try:
+        return numbers(value), ""
+    except (TypeError, ValueError) as error:
+        return None, f"Your function cannot be drawn: {error}."
+
+
 def _known(check: Check, answer: Answer) -> Mistake | None:
     """The first known mistake that gives what the answer gives, for every probe."""
     try:
