@@ -1,16 +1,14 @@
 # %% [markdown]
-# # 00 · Quickstart: fifty labels, and a little physics
+# # 00 · Quickstart: what do fifty labels buy?
 #
-# **Aim.** See two machine-learned potentials learn the same fifty frames of ethanol side by side: one from its labels
-# alone, one that must also agree with itself. Move a few sliders, press *Train*, and judge.
+# **Question.** Two machine-learned potentials see the same fifty frames of ethanol. One learns only from labels. The other
+# is also punished when its energy and its forces disagree. Which is better, and by how much?
 #
-# **Time.** 15 minutes to read and play; *Run → Run All Cells* takes seconds and downloads nothing. The laboratory
-# stands right after the idea: a stored run plays there at once, and *Train* begins your own.
+# **Level** beginner, no formula · **15 minutes** · *Run All* takes seconds and downloads nothing.
 #
-# **You need.** Nothing. If you have never met a potential: it is a function from the positions of atoms to an energy,
-# and the force on an atom is how steeply that energy falls when the atom moves, $\mathbf F = -\partial E/\partial\mathbf r$.
+# **Way.** Predict, play, explain, doubt. Building comes in lesson 01.
 
-# %%
+# %% tags=["plumbing"]
 import sys
 
 if "google.colab" in sys.modules:  # on Colab only: install the package and let it show its own widgets
@@ -25,27 +23,34 @@ if "google.colab" in sys.modules:  # on Colab only: install the package and let 
 
 # %%
 import numpy as np
-import plotly.io as pio
 
 import piwsl_lab
+from piwsl_lab.lab.lesson import explain, predict, progress, reveal
 from piwsl_lab.lab.panel import Dashboard
+from piwsl_lab.lab.panels import AdvicePlayer, StarvingPlayer
 from piwsl_lab.lab.replay import Replay
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
-pio.renderers.default = "plotly_mimetype"
-
 ethanol = piwsl_lab.load("ethanol")
 ethanol
 
 # %% [markdown]
-# ## The molecule and its labels
+# ## A molecule and its labels
 #
-# Every *frame* is one snapshot of ethanol at 500 K with two labels from a quantum method (GFN2-xTB): one energy, and a
-# force on each of the nine atoms. Such labels are what costs money: milliseconds here, hours or days for better methods. The
-# pale arrows are the labels of the first frame.
+# A **potential** tells the energy of a molecule, and the force on each atom, from the places of its atoms. Nature does it
+# with quantum mechanics. A computer that does the same needs milliseconds here, and hours or days for better methods.
+#
+# A **frame** is one snapshot of the molecule. Its **labels** are one energy and a force on each of the nine atoms. The pale
+# arrows are forces. *Which kind of atom feels the strongest ones?* Turn the molecule with the mouse.
+
+# %%
+frame = ethanol[0]
+molecule = MoleculeView(frame.numbers, frame.positions, height="300px")
+molecule.show(frame.positions, reference_forces=frame.forces)
+molecule
 
 # %%
 energies = np.array([frame.energy for frame in ethanol])
@@ -53,66 +58,31 @@ forces = np.array([frame.forces for frame in ethanol])
 print(f"{len(ethanol)} frames of {len(ethanol[0].numbers)} atoms, labelled with {ethanol.metadata.method}")
 print(f"energies spread by {energies.std():.2f} eV, a force component by {forces.std():.2f} eV/Å")
 
-# %%
-frame = ethanol[0]
-molecule = MoleculeView(frame.numbers, frame.positions)
-molecule.show(frame.positions, reference_forces=frame.forces)
-molecule
-
 # %% [markdown]
-# ## The idea in five lines
+# ## The idea
 #
-# Push every atom a little, by $\boldsymbol\delta$. The energy must change by minus the work of the forces:
+# Push a molecule a little. Its forces do work, and its energy must change by just that. The exact energy and forces obey
+# this up to a small remainder. A model with two separate outputs need not.
 #
-# $$E(\mathbf r+\boldsymbol\delta)\;\approx\;E(\mathbf r)-\sum_i \boldsymbol\delta_i\cdot\mathbf F_i(\mathbf r)\qquad\text{(first order)}$$
-# $$E(\mathbf r+\boldsymbol\delta)\;\approx\;E(\mathbf r)-\tfrac12\sum_i \boldsymbol\delta_i\cdot\big[\mathbf F_i(\mathbf r)+\mathbf F_i(\mathbf r+\boldsymbol\delta)\big]\qquad\text{(second order)}$$
+# **PIWSL** (*physics-informed weakly supervised learning*) asks the model for it at thousands of pushed frames. That costs
+# no label: the model is only asked to agree with itself.
 #
-# Nature obeys this. A model that predicts energies and forces as two separate outputs does not, unless it is told to:
-# the loss **PITC** (Takamoto, Zaverkin, Niepert 2025) punishes what is left over. It needs *no label* at
-# $\mathbf r+\boldsymbol\delta$, so it is free supervision around every expensive frame.
+# ## Predict
 #
-# How small must $\boldsymbol\delta$ be? Ask the quantum method itself, live:
+# Commit before you look. A prediction that turns out wrong teaches more than none.
 
 # %%
-from ase.calculators.emt import EMT
-
-from piwsl_lab.data import DataError, Oracle
-
-try:
-    oracle = Oracle("gfn2-xtb")
-except DataError:  # no tblite for this machine (Windows with pip): a crude force field obeys the same law
-    oracle = Oracle(EMT())
-direction = np.random.default_rng(0).uniform(-1, 1, frame.positions.shape)
-here = oracle.label(frame.numbers, frame.positions)
-
-left, table = {}, ["    ε, Å   left over, meV: first order   second order"]
-for epsilon in (0.01, 0.02, 0.04, 0.08):
-    delta = epsilon * direction
-    there = oracle.label(frame.numbers, frame.positions + delta)
-    change = there.energy - here.energy
-    first = change + np.sum(delta * here.forces)
-    second = change + np.sum(delta * (here.forces + there.forces)) / 2
-    left[epsilon] = first, second
-    table.append(f"{epsilon:8.2f} {1000 * first:29.2f} {1000 * second:14.3f}")
-print("\n".join(table))
+predict("00.winner")
 
 # %% [markdown]
-# Twice the step leaves about four times as much at first order and about eight times as much at second order. And at
-# first order what is left is *positive* here: in this direction the surface curves upwards, so a large ε teaches the
-# model a softer molecule than the real one. Second order does not have that flaw, and is the default of this laboratory.
-
-# %%
-growth = np.array([np.array(left[2 * e]) / left[e] for e in (0.01, 0.02, 0.04)]).T
-for order, factors in zip(("first", "second"), growth, strict=True):
-    print(f"doubling ε multiplies what the {order} order leaves by", ", ".join(f"{f:.1f}" for f in factors))
-print("the second order leaves less, by a factor of", ", ".join(f"{f / abs(s):.0f}" for f, s in left.values()))
-
-# %% [markdown]
-# ## The laboratory
+# ## Play
 #
-# Two twins with the same starting weights see the same batches of the same fifty frames, one from the labels alone and one
-# with PITC too. Both are scored on frames that neither has seen. The *session* below is the training. The dashboard only
-# shows it: you can make that cell anew at any time, and nothing is lost.
+# The session is the training, the dashboard shows it. What moves at first is a **stored run**. Press **Train** for your own.
+#
+# 1. Orange learns from labels only, blue with PIWSL. Lower is better. Read the verdict above the curves.
+# 2. Look at the molecule. Do the arrows of the predicted forces fill the pale ones?
+# 3. Press **Pin this run**. Set **labels** to 200, press **Reset** and **Train**. By which factor does PIWSL win now?
+# 4. Move **PITC weight** to the far left while it trains: the advice is off. Move **ε**, the size of a push.
 
 # %%
 setup = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600)
@@ -123,70 +93,77 @@ session = Session(setup, objectives)
 Dashboard(session)
 
 # %% [markdown]
-# What moves at first is a **stored run** with these settings. Press **Train** to begin your own: the verdict above the
-# curves comes within half a minute. Then press *Reset* and try the sliders that matter:
-#
-# * **labels**: how many expensive frames there are,
-# * **PITC weight**: how strongly the physics counts (far left is off),
-# * **perturbation ε**: how far the molecule is pushed.
-#
-# Physics sliders act at once, while it trains. Data and model settings wait for *Reset*. After F5 the dashboard comes back
-# by itself, and training goes on meanwhile. *Save session* keeps everything in a folder; `Session.load(folder)` opens it
-# tomorrow, or on another machine.
+# *Reset* begins anew with the settings of the knobs. After F5 the dashboard comes back by itself, and training goes on
+# meanwhile. *Save session* keeps everything; `Session.load(folder)` opens it tomorrow.
 #
 # ## What the stored run found
 #
-# Its numbers, on all test frames, are read from its file:
+# These errors are those of all test frames, after training:
 
 # %%
 stored = Replay.of(setup, objectives).advance(10)  # seconds on the screen: the whole run
 for twin in stored.twins:
     print(
-        f"{twin.name:10}  energy error {1000 * twin.final.energy_mae:4.0f} meV per molecule (MAE),",
-        f"force error {1000 * twin.final.force_rmse:3.0f} meV/Å (RMSE)",
+        f"{twin.name:10}  energy error {1000 * twin.final.energy_mae:4.0f} meV per molecule (mean),",
+        f"force error {1000 * twin.final.force_rmse:3.0f} meV/Å (root mean square)",
     )
+
+# %%
 first, last = (twin.final for twin in stored.twins)
-print(f"with PIWSL the energy error is {first.energy_mae / last.energy_mae:.1f} times lower,", end=" ")
-print(f"and the force error {first.force_rmse / last.force_rmse:.1f} times")
+gain = first.energy_mae / last.energy_mae
+reveal("00.winner", gain, f"with PIWSL the energy error is {gain:.1f} times lower in this run")
+print(f"the force error is {first.force_rmse / last.force_rmse:.1f} times lower")
 
 # %% [markdown]
-# One seed and a short training prove nothing yet. `piwsl-lab compare --data ethanol` runs three seeds of the full
-# length, and notebook 08 shows studies with more.
+# ## With more labels
 #
-# ## Where forces come from
+# One run is no proof. A stored study trained each of them five times, with other frames and other starting weights.
+
+# %%
+predict("00.more")
+
+# %%
+study = StarvingPlayer()
+gains = []
+for labels in (50.0, 200.0):
+    plain, piwsl = (study.errors(method, "energy error")[labels].mean() for method in ("labels alone", "with PITC"))
+    gains.append(plain / piwsl)
+    print(
+        f"{labels:3.0f} labels: {plain:4.1f} meV from labels alone, {piwsl:4.1f} meV with PIWSL, {gains[-1]:.1f} times lower"
+    )
+
+# %%
+change = gains[1] / gains[0]
+found = "it grows" if change > 1.1 else "it shrinks" if change < 0.9 else "it stays"
+reveal("00.more", found, f"{gains[0]:.1f} times with 50 labels, {gains[1]:.1f} times with 200")
+
+# %% [markdown]
+# ## Explain
+
+# %%
+explain("00.why", "In your own words: what does the second potential know that the first does not?")
+
+# %% [markdown]
+# ## What could be wrong?
 #
-# Forces can be the gradient of the model's energy (a *conservative* head: slow, and consistent by construction) or a
-# second output (a *direct* head: fast, and tied to the energy by nothing but training). Both twins here are direct; under
-# *More* the dashboard offers the others.
+# Advice can be bad. Here are stored trainings with a simpler kind of advice, which looks at one force only. Above 1, PIWSL
+# is **worse** than labels alone.
+
+# %%
+advice = AdvicePlayer()
+for epsilon in (0.01, 0.1):
+    ratios = advice.ratios(1, "energy_mae")[epsilon]
+    print(
+        f"simple advice, pushes of {epsilon:g} Å: energy error × {', × '.join(f'{r:.2f}' for r in ratios)} (one per seed)"
+    )
+
+# %% [markdown]
+# So *physics-informed* does not mean *better*: it depends on what is asked, and how. Why, is what lessons 06 and 07 are
+# about. And might a simpler change help as much? Lesson 08 asks that of studies with several seeds.
 #
-# ## Tasks
+# **Next:** lesson 01 (what is a force?), or with 90 minutes straight to 06 and 07.
 #
-# 1. **More labels.** Pin the run with 50 labels. Then set *labels* to 200, press *Reset*, *Train*, and pin again. By what
-#    factor does PIWSL lower the energy error with 50 labels, by what factor with 200?
-# 2. **Too much of a good thing.** Under *Expert* choose order *1: Taylor*, and set ε to 0.1 Å. What happens to the errors,
-#    and why?
-# 3. **No forces at all.** Put order 2 back, set ε to 0.03 Å and the PITC weight to 10. Under *More* set force labels to 0
-#    and energy labels to 500, press *Reset*, then *Train*. Look at the force error of both twins.
-#
-# <details><summary><b>What you should find</b></summary>
-#
-# 1. The factor shrinks with more labels: PIWSL replaces information that labels would bring.
-# 2. The first-order remainder ½ δᵀHδ is not zero even for the exact surface. With a large ε the twin is asked to be
-#    wrong, and both errors rise: the table above shows the remainder for ε = 0.08 Å.
-# 3. Without force labels the supervised twin's direct forces are never trained: they stay random. PITC ties them to the
-#    energies, and the twin learns forces it was never shown.
-# </details>
-#
-# ## Legend
-#
-# | word | meaning |
-# |---|---|
-# | frame | one configuration of the atoms, with its labels |
-# | label | energy or forces from the reference method |
-# | budget | how many labels the training may see |
-# | head | where forces come from: the gradient of the energy (*conservative*) or an output of their own (*direct*) |
-# | PITC, PISC | the two consistency losses of PIWSL: along one step, and around a triangle |
-# | ε | size of the random displacement δ |
-#
-# Paper: M. Takamoto, V. Zaverkin, M. Niepert, *Physics-Informed Weakly Supervised Learning for Interatomic Potentials*,
-# ICML 2025, PMLR 267:58282, arXiv 2408.05215.
+# Your name goes into the progress file that a teacher collects.
+
+# %%
+progress()

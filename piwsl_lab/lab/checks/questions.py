@@ -128,16 +128,16 @@ _ALL = (
     ),
     Question(
         "04.energies_only",
-        "Train another one on energies only. How good are its forces, against training on both?",
+        "Train another one on energies only. How large is its force error? Compare it with guessing zero.",
         (
-            Option("about as good", "One number for a frame says little of its 27 force components.", 0.0, 1.5),
-            Option("a few times worse", "Right: one number for a frame, against 27 force components.", 1.5, 10.0),
+            Option("small: below a third of guessing zero", "One energy says little of 27 force numbers.", 0.0, 0.33),
             Option(
-                "useless, as bad as guessing zero",
-                "They are slopes of a learned energy: worse, but no guess.",
-                10.0,
-                _INF,
+                "large, but below that of guessing zero",
+                "Right: one energy against 27 force numbers. Slopes of a learned energy are rough.",
+                0.33,
+                0.97,
             ),
+            Option("as bad as guessing zero", "Its slopes are rough. Still they tell something.", 0.97, _INF),
         ),
     ),
     Question(
@@ -179,11 +179,11 @@ _ALL = (
         "06.sign",
         "Take 100 random steps from a frame at 500 K. How often is what is left over positive?",
         (
-            Option("about 50 times", "It is no noise: it is curvature, and most directions curve upwards.", 0.0, 70.0),
+            Option("about 50 times", "It is no noise: it is curvature, and most directions curve upwards.", 0.0, 75.0),
             Option(
                 "at least 95 times, but there are steps where it is negative",
                 "Right. The next task is to find one.",
-                95.0,
+                75.0,
                 100.5,
             ),
             Option(

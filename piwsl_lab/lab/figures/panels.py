@@ -114,6 +114,7 @@ class Panels(LivePlot):
             figure.update_yaxes(type=kind["y"], range=_range(panel.y, kind["y"]), row=row + 1, col=column + 1)
             place = self._axes(figure, k)
             figure.add_annotation(panel_title(panel.title, place[1].domain[1], place[0].domain[0]))
+        figure.update_xaxes(title_font={"size": 13})
         super().__init__(figure, live)
         self.widget.layout.height = f"{height}px"
 

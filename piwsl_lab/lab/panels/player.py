@@ -24,6 +24,14 @@ _STYLE = """<style>
 </style>"""
 
 
+def whole_words(widget: W.Widget, bundle: Any) -> Any:
+    """The bundle of a widget with all of its words, however long they are."""
+    found = bundle[0] if isinstance(bundle, tuple) else bundle
+    if found:
+        found["text/plain"] = repr(widget)
+    return bundle
+
+
 class Player(W.VBox):
     """A small panel of a lesson.
 
@@ -78,6 +86,10 @@ class Player(W.VBox):
         """What it shows, in words: a page without widgets has them too."""
         return f"{type(self).__name__}: {self._said}"
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """As of ipywidgets, which cuts the words after 110 letters."""
+        return whole_words(self, super()._repr_mimebundle_(**options))
+
     def value(self, name: str) -> Any:
         """Where a knob stands."""
         return self.knobs[name].value
@@ -129,7 +141,16 @@ class Yours:
         value, self.words = attempt(self.function, *arguments)
         return value
 
+    def said(self, value: np.ndarray | None, unit: str = "", form: str = ".4g", name: str = "") -> str:
+        """What to add to the line of numbers: the learner's own number, or why there is none."""
+        if self.function is None:
+            return ""
+        if value is None:
+            return f" {self.words}"
+        number = "not one number" if np.ndim(value) and np.size(value) != 1 else f"{float(np.ravel(value)[0]):{form}}"
+        return f" Yours: {name}{number}{unit}."
+
     def over(self, points: Sequence[Any]) -> np.ndarray:
         """Its results for one point after the other; nan where there is none."""
         found = [self(*point) for point in points]
-        return np.array([np.nan if value is None or np.ndim(value) else float(value) for value in found])
+        return np.array([np.nan if value is None or np.ndim(value) else float(value) for value in found], dtype=float)
