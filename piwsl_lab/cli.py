@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import piwsl_lab
-from piwsl_lab import cli_fly, cli_study
+from piwsl_lab import cli_course, cli_fly, cli_study
 
 if TYPE_CHECKING:
     from piwsl_lab.objective import Objective
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_study.add(commands)
     cli_fly.add(commands)
+    cli_course.add(commands)
     return parser
 
 

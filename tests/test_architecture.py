@@ -37,11 +37,11 @@ LAYERS = (
         "softening",
     ),
     ("grid",),
-    ("launch", "doctor", "cli", "cli_study", "cli_fly"),
+    ("launch", "doctor", "cli", "cli_study", "cli_fly", "cli_course"),
     ("lab",),
 )
-# The shell looks after the patches of other libraries, which lie in the front room.
-DOORS = {"doctor": "piwsl_lab.lab.quirks"}
+# The shell looks after the patches of other libraries, and reads what learners answered; both lie in the front room.
+DOORS = {"doctor": "piwsl_lab.lab.quirks", "cli_course": "piwsl_lab.lab.checks"}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
