@@ -8,8 +8,9 @@ the gradient of E, a small displacement δ changes the energy by minus the work 
     E(r + δ) − E(r − δ) = −2 Σ δ·F(r) + O(δ³)             symmetric
 
 PITC (Taylor consistency) is the mean square of what is left over. It needs no label at r + δ. Every sum runs over the
-atoms of one structure, never over the batch. On an exact potential the first-order remainder is ½ δᵀHδ, always
-positive near a minimum: a large ε then teaches a softer surface. The other two have no such bias.
+atoms of one structure, never over the batch. On an exact potential the first-order remainder is ½ δᵀHδ. It is
+positive for almost every random δ, with mean ε² tr H / 6: a large ε then teaches a softer surface. It is zero for a
+shift of the whole molecule, and negative along a soft mode of negative curvature. The other two have no such bias.
 
 PISC (spatial consistency) walks a triangle A = r, B = r + δ₂, C = r + δ₁ and asks that a point has one energy, by
 whatever path it is reached.

@@ -1,6 +1,6 @@
 """Build notebooks/*.ipynb from notebooks/source/*.py: blanks in place of solutions, executed, with still pictures.
 
-    python tools/build_notebooks.py [NAME …] [--check] [--solved FOLDER] [--no-stills]
+    python tools/build_notebooks.py [NAME …] [--check] [--solved FOLDER] [--assignment FOLDER] [--no-stills]
 
 The percent scripts are what people edit and review; the notebooks are what they open. A script holds the solved
 lesson. Tags of its cells say what becomes of them:
@@ -10,12 +10,14 @@ lesson. Tags of its cells say what becomes of them:
 * ``plumbing``    needed, and nothing to read: folded away in JupyterLab and on Colab.
 
 `--check` builds nothing and says which notebooks do not hold the cells of their source. `--solved` writes the solved
-notebooks into a folder, executed. Still pictures of everything that moves need Chromium.
+notebooks into a folder, executed. `--assignment` writes them with nbgrader's marks around the solutions, for
+``nbgrader generate_assignment``. Still pictures of everything that moves in a lesson need Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -24,6 +26,8 @@ import jupytext
 import nbformat
 from nbconvert.preprocessors import ExecutePreprocessor
 
+from piwsl_lab.lab.checks import CHECKS
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE, TARGET = ROOT / "notebooks" / "source", ROOT / "notebooks"
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -31,7 +35,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 _SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n(.*?)^[ \t]*{END}$", re.DOTALL | re.MULTILINE)
 
 
-def converted(source: Path, solved: bool = False) -> nbformat.NotebookNode:
+def converted(source: Path, solved: bool = False, marks: bool = False) -> nbformat.NotebookNode:
     """The notebook of a percent script, not executed, with cell names that stay the same from build to build.
 
     Parameters
@@ -39,6 +43,8 @@ def converted(source: Path, solved: bool = False) -> nbformat.NotebookNode:
     source : Path
     solved : bool, optional
         Keep the solutions where they are.
+    marks : bool, optional
+        And the marks around them, which are nbgrader's.
 
     Raises
     ------
@@ -53,7 +59,9 @@ def converted(source: Path, solved: bool = False) -> nbformat.NotebookNode:
         tags = cell.metadata.get("tags", [])
         cells.append(cell)
         if key := _tagged(tags, "build"):
-            cell.source, solutions[key] = _parted(cell.source, source, solved)
+            written = cell.source
+            cell.source, solutions[key] = _parted(written, source, solved)
+            cell.source = written if marks else cell.source
         elif (key := _tagged(tags, "check")) and not solved:
             if key not in solutions:
                 raise ValueError(f"{source.name}: {key} is checked before it is built")
@@ -96,11 +104,23 @@ def _metadata(tags: list[str]) -> dict:
     found: dict = {"tags": tags}
     if "plumbing" in tags:
         found |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    for kind in ("build", "check"):
+        if key := _tagged(tags, kind):
+            found["nbgrader"] = _graded(key, kind == "check")
     return found
 
 
+def _graded(key: str, judges: bool) -> dict:
+    """What nbgrader 0.9 must know of a cell (schema 3): a learner's is open, a check is locked and has points."""
+    name = f"{key.replace('.', '-')}-{'check' if judges else 'answer'}"  # nbgrader takes no dots
+    points = {"points": CHECKS[key].points} if judges else {}
+    marks = {"grade": judges, "solution": not judges, "locked": judges, "task": False}
+    return {"schema_version": 3, "grade_id": name, **marks, **points}
+
+
 def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
-    """The notebook with its outputs; it runs in this folder."""
+    """The notebook with its outputs; it runs in this folder, and no answer of whoever builds it gets in."""
+    os.environ["PIWSL_LAB_PROGRESS"] = "off"  # its kernel inherits it
     runner = ExecutePreprocessor(timeout=300, kernel_name="python3", store_widget_state=False, record_timing=False)
     runner.preprocess(notebook, {"metadata": {"path": str(folder)}})
     notebook.metadata = nbformat.from_dict(KERNEL)  # the kernel adds the version of this machine's Python
@@ -111,7 +131,7 @@ def build(source: Path, stills: bool = True) -> Path:
     """Convert and execute one script; the notebook is written only if every cell ran."""
     notebook = executed(converted(source), TARGET)
     target = TARGET / f"{source.stem}.ipynb"
-    if stills:
+    if stills and "piwsl_lab.lab.lesson" in source.read_text(encoding="utf-8"):
         from stills import add_stills
 
         add_stills(notebook)
@@ -124,6 +144,14 @@ def solve(source: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{source.stem}.ipynb"
     nbformat.write(executed(converted(source, solved=True), folder), target)
+    return target
+
+
+def assign(source: Path, folder: Path) -> Path:
+    """Write the source of an nbgrader assignment into a folder: solved, with marks, not executed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{source.stem}.ipynb"
+    nbformat.write(converted(source, solved=True, marks=True), target)
     return target
 
 
@@ -149,6 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="for instance 00_quickstart; all by default")
     parser.add_argument("--check", action="store_true", help="say which notebooks are not current, and build none")
     parser.add_argument("--solved", type=Path, metavar="FOLDER", help="write the solved notebooks there instead")
+    parser.add_argument("--assignment", type=Path, metavar="FOLDER", help="write nbgrader's sources there instead")
     parser.add_argument("--no-stills", action="store_true", help="without pictures, where there is no Chromium")
     options = parser.parse_args(arguments)
     sources = [SOURCE / f"{n}.py" for n in options.names] or sorted(SOURCE.glob("*.py"))
@@ -158,6 +187,8 @@ def main(arguments: list[str] | None = None) -> int:
             reasons += [reason] if (reason := stale(source)) else []
         elif options.solved:
             print(solve(source, options.solved))
+        elif options.assignment:
+            print(assign(source, options.assignment))
         else:
             print(build(source, not options.no_stills).relative_to(ROOT))
     for reason in reasons:

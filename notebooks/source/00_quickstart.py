@@ -77,12 +77,12 @@ predict("00.winner")
 # %% [markdown]
 # ## Play
 #
-# The session is the training, the dashboard shows it. What moves at first is a **stored run**. Press **Train** for your own.
+# What moves at first is a **stored run**. Press **Train** for your own.
 #
 # 1. Orange learns from labels only, blue with PIWSL. Lower is better. Read the verdict above the curves.
 # 2. Look at the molecule. Do the arrows of the predicted forces fill the pale ones?
 # 3. Press **Pin this run**. Set **labels** to 200, press **Reset** and **Train**. By which factor does PIWSL win now?
-# 4. Move **PITC weight** to the far left while it trains: the advice is off. Move **ε**, the size of a push.
+# 4. While it trains, move **PITC weight** to the far left: no advice. Move **ε**, the size of a push.
 
 # %%
 setup = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600)
@@ -93,7 +93,7 @@ session = Session(setup, objectives)
 Dashboard(session)
 
 # %% [markdown]
-# *Reset* begins anew with the settings of the knobs. After F5 the dashboard comes back by itself, and training goes on
+# The session is the training, the dashboard shows it. *Reset* begins anew with the settings of the knobs. After F5 the dashboard comes back by itself, and training goes on
 # meanwhile. *Save session* keeps everything; `Session.load(folder)` opens it tomorrow.
 #
 # ## What the stored run found

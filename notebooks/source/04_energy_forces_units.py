@@ -125,8 +125,8 @@ print(f"energies only: {'more' if rest['energies only'] > 1.5 * rest['both'] els
 # %% [markdown]
 # ## Build
 #
-# For many small steps you have the change of energy $\Delta E$ in eV, and the work $W$ of the file's forces, in *its* unit
-# times Å. True is $\Delta E=-f\,W$ for one number $f$. Find it by least squares, with a line through zero.
+# For many small steps you have the change of energy $\Delta E$ in eV. And you have the work $W$ of the file's forces, in
+# *its* unit times Å. True is $\Delta E=-f\,W$ for one number $f$. Find it by least squares, with a line through zero.
 
 
 # %% tags=["build:04.unit_factor"]

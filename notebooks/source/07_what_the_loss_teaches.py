@@ -43,6 +43,10 @@ print(f"a spring with k = 1 eV/Å², {springs.labels} labels between −{springs
 #
 # Lesson 06 says that this is not zero even for the true spring: it is $\tfrac12 k\,\delta^2$ squared. How can a model make
 # it smaller? By becoming **softer**.
+#
+# ## Predict
+#
+# Commit before you look.
 
 # %%
 predict("07.softer")

@@ -91,7 +91,8 @@ Markdown("\n".join(coverage)) if folder else not_here("")
 #
 # 1. **Seeds.** A run's seed draws the labelled frames, the first weights and the batches. One run is one draw.
 # 2. **Interval.** From the few seeds there are, draw as many with replacement, take the mean, repeat: the middle 95 % of
-#    those means is the *bootstrap interval*. With so few seeds it is narrower than it says.
+#    those means is the *bootstrap interval*. With so few seeds it is too narrow: with 5
+#    seeds a "95 %" interval holds the truth about 84 % of the time, with 3 about 75 % (notebook 05 counts it).
 # 3. **Shown.** A method is called *lower* or *higher* only where its interval and its rival's do not overlap, and only with
 #    enough seeds for both (how many: see below). Otherwise no difference is shown, which is not the same as equal.
 # 4. **Cost.** Core seconds of training: what the run's own process spent, whatever else the machine did. A step with a
@@ -340,10 +341,11 @@ say("epsilon-weight", map_lines)
 #
 # $$E(\mathbf r+\boldsymbol\delta)-\Big[E(\mathbf r)-\sum_i\boldsymbol\delta_i\cdot\mathbf F_i(\mathbf r)\Big]=\tfrac12\,\boldsymbol\delta^{\mathsf T}\mathbf H\,\boldsymbol\delta+O(\delta^3)$$
 #
-# It is not zero, and near a minimum it is positive for every $\boldsymbol\delta$: the loss punishes the right answer for
-# its curvature, and pays for a surface that is too soft. The punishment grows as ε⁴ (the residual as ε², and it is
+# It is not zero. For almost every random $\boldsymbol\delta$ it is positive, with mean $\varepsilon^2\,\mathrm{tr}\,\mathbf H/6$
+# (notebook 07; notebook 06 finds steps where it is negative). The loss punishes the right answer for its curvature. It
+# becomes smaller if the model's surface is softer than the true one. The punishment grows as ε⁴ (the residual as ε², and it is
 # squared) and with the weight, so small displacements are safe and large ones are not. The trapezoid of the second order takes
-# the force at both ends; the curvature drops out, and what is left grows as ε⁶. It allows larger ε, not any ε. Notebook 00
+# the force at both ends; the curvature drops out, and what is left grows as ε⁶. It allows larger ε, not any ε. Notebook 06
 # measures both remainders on the quantum method itself.
 #
 # ## Rivals

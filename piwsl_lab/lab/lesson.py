@@ -24,6 +24,7 @@ from piwsl_lab.lab.checks.progress import CHECK, PREDICTION, counted, texts
 from piwsl_lab.lab.quirks import on_voila
 
 STRICT = "PIWSL_LAB_STRICT"
+RIGHT = "Right"  # begins the comment of the option that is expected
 NO_PREDICTION = "no prediction made"
 # Shared by all cells of this kernel; tests put a new one here, which is what a new kernel would have.
 _Lesson = Lesson
@@ -81,21 +82,28 @@ def reveal(question: str | Question, measured: float | str, words: str = "") -> 
     question = _question(question)
     found = question.measured(measured)
     words = words or (measured if isinstance(measured, str) else f"{measured:.3g}")
-    # As a word of its own: an option "4" is said by 4.01, and not by 3.84.
-    said = re.search(rf"(?<![\w.]){re.escape(found.text)}(?!\w)", words)
+    named = [option for option in question.options if _mentions(words, option.text)]
 
     def text() -> str:
         made = _lesson.said(question.key, PREDICTION)
         lines = [f"Predicted: {made or NO_PREDICTION}", f"Measured:  {words}"]
-        if not said:
+        if named != [found]:
             lines[-1] += f", that is “{found.text}”"
         # An older version may have asked it in other words: then there is nothing to say of it.
-        lines += [option.comment for option in question.options if option.text == made]
+        for option in question.options:
+            if option.text == made:
+                praised = option.comment.startswith(RIGHT) and option is not found
+                lines.append("This time the measurement says otherwise." if praised else option.comment)
         return "\n".join(lines)
 
     handle = f"piwsl-reveal-{question.key}"
     display({"text/plain": text()}, raw=True, display_id=handle)
     _lesson.waiting[question.key] = lambda: update_display({"text/plain": text()}, raw=True, display_id=handle)
+
+
+def _mentions(words: str, option: str) -> bool:
+    """Whether words say an option, as words of their own: 4.01 says "4", and 3.84 does not."""
+    return re.search(rf"(?<![\w.]){re.escape(option)}(?!\w)", words) is not None
 
 
 def check(key: str, function: Callable[..., Any]) -> Result:

@@ -10,7 +10,7 @@ import numpy as np
 
 from piwsl_lab.lab.checks.landscapes import central
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
-from piwsl_lab.lab.panels.player import Player, Yours
+from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.viewer import MoleculeView
 from piwsl_lab.toys import Morse
 
@@ -21,8 +21,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 
 def _slider(name: str, low: float, high: float, step: float, value: float, words: str) -> W.FloatSlider:
     slider = W.FloatSlider(min=low, max=high, step=step, value=value, description=name, readout_format=".2f")
-    slider.style.description_width = words
-    slider.layout = W.Layout(flex="1 1 240px", min_width="220px", max_width="420px")
+    spread(slider, words, 420)
     return slider
 
 
@@ -99,8 +98,7 @@ class SlopePlayer(Player):
         exponent = W.FloatSlider(
             min=-11.0, max=-0.5, step=0.5, value=-1.0, description="log₁₀ of h", readout_format=".1f"
         )
-        exponent.style.description_width = "76px"
-        exponent.layout = W.Layout(flex="1 1 240px", min_width="220px", max_width="420px")
+        spread(exponent, "76px", 420)
         knobs = {"exponent": exponent, "r": _slider("length r, Å", 0.5, 2.0, 0.01, 1.0, "80px")}
         panels = [
             Panel("energy E(r), eV", "length r, Å", x=(0.45, 2.3), y=(-0.4, 6.0)),

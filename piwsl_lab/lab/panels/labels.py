@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.data import Frame, Oracle
@@ -15,7 +14,7 @@ from piwsl_lab.lab.checks.units import factor
 from piwsl_lab.lab.colours import COLOURS, CONSERVATIVE, DUAL, OTHERS
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import button, choice, dropdown, steps
-from piwsl_lab.lab.panels.player import Player, Yours
+from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.panels.taylor import reference_method
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
@@ -61,8 +60,7 @@ class LabelPlayer(Player):
             "twin": choice(names, ["Whose forces the arrows are."] * len(names), "118px", value=names[0]),
         }
         for name in ("energy", "force"):
-            knobs[name].style.description_width = "106px"
-            knobs[name].layout = W.Layout(flex="1 1 210px", min_width="200px", max_width="310px")
+            spread(knobs[name], "106px", 310)
         self.train = button("Train", "play", "success", "Begin anew with these weights of the last potential.")
         panels = [
             Panel("constant error, meV", "training step", "y", y=(0.5, 20000.0)),
@@ -180,8 +178,7 @@ class UnitPlayer(Player):
             "rule": choice(list(RULES), ["Half of the forces at both ends.", "The force at the start."], "178px"),
         }
         for name, width in (("unit", "82px"), ("size", "56px")):
-            knobs[name].style.description_width = width
-            knobs[name].layout = W.Layout(flex="1 1 220px", min_width="210px", max_width="320px")
+            spread(knobs[name], width, 320)
         panel = Panel("minus the change of energy −ΔE, eV", "work of the forces, in the file's unit times Å")
         super().__init__(knobs, Panels([panel], height=340))
 

@@ -32,6 +32,14 @@ def whole_words(widget: W.Widget, bundle: Any) -> Any:
     return bundle
 
 
+def spread(knob: W.Widget, words: str, most: int) -> None:
+    """Let a knob take the room that a line has, up to `most` px; `words` is the CSS width of its description."""
+    knob.style.description_width = words
+    # Field by field: another Layout would leave the old one behind for ever.
+    knob.layout.width, knob.layout.flex = "auto", "1 1 220px"
+    knob.layout.min_width, knob.layout.max_width = "200px", f"{most}px"
+
+
 class Player(W.VBox):
     """A small panel of a lesson.
 
@@ -51,6 +59,8 @@ class Player(W.VBox):
     ValueError
         More than three knobs.
     """
+
+    _closed = True  # until it is made: ipywidgets closes what an error left half made
 
     def __init__(
         self, knobs: Mapping[str, W.Widget], plot: LivePlot, molecule: MoleculeView | None = None,
@@ -77,6 +87,7 @@ class Player(W.VBox):
             ],
             layout=W.Layout(width="100%", overflow="hidden"),
         )
+        self._closed = False
         self.add_class("piwsl-player")
         for knob in self.knobs.values():
             knob.observe(lambda _: self.draw(), "value")
@@ -110,6 +121,9 @@ class Player(W.VBox):
 
     def close(self) -> None:
         """Take the player from the screen and its state from the kernel."""
+        if self._closed:
+            return
+        self._closed = True
         children = self.children
         self.plot.close()
         if self.molecule is not None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.data import Frame, Oracle
@@ -14,7 +13,7 @@ from piwsl_lab.lab.checks.springs import bias as exact_bias
 from piwsl_lab.lab.colours import COLOURS, DIRECT
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import choice, steps
-from piwsl_lab.lab.panels.player import Player, Yours
+from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.panels.taylor import hessian, reference_method
 from piwsl_lab.lab.study_tables import find_studies, read_table
 from piwsl_lab.lab.viewer import MoleculeView
@@ -56,8 +55,7 @@ class SpringPlayer(Player):
             "order": choice(list(ORDERS), ["E₁ − E₀ + F₀ δ", "E₁ − E₀ + ½ (F₀ + F₁) δ"], "158px"),
         }
         for name in ("epsilon", "weight"):
-            knobs[name].style.description_width = "66px"
-            knobs[name].layout = W.Layout(flex="1 1 240px", min_width="220px", max_width="360px")
+            spread(knobs[name], "66px", 360)
         panels = [
             Panel("energy, eV", "stretch x, Å", x=(-0.32, 0.32), y=(-0.002, 0.055)),
             Panel("softening k/k′ − 1", "step ε, Å", "xy", (0.022, 0.45), (1e-5, 30.0)),
@@ -138,8 +136,7 @@ class BiasPlayer(Player):
         self._directions = np.random.default_rng(0).uniform(-1, 1, (draws, *frame.positions.shape))
         self._found: dict[float, np.ndarray] = {}
         knob = steps("step ε, Å", self.STEPS, 0.05, "Every component of every step is uniform in [−ε, ε].")
-        knob.style.description_width = "66px"
-        knob.layout = W.Layout(flex="1 1 240px", max_width="400px")
+        spread(knob, "66px", 400)
         panels = [
             Panel("left over in each of the steps, meV", "number of the step"),
             Panel("mean of what is left over, meV", "step ε, Å", "xy", (0.008, 0.1), (3.0, 1500.0)),

@@ -15,7 +15,7 @@ from piwsl_lab.lab.checks.statistics import interval as exact_interval
 from piwsl_lab.lab.colours import COLOURS, DIRECT, DIRECT_PITC
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import choice
-from piwsl_lab.lab.panels.player import Player, Yours
+from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.study_tables import find_studies, own_test, read_table
 from piwsl_lab.lab.viewer import MoleculeView
 
@@ -50,8 +50,7 @@ class StarvingPlayer(Player):
             "quantity": choice(list(QUANTITIES), ["Of energies (MAE).", "Of forces (RMSE)."], "110px"),
             "seeds": W.IntSlider(value=1, min=1, max=5, description="seeds shown"),
         }
-        knobs["seeds"].style.description_width = "84px"
-        knobs["seeds"].layout = W.Layout(flex="1 1 220px", max_width="340px")
+        spread(knobs["seeds"], "84px", 340)
         panel = Panel("error on frames that were never seen", "labelled frames", "xy", (18.0, 1400.0))
         super().__init__(knobs, Panels([panel], height=360))
 
@@ -188,8 +187,7 @@ class WorstFramePlayer(Player):
         self.errors = MEV * np.array(errors)
         self.order = np.argsort(-self.errors)
         rank = W.IntSlider(value=1, min=1, max=len(test), description="rank, 1 is worst")
-        rank.style.description_width = "104px"
-        rank.layout = W.Layout(flex="1 1 300px", max_width="520px")
+        spread(rank, "104px", 520)
         frame = test[0]
         # The camera takes in these places: room for long arrows.
         molecule = MoleculeView(frame.numbers, 1.4 * frame.positions, height="280px", bare=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.data import DataError, Frame, Oracle
 from piwsl_lab.lab.checks.taylor import pitc
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import choice, dropdown, steps
-from piwsl_lab.lab.panels.player import Player, Yours
+from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.viewer import MoleculeView
 
 EPSILONS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)  # Å
@@ -115,8 +114,7 @@ class TaylorPlayer(Player):
                            "178px", value=rule),
         }  # fmt: skip
         for name in ("epsilon", "direction"):
-            knobs[name].style.description_width = "72px"
-            knobs[name].layout = W.Layout(flex="1 1 250px", min_width="230px", max_width="380px")
+            spread(knobs[name], "72px", 380)
         plot = Panels([Panel("left over (absolute value), meV", "step ε, Å", "xy", (0.004, 0.19), (0.003, 4000.0))])
         molecule = MoleculeView(frame.numbers, frame.positions, height="330px", bare=True)
         legend = f"Where the step ends. Arrows: the step of every atom, drawn {DRAWN:g} times longer."
