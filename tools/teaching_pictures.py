@@ -21,7 +21,8 @@ from stills import add_stills
 
 TARGET = ROOT / "docs" / "teaching"
 LARGEST, ALL = 60_000, 300_000  # bytes of one picture, and of all
-# The wrong answers are those that the checks know, so the pictures fit the hints.
+# The wrong answers are those that the checks know, so the pictures fit the hints. Along the second random step the work
+# keeps its sign: their curves have no dip.
 BEGINNING = """
 import piwsl_lab
 from piwsl_lab.lab.checks import CHECKS
@@ -34,8 +35,8 @@ BOTH = "the mean of both forces"
 """
 PICTURES = {
     "06_right": "TaylorPlayer(ethanol[0], pitc, rule=BOTH)",
-    "06_missing_half": 'TaylorPlayer(ethanol[0], wrong["half"], rule=BOTH)',
-    "06_wrong_sign": 'TaylorPlayer(ethanol[0], wrong["sign"], rule=BOTH)',
+    "06_missing_half": 'TaylorPlayer(ethanol[0], wrong["half"], "random step 2", BOTH)',
+    "06_wrong_sign": 'TaylorPlayer(ethanol[0], wrong["sign"], "random step 2", BOTH)',
     "06_hunt": 'TaylorPlayer(ethanol[100], direction="the softest direction", epsilon=0.05)',
     "07_first_force": "SpringPlayer(epsilon=0.2)",
     "07_mean_of_both": """
