@@ -173,11 +173,10 @@ class Lesson:
             for _ in range(2):
                 handle.press("ArrowRight")
         else:
-            cell.locator(".piwsl-player .widget-toggle-button:visible, .piwsl-player .jupyter-button:visible").nth(
-                0
-            ).click()
-            if cell.evaluate(DRAWN) == before:
-                cell.locator(".piwsl-player .jupyter-button:visible").nth(1).click()
+            cell.locator(".piwsl-player .jupyter-button:visible:not(.mod-active)").first.click()
+        train = cell.get_by_role("button", name="Train")
+        if train.count():  # weights act when it trains
+            train.click()
         browser.eventually(
             self.page, lambda: cell.evaluate(DRAWN) != before,
             f"{self.name}, cell {place}: a knob was moved and its figure did not change", seconds,

@@ -67,6 +67,15 @@ def test_a_prediction_is_committed_and_shown_beside_the_measurement(lesson):
     )
 
 
+def test_a_measurement_waits_for_its_prediction(lesson):
+    places = [k for k, cell in enumerate(lesson.cells) if "reveal" in cell.metadata.get("tags", [])]
+    last = lesson.cell(places[-1])
+    eventually(lesson.page, lambda: "Commit your prediction above" in last.inner_text(), "words that it waits")
+    assert "Measured: " not in last.locator(".jp-OutputArea").first.inner_text()
+    last.get_by_role("button", name="Show it anyway").click()
+    eventually(lesson.page, lambda: "Measured: " in last.inner_text(), "the measurement")
+
+
 def test_wrong_answers_are_told_their_mistake_and_right_ones_pass(lesson):
     for key in lesson.tagged("build"):
         lesson.answer(key)

@@ -40,17 +40,24 @@ def answers(path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))["answers"]
 
 
+class Shown(dict):
+    """What `reveal` has put on the screen, by name, in words."""
+
+    def __getitem__(self, name):
+        return repr(super().__getitem__(name))
+
+    def values(self):
+        return [repr(widget) for widget in super().values()]
+
+    @property
+    def widgets(self):
+        return list(super().values())
+
+
 @pytest.fixture
 def shown(monkeypatch):
-    """Texts of the displays of `reveal`, by their names: an update replaces one."""
-    found: dict[str, str] = {}
-
-    def put(data, raw, display_id):
-        assert raw
-        found[display_id] = data["text/plain"]
-
-    monkeypatch.setattr(lesson, "display", put)
-    monkeypatch.setattr(lesson, "update_display", put)
+    found = Shown()
+    monkeypatch.setattr(lesson, "display", lambda w: found.__setitem__(f"piwsl-reveal-{w.question.key}", w))
     return found
 
 
@@ -133,6 +140,41 @@ def test_reveal_without_a_prediction_says_so_and_takes_one_that_comes_later(file
     (text,) = shown.values()
     assert text.splitlines()[0] == f"Predicted: {FOUR}"
     assert text.splitlines()[-1] == COMMENTS[FOUR]
+
+
+def test_a_measurement_waits_on_the_screen_for_the_prediction(file, shown):
+    """Its words, which a page without widgets and the tests of notebooks have, do not wait."""
+    lesson.reveal(KEY, 4.05, "4.05 times")
+    (widget,) = shown.widgets
+    assert "4.05" not in widget.words.value
+    assert "Commit your prediction above" in widget.words.value
+    assert widget.anyway.layout.display != "none"
+    assert "4.05" in widget._repr_mimebundle_()["text/plain"]
+    commit(TWO)
+    assert "4.05 times" in widget.words.value
+    assert widget.anyway.layout.display == "none"
+
+
+def test_a_measurement_can_be_had_without_a_prediction(file, shown):
+    lesson.reveal(KEY, 4.05, ["one line", "4.05 times"])
+    (widget,) = shown.widgets
+    widget.anyway.click()
+    assert "no prediction made\nMeasured:  one line\n           4.05 times" in widget.words.value
+    assert not file.exists()
+
+
+def test_a_prediction_of_yesterday_shows_the_measurement_at_once(file, shown):
+    commit(FOUR)
+    new_kernel()
+    lesson.reveal(KEY, 4.05)
+    (widget,) = shown.widgets
+    assert "4.05" in widget.words.value
+
+
+def test_praise_is_kept_back_where_the_measurement_says_otherwise(file, shown):
+    commit(FOUR)
+    lesson.reveal(KEY, 2.0)
+    assert next(iter(shown.values())).splitlines()[-1] == "This time the measurement says otherwise."
 
 
 @pytest.mark.parametrize(

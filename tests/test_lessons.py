@@ -22,7 +22,7 @@ from PIL import Image
 from piwsl_lab.lab.checks import CHECKS, QUESTIONS, judge
 
 EVERY = pytest.mark.parametrize("name", LESSONS)
-build_notebooks = tool("build_notebooks")
+build_notebooks, stills = tool("build_notebooks"), tool("stills")
 WIDGET, PLOTLY = "application/vnd.jupyter.widget-view+json", "application/vnd.plotly.v1+json"
 
 
@@ -36,8 +36,10 @@ def code_cells(name):
 
 
 def prose(name):
-    """Texts of the lesson, without the folded solutions."""
-    return [c.source for c in stored(name).cells if c.cell_type == "markdown" and "<details>" not in c.source]
+    """Texts of the lesson, without what is folded away."""
+    texts = [re.sub(r"<details>.*?</details>", "", c.source, flags=re.DOTALL) for c in stored(name).cells
+             if c.cell_type == "markdown"]  # fmt: skip
+    return [text for text in texts if text.strip()]
 
 
 def words_of(text):
@@ -185,7 +187,7 @@ def test_the_file_is_small_and_has_a_still_picture_of_everything_that_moves(name
     assert (ROOT / "notebooks" / f"{name}.ipynb").stat().st_size <= 400_000
     pictures = 0
     for cell in stored(name).cells:
-        for output in cell.get("outputs", []):
+        for output in cell.get("outputs", []) if stills.moving(cell) else []:
             data = output.get("data", {})
             if WIDGET in data or PLOTLY in data:
                 image = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
@@ -201,7 +203,7 @@ def test_a_page_without_scripts_shows_the_pictures(name, tmp_path):
     """`jupyter nbconvert --to html`, opened with JavaScript off: GitHub and a printed lesson show the same."""
     chromium = require_chromium()
     notebook = stored(name)
-    moving = sum(WIDGET in o.get("data", {}) for cell in notebook.cells for o in cell.get("outputs", []))
+    moving = sum(map(stills.moving, notebook.cells))
     page_file = tmp_path / f"{name}.html"
     page_file.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
     from playwright.sync_api import sync_playwright
@@ -213,6 +215,10 @@ def test_a_page_without_scripts_shows_the_pictures(name, tmp_path):
         pictures = page.locator(".jp-OutputArea-output img").all()
         assert len(pictures) == moving
         assert all(picture.bounding_box()["width"] > 500 for picture in pictures)
+        words = page.locator("body").inner_text()
+        assert words.count("Measured: ") == len(
+            re.findall(r"^reveal\(", "\n".join(c.source for c in notebook.cells), re.M)
+        )
         browser.close()
 
 

@@ -128,7 +128,7 @@ def test_a_right_function_is_drawn_on_the_truth(shown, name):
     assert np.isfinite(np.asarray(line.y, dtype=float)).all()
     if name in ("bond", "slope", "coverage", "bias", "spring", "taylor"):
         names = {"bond": "force", "slope": "both sides", "coverage": "bootstrap", "spring": "first force",
-                 "bias": "ε² tr H / 6", "taylor": "left over, negative"}  # fmt: skip
+                 "bias": "exact mean", "taylor": "left over, negative"}  # fmt: skip
         truth = [trace for trace in player.plot.figure.data if trace.name == names[name]][-1]
         np.testing.assert_allclose(np.sort(line.y), np.sort(truth.y), rtol=1e-9, atol=1e-9)
 
@@ -393,3 +393,18 @@ def test_c_what_each_label_teaches():
         guess = np.sqrt(np.mean([frame.forces**2 for frame in session.task.test]))
         assert 0.33 * guess < forces["energies"] < 0.97 * guess
         assert forces["both"] < 0.33 * guess
+
+
+def test_a_slow_function_is_counted_with_fewer_experiments():
+    """A loop over a thousand draws is a natural first answer: the figure must not take minutes."""
+    calls = []
+
+    def slow(errors, draws):
+        calls.append(len(errors))
+        threading.Event().wait(0.02)
+        return np.percentile(errors[draws].mean(axis=1), [2.5, 97.5])
+
+    player = CoveragePlayer()
+    assert len(player.intervals(5, slow)) == 100
+    assert len(player.intervals(5)) == 2000  # the exact one: the same number on every machine
+    player.close()

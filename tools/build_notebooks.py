@@ -7,7 +7,8 @@ lesson. Tags of its cells say what becomes of them:
 
 * ``build:KEY``   a learner writes here: what stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` is cut out;
 * ``check:KEY``   judges it: the solution follows, folded away, as text that is never run;
-* ``plumbing``    needed, and nothing to read: folded away in JupyterLab and on Colab.
+* ``plumbing``    needed, and nothing to read: folded away in JupyterLab and on Colab;
+* ``reveal``      its stored output is folded until it runs: nobody shall see it before a prediction was committed.
 
 `--check` builds nothing and says which notebooks do not hold the cells of their source. `--solved` writes the solved
 notebooks into a folder, executed. `--assignment` writes them with nbgrader's marks around the solutions, for
@@ -104,6 +105,8 @@ def _metadata(tags: list[str]) -> dict:
     found: dict = {"tags": tags}
     if "plumbing" in tags:
         found |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    if "reveal" in tags:
+        found |= {"jupyter": {"outputs_hidden": True}, "collapsed": True}
     for kind in ("build", "check"):
         if key := _tagged(tags, kind):
             found["nbgrader"] = _graded(key, kind == "check")

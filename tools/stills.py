@@ -23,8 +23,13 @@ COLOURS = 128  # of a picture: flat colours and letters need no more
 SETTLE = 2500  # ms, for curves and molecules to appear
 
 
+SAID = ("explain(", "progress(")  # their words say all that a picture would show, and those of a reveal say more
+
+
 def moving(cell: nbformat.NotebookNode) -> bool:
     """Whether a cell has an output that a page without code leaves blank."""
+    if "reveal" in cell.metadata.get("tags", []) or cell.source.startswith(SAID):
+        return False
     outputs = cell.get("outputs", []) if cell.cell_type == "code" else []
     return any({WIDGET, PLOTLY} & set(output.get("data", {})) for output in outputs)
 

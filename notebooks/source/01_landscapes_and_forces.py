@@ -7,7 +7,8 @@
 #
 # **You need** to know what the slope of a curve is.
 #
-# **Way.** Predict, play, build, check, explain, doubt.
+# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you
+# have committed it.
 
 # %% tags=["plumbing"]
 import sys
@@ -30,7 +31,7 @@ from piwsl_lab.lab.panels import BondPlayer, SlopePlayer
 from piwsl_lab.toys import Morse
 
 bond = Morse()
-print(f"hydrogen molecule: {bond.depth} eV break it, it rests at {bond.rest} Å")
+print(f"hydrogen molecule: {bond.depth} eV lead from rest, at {bond.rest} Å, to two atoms far apart")
 
 # %% [markdown]
 # ## The landscape
@@ -51,13 +52,13 @@ predict("01.pull")
 # 1. Move **length r** from left to right. The orange line has the slope of the energy.
 # 2. Watch the arrow at the atom. When is it longest? When does it turn round?
 # 3. Put r far out, at 2.5 Å. The energy is high there. What is the force?
-# 4. Make the valley narrower with **width a**. What happens to the strongest pull?
+# 4. Make the valley narrower with **steepness a**. What happens to the strongest pull?
 
 # %%
 player = BondPlayer()
 player
 
-# %%
+# %% tags=["reveal"]
 lengths = np.linspace(0.7, 3.0, 2301)
 where = lengths[np.argmin(bond.force(lengths))]
 reveal("01.pull", where, f"the strongest pull, {bond.force(where):.2f} eV/Å, is at {where:.2f} Å")
@@ -67,7 +68,8 @@ for r in (0.60, 0.741, 1.10, 2.50):
     print(f"r = {r:.2f} Å: energy {bond.energy(r):5.2f} eV, force {bond.force(r) + 0.0:+6.2f} eV/Å")
 
 # %% [markdown]
-# High is not steep. The force is **minus the slope** of the energy: downhill, and the harder the steeper.
+# High is not steep. The force is **minus the slope** of the energy: downhill, and the harder the steeper. The strongest
+# pull is $aD/2$: twice as steep, twice as strong.
 #
 # $$F(r)=-\frac{\mathrm dE}{\mathrm dr}$$
 #
@@ -84,7 +86,7 @@ D, a, r_e = bond.depth, bond.width, bond.rest  # eV, 1/Å, Å
 
 
 def force(r):
-    """Force along the bond, eV/Å, of a length r in Å. Negative pulls the atoms together."""
+    """Force along the bond, eV/Å, of a length r in Å: a number or an array (use np.exp). Negative pulls together."""
     ### BEGIN SOLUTION
     x = np.exp(-a * (r - r_e))
     return -2 * a * D * x * (1 - x)
@@ -105,13 +107,13 @@ stiffness = -(judged.function(bond.rest + 1e-4) - judged.function(bond.rest - 1e
 mass = 1.00782503 / 2  # u: two hydrogen atoms against each other
 wavenumber = 1302.79 * np.sqrt(stiffness / 10 * 1.602176634 / mass)  # 1302.79/cm for 100 N/m and 1 u
 print(f"near rest the bond is a spring with k = {stiffness:.2f} eV/Å²")
-print(f"two hydrogen atoms on it swing at {wavenumber:.0f} /cm (measured: 4401 /cm)")
+print(f"two hydrogen atoms on it swing at {wavenumber:.0f} /cm; spectra give 4401 /cm, and a was chosen for that")
 
 # %% [markdown]
 # ## Without a formula
 #
-# A quantum method gives no formula, only energies, one at a time. A slope then needs two of them, at places that are close
-# together: at distance $h$ on one side or on both sides of $r$.
+# Quantum methods give no formula. Some give only energies, one at a time. A slope then needs two of them, at places that
+# are close together: here one on each side of $r$, at distance $h$.
 
 # %%
 predict("01.halve")
@@ -138,12 +140,11 @@ SlopePlayer(slope)
 # %% tags=["check:01.slope"]
 judged_slope = check("01.slope", slope)
 
-# %%
+# %% tags=["reveal"]
 errors = {h: abs(judged_slope.function(bond.energy, 1.0, h) + bond.force(1.0)) for h in (0.05, 0.025)}
-for h, error in errors.items():
-    print(f"h = {h:.3f} Å: error {error:.5f} eV/Å")
+lines = [f"h = {h:.3f} Å: error {error:.5f} eV/Å" for h, error in errors.items()]
 ratio = errors[0.05] / errors[0.025]
-reveal("01.halve", ratio, f"half the step, {ratio:.2f} times less error")
+reveal("01.halve", ratio, [*lines, f"half the step, {ratio:.2f} times less error"])
 
 # %% [markdown]
 # ## Explain
@@ -165,8 +166,11 @@ for h in (1e-2, 1e-6, 1e-11):
 # And energies cost money: a molecule of 9 atoms has 27 slopes, so 54 energies for all its forces. A quantum method that
 # gives forces directly is worth a lot. What each kind of label teaches is lesson 04.
 #
-# Words: **potential**, a function from places of atoms to an energy; **force**, minus its slope; **curvature**, how fast
-# the slope changes.
+# * **potential**: a function from places of atoms to an energy
+# * **force**: minus its slope
+# * **curvature**: how fast the slope changes
+#
+# **Next:** lesson 04 (what does each label teach?).
 
 # %%
 progress()

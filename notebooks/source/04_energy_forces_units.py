@@ -7,7 +7,8 @@
 #
 # **You need** lesson 01: a force is minus the slope of the energy.
 #
-# **Way.** Predict, play, build, check, explain, doubt.
+# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you
+# have committed it.
 
 # %% tags=["plumbing"]
 import sys
@@ -52,7 +53,7 @@ print(f"so {frame.forces.size} − 6 = {frame.forces.size - 6} force numbers are
 # ## Predict
 #
 # Three potentials learn from the same 50 frames: one from **forces only**, one from **energies only**, one from **both**.
-# Forces are the slope of the model's energy in all three (*conservative*). Commit before you look.
+# Forces are minus the slope of the model's energy in all three (*conservative*). Commit before you look.
 
 # %%
 predict("04.forces_only")
@@ -68,7 +69,10 @@ predict("04.energies_only")
 #
 # 1. *Run All* has trained them. Which potential has a huge constant, and a small rest?
 # 2. Choose **energies only**. Do its arrows fill the pale ones?
-# 3. Change the weights of *both* and press **Train**. Which weight can go down tenfold without harm?
+# 3. Which weight of *both* may be a hundred times smaller, that of energies or that of forces? Set it, press **Train**.
+#
+# <details><summary>What we saw, with three seeds</summary>An energy weight of 0.1 in place of 10 did no harm. A force
+# weight of 1 in place of 100 made forces worse by a half.</details>
 
 # %%
 objectives = {"forces only": Objective(energy=0.0), "energies only": Objective(force=0.0), "both": Objective()}
@@ -80,20 +84,20 @@ LabelPlayer(session)
 trained = session.run()
 print(f"trained {len(trained.twins)} potentials for {trained.step} steps each")
 
-# %%
+# %% tags=["reveal"]
 labels = [frame.energy for frame in session.task.test]
 parts, force_errors = {}, {}
 for twin in session.twins:
     parts[twin.name] = parts_of_error(twin.potential.predict(session.task.test)[0], labels)
     force_errors[twin.name] = twin.final.force_rmse
-apart = abs(parts["forces only"][0]) > 3 * parts["forces only"][1]
-reveal(
-    "04.forces_only",
-    "right up to one constant" if apart else "right",
-    f"forces only: the constant is {'more' if apart else 'less'} than 3 times the rest",
-)
+mean_guess = np.std(labels)  # the rest that is left when the mean energy is guessed for every frame
+offset, spread = parts["forces only"]
+apart, small = abs(offset) > 3 * spread, spread < 0.5 * mean_guess
+found = "wrong, without any pattern" if not small else "right up to one constant" if apart else "right"
+words = f"forces only: the constant is {'more' if apart else 'less'} than 3 times the rest"
+reveal("04.forces_only", found, [words, f"the rest is {'less' if small else 'more'} than half of {mean_guess:.2f} eV"])
 
-# %%
+# %% tags=["reveal"]
 guess = np.sqrt(np.mean([frame.forces**2 for frame in session.task.test]))  # the error of predicting zero
 share = force_errors["energies only"] / guess
 wide = "more" if share > 0.33 else "less"
@@ -103,7 +107,7 @@ reveal("04.energies_only", share, f"its force error is {wide} than a third of gu
 for name, (offset, spread) in parts.items():
     force = 1000 * force_errors[name]
     print(f"{name:13}: constant {1000 * offset:+6.0f} meV, rest {1000 * spread:4.0f} meV, forces {force:4.0f} meV/Å")
-print(f"guessing zero: forces {1000 * guess:4.0f} meV/Å")
+print(f"guessing the mean energy: rest {1000 * mean_guess:.0f} meV; guessing zero: forces {1000 * guess:.0f} meV/Å")
 
 # %%
 rest = {name: spread for name, (_, spread) in parts.items()}
@@ -113,20 +117,21 @@ print(
 print(f"energies only: {'more' if rest['energies only'] > 1.5 * rest['both'] else 'less'} than 1.5 times both")
 
 # %% [markdown]
-# Forces teach the *shape* of the energy, in 21 directions for each frame. One energy sets the *height*. So a few energies
-# and many forces are a good buy, where forces come cheap.
-#
+# Forces teach the *shape* of the energy, in 21 directions for each frame. The height is a number that no force reaches: it
+# stays what it was by chance. One energy sets it. So a few energies and many forces are a good buy, where forces are cheap.
+
+# %% [markdown]
 # ## Which unit is it?
 #
 # A file says "forces". It does not say in which unit, or whether they are gradients, which have the other sign. A model
-# trained on the wrong unit learns without any complaint. **Its loss can be low.** But the energies know: forces do work,
-# and the energy changes by it.
+# trained on the wrong unit learns without any complaint. With forces as a separate output even its loss can be low. But
+# the energies know: forces do work, and the energy falls by it.
 
 # %% [markdown]
 # ## Build
 #
 # For many small steps you have the change of energy $\Delta E$ in eV. And you have the work $W$ of the file's forces, in
-# *its* unit times Å. True is $\Delta E=-f\,W$ for one number $f$. Find it by least squares, with a line through zero.
+# *its* unit times Å. It is made with the mean of the forces at both ends of a step. True is $\Delta E=-f\,W$ for one number $f$. Find it by least squares, with a line through zero.
 
 
 # %% tags=["build:04.unit_factor"]
@@ -138,8 +143,8 @@ def unit_factor(energy_changes, work):
 
 
 # %% [markdown]
-# **Look first.** Choose what the file really holds. Your line should go through the dots. Then choose **the first force**
-# and a larger **step**: why does the cloud leave the line?
+# **Look first.** Choose what the file really holds. Your line should go through the dots. Then choose **the first force**,
+# that is the force where a step begins, and a larger **step**: why do the dots leave the line?
 
 # %%
 player = UnitPlayer(frame, unit_factor)
@@ -155,15 +160,6 @@ for name in UNITS:
     print(f"{name:16}: {found:8.3g} (exact {UNITS[name]:8.3g}, wrong by less than {'1' if wrong < 0.01 else '100'} %)")
 
 # %% [markdown]
-# ## A file without a name
-
-# %%
-nameless = player.pairs(list(UNITS)[2])  # do not count, measure
-found = judged.function(*nameless)
-nearest = min(UNITS, key=lambda name: abs(UNITS[name] / found - 1))
-print(f"the factor is {found:.3g}: the file holds {nearest}")
-
-# %% [markdown]
 # ## Explain
 
 # %%
@@ -172,19 +168,23 @@ explain("04.why", "A potential was trained on forces only. Which questions can i
 # %% [markdown]
 # ## What could be wrong?
 #
-# The factor rests on *small* steps and on the mean of both forces. With the first force alone it is biased: curvature
-# (lesson 06) looks like a wrong unit.
+# The factor rests on the mean of both forces. With the first force alone, curvature (lesson 06) lifts every dot off the
+# line. Twenty steps then give a factor that is off, either way. Five draws of the steps:
 
 # %%
-for size in (0.005, 0.02, 0.05):
-    first, both = (judged.function(*player.pairs("eV/Å", size, both)) for both in (False, True))
-    print(f"steps of {size:5.3f} Å: factor {first:5.2f} with the first force, {both:5.3f} with the mean of both")
+for size in (0.01, 0.05):
+    for words, both in (("the first force", False), ("the mean of both", True)):
+        draws = [judged.function(*player.pairs("eV/Å", size, both, seed)) for seed in range(4, 9)]
+        print(f"steps of {size:4.2f} Å, {words:16}: factors {min(draws):5.2f} to {max(draws):4.2f}")
 
 # %% [markdown]
 # And one training each is a lead, not a claim: lesson 05 asks how sure we can be.
 #
-# Words: **constant** or *offset*, the mean error; **rest** or *spread*, its standard deviation; **weight**, how much a part
-# of the loss counts.
+# * **constant** or *offset*: the mean error
+# * **rest** or *spread*: the standard deviation of the error
+# * **weight**: how much a part of the loss counts
+#
+# **Next:** lesson 05 (how many labels, how sure?).
 
 # %%
 progress()

@@ -7,7 +7,8 @@
 #
 # **You need** lesson 04, and logarithms.
 #
-# **Way.** Predict, play, build, check, explain, doubt.
+# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you
+# have committed it.
 
 # %% tags=["plumbing"]
 import sys
@@ -47,12 +48,12 @@ predict("05.fourfold")
 # 1. Move **seeds shown** from 1 to 5. A *seed* decides which frames are labelled, and where the weights begin. By how much
 #    do two seeds differ?
 # 2. Both axes are logarithmic. Is it a straight line?
-# 3. Choose **with PITC**, then **force error**. What becomes lower, what becomes steeper?
+# 3. Choose **with PITC** (PIWSL's loss, lesson 06), then **force error**. Which error becomes lower, which hardly changes?
 
 # %%
 study
 
-# %%
+# %% tags=["reveal"]
 labels, errors = study.means("labels alone", "energy error")
 reveal("05.fourfold", errors[3], f"{errors[1]:.0f} meV with 50 labels, {errors[3]:.0f} meV with 200 (mean of 5 seeds)")
 
@@ -77,7 +78,8 @@ def exponent(labels, errors):
 
 
 # %% [markdown]
-# **Look first.** Your power law is dashed, through the middle of the points from 25 to 200 labels.
+# **Look first.** Your power law is dashed and pink, through the middle of the points from 25 to 200 labels. The exact one
+# is black.
 
 # %%
 StarvingPlayer(exponent)
@@ -94,12 +96,19 @@ for method in ("labels alone", "with PITC"):
         )
 
 # %% [markdown]
-# Look at both lines of the energy error: PITC begins lower and falls more slowly. What it gives, labels would have given.
-#
+# Look at the energy error: with PITC it begins lower and falls more slowly. The fewer labels there are, the more it gives.
+
+# %%
+piwsl, plain = (study.errors(m, "energy error") for m in ("with PITC", "labels alone"))
+print(
+    f"with PITC 100 labels give {piwsl[100.0].mean():.1f} meV; without it 1000 labels give {plain[1000.0].mean():.1f} meV"
+)
+
+# %% [markdown]
 # ## How sure?
 #
 # Five seeds gave five numbers. Their mean has an error of its own. The **bootstrap** measures it: draw five of the five
-# *with putting them back*, take the mean, repeat a thousand times. The middle 95 % of these means are the interval.
+# *with replacement*, take the mean, repeat a thousand times. The middle 95 % of these means are the interval.
 
 # %%
 predict("05.coverage")
@@ -120,8 +129,8 @@ def bootstrap(errors, draws):
 
 
 # %% [markdown]
-# **Look first.** Two thousand experiments are made up, with a truth of 70 meV. Each gives an interval; forty are shown. In
-# the right plot your intervals are counted. **Change the number of seeds.** When does 95 % mean 95 %?
+# **Look first.** Two thousand experiments are made up: normal errors of 70 ± 15 meV. Each gives an interval; forty are
+# shown. In the right plot your intervals are counted. **Change the number of seeds.** How close to 95 % does it come?
 
 # %%
 coverage = CoveragePlayer(bootstrap)
@@ -130,7 +139,7 @@ coverage
 # %% tags=["check:05.bootstrap"]
 judged_interval = check("05.bootstrap", bootstrap)
 
-# %%
+# %% tags=["reveal"]
 share = coverage.coverage(5, judged_interval.function)
 reveal("05.coverage", share, f"with five seeds {share:.0f} of 100 intervals hold the truth")
 
@@ -143,12 +152,12 @@ print(f"with PITC,    50 labels: mean in {low:.0f} to {high:.0f} meV")
 
 # %% [markdown]
 # The two intervals are far apart, so the gain in energy is no luck of the seeds. Whether another, simpler change would give
-# it as well is another question (lesson 11).
+# it as well is another question (notebook 08).
 #
 # ## The mean is not the worst
 #
-# One error for 500 frames hides the bad ones. Here is one training with 50 labels. **Move the rank.** Which atoms are dark
-# in the worst frames?
+# One error for 500 frames hides the bad ones. Here is one training with 50 labels. **Move the rank.** Which element is dark
+# in the worst frames? (O has one bond to C and one to H.)
 
 # %% tags=["nbval-ignore-output"]
 task = prepare(Setup(data="ethanol", energies=50, forces=50, channels=32, layers=2, steps=600))
@@ -172,7 +181,8 @@ explain("05.why", "Someone reports one training and says “22 % better”. What
 # %% [markdown]
 # ## What could be wrong?
 #
-# A power law is a summary, no law of nature. Beyond the points that it was fitted to it may fail.
+# A power law is a summary, no law of nature. Beyond the points that it was fitted to it may fail. And all these trainings
+# had the same number of steps: with 1000 labels each was seen less often.
 
 # %%
 for method in ("labels alone", "with PITC"):
@@ -182,8 +192,11 @@ for method in ("labels alone", "with PITC"):
     print(f"{method:12}: 1000 labels should give {guess:4.1f} meV, and gave {errors[1000.0].mean():4.1f} meV (5 seeds)")
 
 # %% [markdown]
-# Words: **budget**, the number of labels; **seed**, what decides draws; **MAE** and **RMSE**, mean and root mean square of
-# errors; **interval**, where the mean may lie.
+# * **budget**: the number of labels; **seed**: what decides draws
+# * **MAE** and **RMSE**: mean, and root mean square, of errors
+# * **interval**: where the mean may lie
+#
+# **Next:** lesson 06 (what is known for free?).
 
 # %%
 progress()

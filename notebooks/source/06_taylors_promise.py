@@ -7,7 +7,8 @@
 #
 # **You need** one idea of lesson 01: a force is minus the slope of the energy.
 #
-# **Way.** Predict, play, build, check, explain, doubt.
+# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you
+# have committed it.
 
 # %% tags=["plumbing"]
 import sys
@@ -60,19 +61,23 @@ predict("06.double")
 # 2. Choose **the mean of both forces**: half the force at the start, half at the end.
 # 3. Try **the stiffest direction** and watch the arrows. Which two atoms move against each other?
 # 4. Try **a shift of the whole molecule**. Why is nothing left over?
+#
+# <details><summary>Answers to 3 and 4</summary>The two carbon atoms, along their bond. A shift changes no distance, so no
+# energy, and the forces add up to zero.</details>
 
 # %%
 player = TaylorPlayer(frame)
 player
 
-# %%
+# %% tags=["reveal"]
 left = {e: [1000 * player.remainder("random step 1", e, order) for order in (1, 2)] for e in (0.01, 0.02, 0.04, 0.08)}
-for epsilon, (first, both) in left.items():
-    print(f"ε = {epsilon:.2f} Å: the first force leaves {first:7.2f} meV, the mean of both {both:8.4f} meV")
-
-# %%
+lines = [
+    f"ε = {e:.2f} Å: first force {first:7.2f} meV, mean of both {both:8.4f} meV" for e, (first, both) in left.items()
+]
 growth = [left[2 * e][0] / left[e][0] for e in (0.01, 0.02, 0.04)]
-reveal("06.double", growth[0], ", ".join(f"×{g:.2f}" for g in growth) + " for three doublings")
+reveal(
+    "06.double", growth[0], [*lines, "first force: " + ", ".join(f"×{g:.2f}" for g in growth) + " for three doublings"]
+)
 
 # %% [markdown]
 # What the first force leaves is the **curvature** of the energy. It goes with ε². The mean of both forces cancels it, and
@@ -85,7 +90,7 @@ reveal("06.double", growth[0], ", ".join(f"×{g:.2f}" for g in growth) + " for t
 # %%
 predict("06.sign")
 
-# %%
+# %% tags=["reveal"]
 other = TaylorPlayer(ethanol[100], epsilon=0.05)
 rng = np.random.default_rng(1)
 for number in range(100):
@@ -96,27 +101,38 @@ reveal("06.sign", float(sum(signs)), f"{sum(signs)} of 100 random steps leave so
 # %% [markdown]
 # ## Hunt
 #
-# At a minimum the energy curves upwards everywhere. This frame is no minimum: it was caught at 500 K. **Find a direction
-# in which *left over* is negative.** A cross in the plot marks it. Then look at the arrows: which group of atoms turns?
+# Random steps are no proof.
+
+# %%
+predict("06.hunt")
+
+# %% [markdown]
+# **Find a direction in which *left over* is negative.** A cross in the plot marks it. Then look at the arrows: which atoms
+# move most? What happens from ε = 0.1 Å on?
+#
+# <details><summary>One answer</summary>The softest direction: the hydrogen of O–H turns about the oxygen. Just now this bond is
+# pressed together, and a pressed rod buckles. For large steps other terms win.</details>
 
 # %%
 hunt = TaylorPlayer(ethanol[100], epsilon=0.05)
 hunt
 
-# %%
+# %% tags=["reveal"]
 soft = "the softest direction"
 unit = 1 / np.linalg.norm(hunt.directions[soft])  # ε for a whole step of 1 Å
-for length in (0.05, 0.10, 0.15):
-    print(f"{length:.2f} Å along {soft}: {1000 * hunt.remainder(soft, length * unit, order=1):+6.1f} meV left over")
+left = {length: 1000 * hunt.remainder(soft, length * unit, order=1) for length in (0.05, 0.10, 0.15)}
+lines = [f"{length:.2f} Å along {soft}: {value:+6.1f} meV left over" for length, value in left.items()]
+reveal("06.hunt", "yes, in some directions" if min(left.values()) < 0 else "no, never", lines)
 
 # %% [markdown]
 # ## Build
 #
-# Now write the loss that PIWSL is named for, **PITC**: *physics-informed Taylor consistency* (Takamoto, Zaverkin,
-# Niepert 2025). Its residual is what the **mean of both forces** leaves over.
+# Now write one of PIWSL's two losses, **PITC**: *physics-informed Taylor consistency* (Takamoto, Zaverkin, Niepert 2025).
+# All four numbers in it, `e0, e1, f0, f1`, will come from the *model*: no label is needed. The paper takes the first
+# force. We take **the mean of both**, the default here.
 #
-# Several structures come at once. All their atoms stand in one list, and `structure[i]` is the number of the structure
-# that atom $i$ belongs to. `np.bincount(structure, weights=w)` adds up `w` for each structure.
+# Several structures come at once, all their atoms in one list. Atom $i$ belongs to structure `structure[i]`.
+# `np.bincount(structure, weights=w)` adds up one number `w[i]` per atom for each structure.
 
 
 # %% tags=["build:06.pitc"]
@@ -132,7 +148,7 @@ def pitc(e0, e1, f0, f1, delta, structure):
 
 
 # %% [markdown]
-# **Look first.** Your function is the dashed curve with diamonds. Does it lie on the circles? Is it as steep?
+# **Look first.** Your function is the dashed curve with diamonds. Does it lie on the marks? Is it as steep?
 
 # %%
 TaylorPlayer(frame, pitc, rule="the mean of both forces")
@@ -164,7 +180,8 @@ print(f"the curvature of the bond there is {bond.curvature(r):.1f} eV/Å²")
 # %% [markdown]
 # ## Explain
 #
-# Every step gives one such equation, and no label is needed at its end. So a model can be trained on them for free.
+# Every step gives one such equation. It needs no label at its end, only computing. So a model can be trained on as many as
+# one likes.
 
 # %%
 explain("06.why", "Why does the mean of both forces leave so much less than the first force?")
@@ -172,7 +189,7 @@ explain("06.why", "Why does the mean of both forces leave so much less than the 
 # %% [markdown]
 # ## What could be wrong?
 #
-# The promise holds for *small* steps only. Your function says how small.
+# The promise holds for *small* steps only. How small? Three random steps say:
 
 # %%
 for epsilon in (0.02, 0.05, 0.15):
@@ -180,11 +197,14 @@ for epsilon in (0.02, 0.05, 0.15):
     print(f"ε = {epsilon:.2f} Å: the mean of both forces leaves up to {max(left_over):6.2f} meV for the exact forces")
 
 # %% [markdown]
-# At 0.15 Å the *exact* energy breaks the promise by a third of an eV. A model that is made to keep it there is taught
+# At 0.15 Å the *exact* energy breaks the promise by hundreds of meV. A model that is made to keep it there is taught
 # something wrong. How wrong, and when it matters, is lesson 07.
 #
-# Words: **residual**, what is left over; **order**, 1 for the first force, 2 for the mean of both; **PITC**, its square as
-# a loss.
+# * **residual**: what is left over
+# * **order**: 1 for the first force, 2 for the mean of both
+# * **PITC**: the mean square of the residual, as a loss
+#
+# **Next:** lesson 07 (when does free advice mislead?).
 
 # %%
 progress()

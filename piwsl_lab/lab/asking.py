@@ -5,15 +5,20 @@ They share a `Lesson`; `piwsl_lab.lab.lesson` is the face that notebooks import.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
 
 import ipywidgets as W
 
-from piwsl_lab.lab.checks import Progress, Question
+from piwsl_lab.lab.checks import Option, Progress, Question
 from piwsl_lab.lab.checks.progress import CHECK, EXPLANATION, PREDICTION, counted
 from piwsl_lab.lab.knobs import button
+from piwsl_lab.lab.words import whole_words
 
+NO_PREDICTION = "no prediction made"
+RIGHT = "Right"  # begins the comment of the option that is expected
 _STYLE = """<style>
 .piwsl-ask {border-left: 4px solid #0072B2; padding: 2px 0 2px 12px; margin: 4px 0;}
 .piwsl-ask .widget-html-content, .piwsl-ask p {white-space: normal; line-height: 1.45; font-size: 14px; margin: 0;}
@@ -58,6 +63,9 @@ class _Ask(W.VBox):
         super().__init__([W.HTML(_STYLE, layout=W.Layout(display="none")), *parts])
         self.add_class("piwsl-ask")
         self.layout.width, self.layout.max_width, self.layout.overflow = "auto", "900px", "hidden"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return whole_words(self, super()._repr_mimebundle_(**options))
 
 
 class Prediction(_Ask):
@@ -109,6 +117,66 @@ class Prediction(_Ask):
         self.choice.disabled = self.commit.disabled = True
         warning = self._lesson.progress.warning
         self.words.value = f"You predicted: <b>{escape(made)}</b>. {escape(warning)}".strip()
+
+
+class Reveal(_Ask):
+    """A prediction beside what was measured. On the screen it waits until the prediction is committed.
+
+    Its words, which a page without widgets shows, hold everything at once.
+
+    Parameters
+    ----------
+    lesson : Lesson
+    question : Question
+    found : Option
+        The option that the measurement is.
+    measured : sequence of str
+        The measurement in lines, with units.
+    """
+
+    def __init__(self, lesson: Lesson, question: Question, found: Option, measured: Sequence[str]) -> None:
+        self._lesson, self.question, self.found = lesson, question, found
+        self._measured = list(measured)
+        self.words = W.HTML(layout=W.Layout(width="100%"))
+        self.anyway = button("Show it anyway", "eye", "", "A prediction that turns out wrong teaches more than none.")
+        self.anyway.layout.align_self = "flex-start"
+        self.anyway.on_click(lambda _: self._show())
+        super().__init__(self.words, self.anyway)
+        self.told()
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def told(self) -> None:
+        """Show what is known now: everything once a prediction is made."""
+        if self._lesson.said(self.question.key, PREDICTION):
+            self._show()
+        else:
+            self.words.value = "<p>Measured. <b>Commit your prediction above</b>, and it appears here.</p>"
+
+    def _show(self) -> None:
+        lines = "\n".join(self._lines())
+        self.words.value = f'<pre style="white-space:pre-wrap;margin:0;font-size:13px">{escape(lines)}</pre>'
+        self.anyway.layout.display = "none"
+
+    def _lines(self) -> list[str]:
+        made = self._lesson.said(self.question.key, PREDICTION)
+        lines = [f"Predicted: {made or NO_PREDICTION}"]
+        lines += [f"{'Measured: ' if not k else '          '} {line}" for k, line in enumerate(self._measured)]
+        options = self.question.options
+        if [option for option in options if _mentions("\n".join(self._measured), option.text)] != [self.found]:
+            lines[-1] += f", that is “{self.found.text}”"
+        # An older version may have asked it in other words: then there is nothing to say of it.
+        for option in options:
+            if option.text == made:
+                praised = option.comment.startswith(RIGHT) and option is not self.found
+                lines.append("This time the measurement says otherwise." if praised else option.comment)
+        return lines
+
+
+def _mentions(words: str, option: str) -> bool:
+    """Whether words say an option, as words of their own: 4.01 says "4", and 3.84 does not."""
+    return re.search(rf"(?<![\w.]){re.escape(option)}(?!\w)", words) is not None
 
 
 class Explanation(_Ask):

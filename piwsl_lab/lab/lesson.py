@@ -9,23 +9,20 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from IPython.display import display, update_display
+from IPython.display import display
 
-from piwsl_lab.lab.asking import Explanation, Lesson, Overview, Prediction
+from piwsl_lab.lab.asking import Explanation, Lesson, Overview, Prediction, Reveal
 from piwsl_lab.lab.checks import CHECKS, QUESTIONS, Judgement, Question, judge
 from piwsl_lab.lab.checks.judge import BLANK
-from piwsl_lab.lab.checks.progress import CHECK, PREDICTION, counted, texts
+from piwsl_lab.lab.checks.progress import CHECK, counted, texts
 from piwsl_lab.lab.quirks import on_voila
 
 STRICT = "PIWSL_LAB_STRICT"
-RIGHT = "Right"  # begins the comment of the option that is expected
-NO_PREDICTION = "no prediction made"
 # Shared by all cells of this kernel; tests put a new one here, which is what a new kernel would have.
 _Lesson = Lesson
 _lesson = _Lesson()
@@ -62,8 +59,8 @@ def predict(question: str | Question) -> Prediction:
     return Prediction(_lesson, _question(question))
 
 
-def reveal(question: str | Question, measured: float | str, words: str = "") -> None:
-    """Show a prediction beside what was measured; a prediction that is committed later is put in then.
+def reveal(question: str | Question, measured: float | str, words: str | Sequence[str] = "") -> None:
+    """Show a prediction beside what was measured, once the prediction is committed.
 
     Parameters
     ----------
@@ -71,8 +68,8 @@ def reveal(question: str | Question, measured: float | str, words: str = "") -> 
         As for `predict`.
     measured : float or str
         A number that lies in the range of one option, or the text of an option.
-    words : str, optional
-        The measurement with its unit, as it is to be read; by default the number.
+    words : str or sequence of str, optional
+        The measurement with its unit, as it is to be read, in one or more lines; by default the number.
 
     Raises
     ------
@@ -82,28 +79,9 @@ def reveal(question: str | Question, measured: float | str, words: str = "") -> 
     question = _question(question)
     found = question.measured(measured)
     words = words or (measured if isinstance(measured, str) else f"{measured:.3g}")
-    named = [option for option in question.options if _mentions(words, option.text)]
-
-    def text() -> str:
-        made = _lesson.said(question.key, PREDICTION)
-        lines = [f"Predicted: {made or NO_PREDICTION}", f"Measured:  {words}"]
-        if named != [found]:
-            lines[-1] += f", that is “{found.text}”"
-        # An older version may have asked it in other words: then there is nothing to say of it.
-        for option in question.options:
-            if option.text == made:
-                praised = option.comment.startswith(RIGHT) and option is not found
-                lines.append("This time the measurement says otherwise." if praised else option.comment)
-        return "\n".join(lines)
-
-    handle = f"piwsl-reveal-{question.key}"
-    display({"text/plain": text()}, raw=True, display_id=handle)
-    _lesson.waiting[question.key] = lambda: update_display({"text/plain": text()}, raw=True, display_id=handle)
-
-
-def _mentions(words: str, option: str) -> bool:
-    """Whether words say an option, as words of their own: 4.01 says "4", and 3.84 does not."""
-    return re.search(rf"(?<![\w.]){re.escape(option)}(?!\w)", words) is not None
+    shown = Reveal(_lesson, question, found, [words] if isinstance(words, str) else words)
+    _lesson.waiting[question.key] = shown.told
+    display(shown)
 
 
 def check(key: str, function: Callable[..., Any]) -> Result:

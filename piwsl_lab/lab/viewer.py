@@ -58,6 +58,8 @@ class MoleculeView(widgets.VBox):
     bare : bool
         The picture alone: no switches on the page, no words, no movie. Every widget is one more thing that a page has
         to ask the kernel for after F5.
+    room : float, Å
+        Air around the molecule, for arrows that are longer than usual or a bond that will be stretched.
 
     Raises
     ------
@@ -65,10 +67,13 @@ class MoleculeView(widgets.VBox):
         If an array does not have one row for every atom, or a position is not finite.
     """
 
-    def __init__(self, numbers, positions, cell=None, pbc=None, height: str = "420px", *, bare: bool = False) -> None:
+    def __init__(
+        self, numbers, positions, cell=None, pbc=None, height: str = "420px", *, bare: bool = False,
+        room: float = 0.0,
+    ) -> None:  # fmt: skip
         self._owned: list[widgets.Widget] = []  # to be closed with the view
         self._guard = threading.RLock()
-        self._identity = 0
+        self._identity, self._room = 0, room
         self._movie: np.ndarray | None = None
         self._picked: list[Callable[[int], object]] = []
         self.picture = Picture(self._state, self._guard, height)
@@ -95,6 +100,7 @@ class MoleculeView(widgets.VBox):
             # Fresh for every molecule: the page draws no state that belongs to another one.
             self._identity += 1
             self._molecule = {"id": self._identity} | scene.molecule(numbers, positions, cell, periodic)
+            self._molecule["reach"] += self._room
             self._positions, self._forces, self._reference, self._error = positions, None, None, None
             self._energy, self._broken, self._what = None, None, PREDICTED
             self._colour = scene.PREDICTED_COLOUR

@@ -141,7 +141,7 @@ class Judgement:
     def words(self, attempt: int = 1) -> str:
         """What to say at this attempt: what failed; from the second on the hint; from the third on the formula."""
         parts = [f"{self.key}: {self.outcome}. {self.seen}"]
-        if self.outcome in (WRONG, SHAPE):
+        if self.outcome in (WRONG, SHAPE, ERROR) and self.hint:
             if attempt >= 2:
                 parts.append(f"Hint: {self.hint}")
             if attempt >= 3:
@@ -182,7 +182,7 @@ def judge(check: Check, answer: Answer) -> Judgement:
             with np.errstate(all="ignore"):
                 value = answer(*arguments)
         except Exception as error:
-            return Judgement(check.key, ERROR, _in_words(error))
+            return Judgement(check.key, ERROR, _in_words(error), hint=check.nudge, formula=check.formula)
         if value is None or value is ...:
             return Judgement(check.key, BLANK, "The function returns nothing yet.")
         if not _same(arguments, probe.arguments):
@@ -190,11 +190,12 @@ def judge(check: Check, answer: Answer) -> Judgement:
         try:
             value = numbers(value)
         except (TypeError, ValueError) as error:
-            return Judgement(check.key, SHAPE, f"For {probe.words}: {error}.", hint=check.nudge, formula=check.formula)
+            seen = f"For {probe.words}: {error}."
+            return Judgement(check.key, SHAPE, seen, hint=_shaped(right), formula=check.formula)
         found.append(value)
         if value.shape != right.shape and not _known(check, answer):
             seen = f"For {probe.words} the result has shape {value.shape}, wanted {right.shape}."
-            return Judgement(check.key, SHAPE, seen, hint=check.nudge, formula=check.formula)
+            return Judgement(check.key, SHAPE, seen, hint=_shaped(right), formula=check.formula)
     if check.agrees(found, wanted):
         return Judgement(check.key, PASSED, _all_right(check))
     k = next(k for k, pair in enumerate(zip(found, wanted, strict=True)) if not check.close(*pair))
@@ -243,11 +244,21 @@ def _compared(probe: Probe, value: np.ndarray, wanted: np.ndarray) -> str:
     where = np.unravel_index(int(np.argmax(np.abs(np.nan_to_num(value - wanted, nan=np.inf)))), wanted.shape)
     place = f" at {'[' + ', '.join(map(str, where)) + ']'}" if where else ""
     unit = f" {probe.unit}" if probe.unit else ""
-    return f"For {probe.words} yours is {value[where]:.4g}{unit}{place}; {_size(wanted[where], unit)}."
+    return f"For {probe.words} yours is {value[where]:.4g}{unit}{place}; {_size(value[where], wanted[where], unit)}."
 
 
-def _size(wanted: float, unit: str) -> str:
-    """Sign and order of magnitude of the right answer, and no more."""
+def _shaped(wanted: np.ndarray) -> str:
+    """What a result must look like."""
+    if wanted.ndim == 0:
+        return "Return one number. A list or an array with one number in it is not one."
+    sizes = " × ".join(map(str, wanted.shape))
+    return f"Return an array of {sizes} numbers, one for each of what was given."
+
+
+def _size(value: float, wanted: float, unit: str) -> str:
+    """How far off a near answer is; of another only the sign and the order of magnitude that are right."""
+    if wanted and 0.5 < value / wanted < 2.0:
+        return f"that is off by about {abs(100.0 * (value / wanted - 1.0)):.2g} %"
     if wanted == 0.0:
         return f"0{unit} is right"
     sign = "positive" if wanted > 0 else "negative"

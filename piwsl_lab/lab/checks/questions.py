@@ -110,9 +110,9 @@ _ALL = (
     ),
     Question(
         "01.halve",
-        "Measure a slope from two points. Halve their distance. By what factor does the error fall?",
+        "Measure a slope from two points, one on each side at distance h. Halve h. By what factor does the error fall?",
         (
-            Option("2", "That is the one-sided rule. Points on both sides cancel the first error.", 1.5, 3.0),
+            Option("2", "That would be a rule with one side. Points on both sides cancel the first error.", 1.5, 3.0),
             Option("4", "Right: the error of a two-sided rule falls with the square of the step.", 3.0, 6.0),
             Option("8", "The first term that is left goes with the square of the step, not the cube.", 6.0, 12.0),
         ),
@@ -160,9 +160,10 @@ _ALL = (
         "05.coverage",
         "A “95 % interval” is made from five seeds by bootstrap. How often does it hold the truth?",
         (
-            Option("95 times of 100", "So it says. With five seeds it is too narrow.", 92.0, 100.1),
-            Option("about 84 times of 100", "Right: with five seeds the interval is too narrow.", 78.0, 92.0),
-            Option("about 50 times of 100", "It is too narrow, but not so much.", 0.0, 78.0),
+            Option("about 95 times of 100", "So it says. With five seeds it is too narrow.", 90.0, 100.1),
+            Option("about 85 times of 100", "Right: with five seeds the interval is too narrow.", 78.0, 90.0),
+            Option("about 70 times of 100", "It is too narrow, but not so much.", 60.0, 78.0),
+            Option("about 50 times of 100", "It is too narrow, but not so much.", 0.0, 60.0),
         ),
     ),
     Question(
@@ -179,19 +180,19 @@ _ALL = (
         "06.sign",
         "Take 100 random steps from a frame at 500 K. How often is what is left over positive?",
         (
-            Option("about 50 times", "It is no noise: it is curvature, and most directions curve upwards.", 0.0, 75.0),
+            Option("about 50 times", "It is no noise: it is curvature, and most directions curve upwards.", 0.0, 65.0),
+            Option("about 80 times", "A random step has a part along every direction. The stiff ones win.", 65.0, 95.0),
             Option(
-                "at least 95 times, but there are steps where it is negative",
-                "Right. The next task is to find one.",
-                75.0,
-                100.5,
+                "all times, or nearly all", "Right: a random step has a part along every stiff direction.", 95.0, 100.5
             ),
-            Option(
-                "it can never be negative",
-                "Nearly. Some directions curve downwards: the next task finds one.",
-                100.5,
-                _INF,
-            ),
+        ),
+    ),
+    Question(
+        "06.hunt",
+        "Is there any step at all that leaves something negative?",
+        (
+            Option("no, never", "There is: this frame is no minimum, and one direction curves downwards."),
+            Option("yes, in some directions", "Right: this frame is no minimum, and one direction curves downwards."),
         ),
     ),
     Question(

@@ -106,7 +106,7 @@ SOFTNESS = Check(
         Mistake(
             "no labels",
             lambda w, e, n: 1 / (1 + w * e**4 / 20),
-            "Labels hold the spring stiff: their weight L stands below the loss of PITC.",
+            "The number L is missing: the stronger labels hold the spring, the less advice softens it.",
         ),
     ),
     nudge="Minimise ½ L (k′ − 1)² + ½ w k′² ε⁴/20 by hand: set its slope to zero.",

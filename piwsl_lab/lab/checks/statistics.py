@@ -118,11 +118,16 @@ BOOTSTRAP = Check(
             "These are medians of the draws. The claim is about the mean.",
         ),
         Mistake(
+            "normal",
+            lambda e, d: np.mean(e) + np.array([-1.96, 1.96]) * np.std(e, ddof=1) / np.sqrt(len(e)),
+            "This is the formula for normal errors. The bootstrap uses the means of the draws instead.",
+        ),
+        Mistake(
             "turned round",
             lambda e, d: interval(e, d)[::-1],
             "Give the lower end first.",
         ),
     ),
-    nudge="One row of `draws` says which seeds are taken once. What is the mean of errors[draws[0]]?",
+    nudge="Use the rows of `draws` as they are, and no new random numbers. np.percentile takes [2.5, 97.5].",
     formula="percentiles 2.5 and 97.5 of errors[draws].mean(…)",
 )

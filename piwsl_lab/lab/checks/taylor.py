@@ -93,6 +93,6 @@ PITC = Check(
         Mistake("by atom", _by_atom, "You divided by the number of atoms. The remainder is that of a whole structure."),
         Mistake("lengths", _sizes, "You multiplied lengths. Work is a scalar product: direction counts."),
     ),
-    nudge="Compare, for the structure with one atom: E₁ − E₀, and the mean of both forces times δ.",
+    nudge="First one number per atom: the mean of both forces times δ, summed over x, y, z. Then np.bincount.",
     formula="residual = E₁ − E₀ + … · Σ (F₀ + F₁) · δ",
 )

@@ -45,14 +45,14 @@ class BondPlayer(Player):
         knobs = {"r": _slider("length r, Å", *R_RANGE, 0.01, r, "80px")}
         if force is None:
             knobs["depth"] = _slider("depth D, eV", 1.0, 6.0, 0.25, self.bond.depth, "80px")
-            knobs["width"] = _slider("width a, 1/Å", 1.0, 3.0, 0.02, self.bond.width, "88px")
+            knobs["width"] = _slider("steepness a, 1/Å", 1.0, 3.0, 0.02, self.bond.width, "112px")
         panels = [
             Panel("energy E(r), eV", "length r, Å", x=R_RANGE, y=(-0.6, 7.0)),
             Panel("force F(r), eV/Å; below zero it pulls", "length r, Å", x=R_RANGE, y=(-8.0, 8.0)),
         ]
         # The camera takes in the longest bond.
         molecule = MoleculeView(np.array([1, 1]), np.array([[0, 0, 0], [R_RANGE[1], 0, 0]]), height="230px", bare=True)
-        legend = "Two hydrogen atoms, the left one held. Arrow: the force on the other one, 0.1 Å long for 1 eV/Å."
+        legend = "Two hydrogen atoms, one of them held. Arrow: the force on the other one, 0.1 Å long for 1 eV/Å."
         super().__init__(knobs, Panels(panels, columns=2, height=330), molecule, legend, shares=(17, 7))
 
     def show(self) -> str:

@@ -27,6 +27,7 @@ ENERGY_WEIGHTS = (0.0, 0.1, 1.0, 10.0, 100.0)  # 1/eV²
 FORCE_WEIGHTS = (0.0, 1.0, 10.0, 100.0, 1000.0)  # Å²/eV²
 # What one unit of a file is in eV/Å. CODATA 2018: Hartree 27.211386 eV, Bohr 0.52917721 Å, kcal/mol 0.043364104 eV.
 UNITS = {"eV/Å": 1.0, "Hartree per Bohr": 27.211386 / 0.52917721, "kcal/mol per Å": 0.043364104, "gradients": -1.0}
+SEED = 4  # of the steps that are drawn
 RULES = {"the mean of both forces": True, "the first force": False}
 
 
@@ -68,7 +69,7 @@ class LabelPlayer(Player):
             Panel("force error, meV/Å", "training step", "y", y=(100.0, 2000.0)),
         ]
         frame = session.test_frames[0]
-        molecule = MoleculeView(frame.numbers, frame.positions, height="250px", bare=True)
+        molecule = MoleculeView(frame.numbers, frame.positions, height="250px", bare=True, room=0.5)
         legend = (
             "A frame that none has seen. Wide and pale: the true forces. Coloured: those of the potential chosen above."
         )
@@ -170,8 +171,8 @@ class UnitPlayer(Player):
     ) -> None:
         self.frame, self.oracle, self.yours = frame, oracle or reference_method(), Yours(unit_factor)
         self._here = self.oracle.label(frame.numbers, frame.positions)
-        self._directions = np.random.default_rng(4).uniform(-1, 1, (pairs, *frame.positions.shape))
-        self._there: dict[float, list[Frame]] = {}
+        self._directions = np.random.default_rng(SEED).uniform(-1, 1, (pairs, *frame.positions.shape))
+        self._there: dict[tuple[float, int], list[Frame]] = {}
         knobs = {
             "unit": dropdown("the file has", [(name, name) for name in UNITS], "eV/Å", "What the file really holds."),
             "size": steps("step, Å", self.SIZES, 0.01, "Every component of every step is uniform up to this."),
@@ -182,15 +183,20 @@ class UnitPlayer(Player):
         panel = Panel("minus the change of energy −ΔE, eV", "work of the forces, in the file's unit times Å")
         super().__init__(knobs, Panels([panel], height=340))
 
-    def pairs(self, unit: str, size: float = 0.01, both: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def pairs(
+        self, unit: str, size: float = 0.01, both: bool = True, seed: int = SEED
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Energy changes [P], eV, and work [P] of the forces in the file's unit times Å, of P random steps."""
-        if size not in self._there:
-            steps_taken = size * self._directions
-            self._there[size] = [self.oracle.label(self.frame.numbers, self.frame.positions + s) for s in steps_taken]
-        there = self._there[size]
+        directions = self._directions
+        if seed != SEED:
+            directions = np.random.default_rng(seed).uniform(-1, 1, directions.shape)
+        if (size, seed) not in self._there:
+            places = self.frame.positions + size * directions
+            self._there[size, seed] = [self.oracle.label(self.frame.numbers, place) for place in places]
+        there = self._there[size, seed]
         changes = np.array([frame.energy for frame in there]) - self._here.energy
         forces = np.array([0.5 * (self._here.forces + f.forces) if both else self._here.forces for f in there])
-        return changes, np.einsum("pak,pak->p", size * self._directions, forces) / UNITS[unit]
+        return changes, np.einsum("pak,pak->p", size * directions, forces) / UNITS[unit]
 
     def show(self) -> str:
         unit, size, both = self.value("unit"), self.value("size"), RULES[self.value("rule")]

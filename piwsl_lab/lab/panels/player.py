@@ -14,6 +14,7 @@ from piwsl_lab.lab.checks.judge import attempt
 from piwsl_lab.lab.closing import close_all
 from piwsl_lab.lab.figures.live import LivePlot
 from piwsl_lab.lab.viewer import MoleculeView
+from piwsl_lab.lab.words import whole_words
 
 MOST_KNOBS = 3
 _STYLE = """<style>
@@ -22,14 +23,6 @@ _STYLE = """<style>
 .piwsl-player-numbers {font-variant-numeric: tabular-nums; min-height: 20px; margin: 2px 0;}
 .piwsl-player .widget-readout {min-width: 44px; max-width: 72px;}
 </style>"""
-
-
-def whole_words(widget: W.Widget, bundle: Any) -> Any:
-    """The bundle of a widget with all of its words, however long they are."""
-    found = bundle[0] if isinstance(bundle, tuple) else bundle
-    if found:
-        found["text/plain"] = repr(widget)
-    return bundle
 
 
 def spread(knob: W.Widget, words: str, most: int) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from piwsl_lab.data import Frame, Oracle
 from piwsl_lab.lab.checks.springs import bias as exact_bias
-from piwsl_lab.lab.colours import COLOURS, DIRECT
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import choice, steps
 from piwsl_lab.lab.panels.player import Player, Yours, spread
@@ -64,7 +63,7 @@ class SpringPlayer(Player):
         # The camera takes in these places: room for the arrow.
         molecule = MoleculeView(np.array([1, 1]), np.array([[-0.9, 0, 0], [1.8, 0, 0]]), height="230px", bare=True)
         legend = (
-            f"The bond pressed together by {PRESSED:g} Å, its left atom held. Wide and pale: the true force on "
+            f"The bond pressed together by {PRESSED:g} Å, one atom held. Wide and pale: the true force on "
             f"the other atom. Inside it: the learned one. Both {DRAWN:g} times longer."
         )
         super().__init__(knobs, plot, molecule, legend, shares=(17, 7))
@@ -165,8 +164,8 @@ class BiasPlayer(Player):
         lines = [
             Line(0, "one step", number, MEV * left, ORDER_COLOURS[1], "", "circle", size=6),
             Line(0, "mean", number[[0, -1]], [MEV * left.mean()] * 2, ORDER_COLOURS[1], width=3),
-            Line(0, "ε² tr H / 6", number[[0, -1]], [MEV * now] * 2, TRUTH, "dash"),
-            Line(1, "ε² tr H / 6", self.STEPS, MEV * exact, TRUTH, "dash"),
+            Line(0, "exact mean", number[[0, -1]], [MEV * now] * 2, TRUTH, "dash"),
+            Line(1, "exact mean", self.STEPS, MEV * exact, TRUTH, "dash"),
             Line(
                 1, "mean", self.STEPS, [MEV * self.left(s).mean() for s in self.STEPS], ORDER_COLOURS[1], "", "circle"
             ),
@@ -177,8 +176,8 @@ class BiasPlayer(Player):
         self.plot.draw(lines)
         self.molecule.show(self.frame.positions, self._stiffest(), colour="#0072B2")
         words = (
-            f"ε = {epsilon:g} Å: mean of {len(left)} steps {MEV * left.mean():.0f} meV, "
-            f"ε² tr H / 6 = {MEV * now:.0f} meV, with tr H = {np.trace(self.hessian):.0f} eV/Å²."
+            f"ε = {epsilon:g} Å: mean of {len(left)} steps {MEV * left.mean():.0f} meV, exact {MEV * now:.0f} meV. "
+            f"The diagonal of H adds up to {np.trace(self.hessian):.0f} eV/Å²."
         )
         own = self.yours(self.hessian, epsilon)
         return f"{words}{self.yours.said(None if own is None else MEV * own, ' meV', '.0f')}"
@@ -232,7 +231,7 @@ class AdvicePlayer(Player):
 
     def show(self) -> str:
         quantity = self.QUANTITIES[self.value("quantity")]
-        lines = [Line(0, "labels alone", [0.0025, 0.25], [1.0, 1.0], COLOURS[DIRECT], "dot", width=2)]
+        lines = [Line(0, "labels alone", [0.0025, 0.25], [1.0, 1.0], "#888888", "dot", width=2)]
         said = []
         for words, order in ORDERS.items():
             found = self.ratios(order, quantity)
