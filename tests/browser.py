@@ -286,9 +286,15 @@ def browser_page(width: int = 1500, height: int = 1300):
 def _record_errors(page) -> None:
     page.recorded_errors = []
     page.on("console", lambda m: m.type == "error" and page.recorded_errors.append(f"console: {m.text}"))
-    page.on("pageerror", lambda error: page.recorded_errors.append(f"exception: {error}"))
+    page.on("pageerror", lambda error: page.recorded_errors.append(f"exception: {error}{_where(error)}"))
     # "Leave this page?": without a listener the answer is no, and a page that has changes is never loaded anew.
     page.on("dialog", lambda dialog: dialog.accept())
+
+
+def _where(error) -> str:
+    """The first lines of an exception's stack: without them nobody knows whose mistake it is."""
+    lines = (getattr(error, "stack", None) or "").splitlines()[1:5]
+    return "".join(f"\n    {line.strip()[:200]}" for line in lines)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from browser import (
     pixel_stats,
     require_chromium,
     run_all,
+    second_window,
     write_notebook,
 )
 
@@ -69,6 +70,17 @@ from ase.build import molecule
 from piwsl_lab.lab.viewer import MoleculeView
 atoms = molecule("CH3CH2OH")
 W.VBox([MoleculeView(atoms.numbers, atoms.positions, height="300px") for _ in range(18)])
+"""
+# The first message after the model was made does not arrive.
+LATE = """
+from ase.build import molecule
+from piwsl_lab.lab.picture import Picture
+from piwsl_lab.lab.viewer import MoleculeView
+atoms = molecule("CH3CH2OH")
+send_state, Picture.send_state = Picture.send_state, lambda self, key=None: None
+view = MoleculeView(atoms.numbers, atoms.positions, bare=True)
+Picture.send_state = send_state
+view
 """
 ORANGE = (0xD5, 0x5E, 0x00)
 YELLOW = (0xFD, 0xE7, 0x25)
@@ -130,6 +142,7 @@ def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("viewer")
     write_notebook(root / "viewer.ipynb", CELLS)
     write_notebook(root / "many.ipynb", [MANY])
+    write_notebook(root / "late.ipynb", [LATE])
     with jupyter_lab(root) as server:
         yield server
 
@@ -379,3 +392,11 @@ def test_more_pictures_than_the_browser_has_webgl_for(page, server):
         assert errors == []
     finally:
         context.close()
+
+
+def test_a_first_message_that_was_lost_is_no_error_and_is_sent_again(server, page):
+    with second_window(page) as window:
+        open_notebook(window, server, "late.ipynb")
+        run_all(window)
+        eventually(window, lambda: shows(window, PLACES), "the molecule, once the page has asked for it", 60)
+        assert page_errors(window) == []

@@ -372,6 +372,7 @@ function render({ model, el }) {
       picture.setPaper(now);
     }
     const molecule = model.get("molecule");
+    if (!molecule.name || !model.get("live").positions) return; // the first message was lost: `ask` has it sent again
     box.setAttribute("aria-label", `Molecule ${molecule.name}`);
     picture.show(molecule, stateOf(model));
   }

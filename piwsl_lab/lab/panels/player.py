@@ -21,6 +21,7 @@ _STYLE = """<style>
 .piwsl-player {color: var(--jp-ui-font-color1, #212121);}
 .piwsl-player .widget-html-content {white-space: normal; line-height: 1.4; font-size: 14px; width: 100%;}
 .piwsl-player-numbers {font-variant-numeric: tabular-nums; min-height: 20px; margin: 2px 0;}
+.piwsl-player .widget-toggle-buttons {margin-right: 14px;}
 .piwsl-player .widget-readout {min-width: 44px; max-width: 72px;}
 </style>"""
 

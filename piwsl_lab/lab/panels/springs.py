@@ -60,13 +60,17 @@ class SpringPlayer(Player):
             Panel("softening k/k′ − 1", "step ε, Å", "xy", (0.022, 0.45), (1e-5, 30.0)),
         ]
         plot = Panels(panels, columns=2)
-        # The camera takes in these places: room for the arrow.
-        molecule = MoleculeView(np.array([1, 1]), np.array([[-0.9, 0, 0], [1.8, 0, 0]]), height="230px", bare=True)
+        molecule = MoleculeView(np.array([6, 6]), self._places(), height="230px", bare=True, room=0.7)
         legend = (
             f"The bond pressed together by {PRESSED:g} Å, one atom held. Wide and pale: the true force on "
             f"the other atom. Inside it: the learned one. Both {DRAWN:g} times longer."
         )
         super().__init__(knobs, plot, molecule, legend, shares=(17, 7))
+
+    @staticmethod
+    def _places() -> np.ndarray:
+        """Places [2, 3] of the atoms of the pressed bond, Å."""
+        return np.array([[0.0, 0.0, 0.0], [BOND - PRESSED, 0.0, 0.0]])
 
     def stiffness(self, weight: float, epsilon: float, order: int) -> float:
         """k′ of the energy that is learned, eV/Å²."""
@@ -90,8 +94,7 @@ class SpringPlayer(Player):
         ]
         self.plot.draw(lines)
         true = np.array([[0.0, 0.0, 0.0], [PRESSED * DRAWN, 0.0, 0.0]])
-        places = np.array([[-0.5 * BOND, 0, 0], [0.5 * BOND - PRESSED, 0, 0]])
-        self.molecule.show(places, learned * true, true, colour=ORDER_COLOURS[order])
+        self.molecule.show(self._places(), learned * true, true, colour=ORDER_COLOURS[order])
         words = f"learned stiffness k′ = {learned:.4f} eV/Å², true 1 eV/Å²: too soft by {100 * (1 - learned):.2f} %."
         own = self.yours(weight, epsilon, self.springs.stiffness_of_labels)
         return f"{words}{self.yours.said(own, '', '.4f', 'k′/k = ')}"

@@ -54,7 +54,9 @@ class StarvingPlayer(Player):
             "seeds": W.IntSlider(value=1, min=1, max=5, description="seeds shown"),
         }
         spread(knobs["seeds"], "84px", 340)
-        panel = Panel("error on frames that were never seen", "labelled frames", "xy", (18.0, 1400.0))
+        panel = Panel(
+            "error on frames never seen: energy in meV, force in meV/Å", "labelled frames", "xy", (18.0, 1400.0)
+        )
         super().__init__(knobs, Panels([panel], height=360))
 
     def errors(self, method: str, quantity: str, seeds: int = 5) -> dict[float, np.ndarray]:
