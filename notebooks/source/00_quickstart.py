@@ -6,7 +6,10 @@
 #
 # **Level** beginner, no formula · **15 minutes** · *Run All* takes seconds and downloads nothing.
 #
-# **Way.** Predict, play, explain, doubt. What answers a prediction appears once you have committed it.
+# **Way.** Predict, play, explain, doubt. What answers a prediction appears once you have
+# committed it.
+#
+# **First** press *Run → Run All Cells*. Until then, pictures stand where knobs will be.
 
 # %% tags=["plumbing"]
 import sys

@@ -7,8 +7,10 @@
 #
 # **You need** to know what the slope of a curve is.
 #
-# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you
-# have committed it.
+# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you have
+# committed it.
+#
+# **First** press *Run → Run All Cells*. Until then, pictures stand where knobs will be.
 
 # %% tags=["plumbing"]
 import sys

@@ -7,8 +7,10 @@
 #
 # **You need** lesson 06: the first force leaves a remainder that goes with ε², the mean of both one that goes with ε³.
 #
-# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you
-# have committed it.
+# **Way.** Predict, play, build, check, explain, doubt. What answers a prediction appears once you have
+# committed it.
+#
+# **First** press *Run → Run All Cells*. Until then, pictures stand where knobs will be.
 
 # %% tags=["plumbing"]
 import sys
