@@ -144,9 +144,8 @@ def test_blanks_run_and_say_not_yet(name):
 
 @pytest.mark.slow
 @EVERY
-def test_solved_lessons_pass_every_check(name, tmp_path, monkeypatch):
+def test_solved_lessons_pass_every_check(name, tmp_path):
     """The same script with its solutions, run from the first cell to the last."""
-    monkeypatch.setattr(build_notebooks, "KERNEL", build_notebooks.KERNEL)
     path = build_notebooks.solve(ROOT / "notebooks" / "source" / f"{name}.py", tmp_path)
     cells = nbformat.read(path, as_version=4).cells
     said = {
@@ -163,7 +162,7 @@ def test_solved_lessons_pass_every_check(name, tmp_path, monkeypatch):
 @EVERY
 def test_a_third_of_the_code_cells_is_compared_and_carries_physics(name):
     """A number with a unit, or a number of times: what would differ if the physics did."""
-    unit = r"(?:m?eV|Å|per cm|/cm|%|times|seeds|steps|frames|× ?|×\d|ε\^)"
+    unit = r"(?:m?eV|Å|per cm|/cm|%|times|× ?|×\d|ε\^)"
     cells = code_cells(name)
     carries = [c for c in cells if re.search(rf"\d\s*{unit}|[×^]\s?\d|\d of \d", compared(c))]
     assert len(carries) >= len(cells) / 3, [c.source[:60] for c in cells if c not in carries]

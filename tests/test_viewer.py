@@ -346,3 +346,14 @@ def widgets_alive() -> list:
     import ipywidgets
 
     return list(ipywidgets.widgets.widget._instances)
+
+
+def test_room_lets_the_camera_take_in_more_than_the_atoms():
+    """For arrows that are longer than usual; it stays for another molecule in the same view."""
+    numbers, places = np.array([1, 1]), np.array([[0.0, 0.0, 0.0], [0.74, 0.0, 0.0]])
+    plain, wide = MoleculeView(numbers, places, bare=True), MoleculeView(numbers, places, bare=True, room=1.5)
+    assert wide.picture.molecule["reach"] == pytest.approx(plain.picture.molecule["reach"] + 1.5)
+    wide.set_molecule(numbers, 2 * places)
+    assert wide.picture.molecule["reach"] == pytest.approx(plain.picture.molecule["reach"] + 0.37 + 1.5)
+    plain.close()
+    wide.close()

@@ -158,7 +158,7 @@ for epsilon in (0.01, 0.1):
 
 # %% [markdown]
 # So *physics-informed* does not mean *better*: it depends on what is asked, and how. Why, is what lessons 06 and 07 are
-# about. And might a simpler change help as much? Lesson 08 asks that of studies with several seeds.
+# about. And might a simpler change help as much? Notebook 08 asks that of studies with several seeds.
 #
 # **Next:** lesson 01 (what is a force?), or with 90 minutes straight to 06 and 07.
 #

@@ -74,7 +74,7 @@ predict("04.energies_only")
 # 3. Which weight of *both* may be a hundred times smaller, that of energies or that of forces? Set it, press **Train**.
 #
 # <details><summary>What we saw, with three seeds</summary>An energy weight of 0.1 in place of 10 did no harm. A force
-# weight of 1 in place of 100 made forces worse by a half.</details>
+# weight of 1 in place of 100 made forces clearly worse. The numbers stand in <code>benchmarks/README.md</code>.</details>
 
 # %%
 objectives = {"forces only": Objective(energy=0.0), "energies only": Objective(force=0.0), "both": Objective()}
@@ -133,7 +133,8 @@ print(f"energies only: {'more' if rest['energies only'] > 1.5 * rest['both'] els
 # ## Build
 #
 # For many small steps you have the change of energy $\Delta E$ in eV. And you have the work $W$ of the file's forces, in
-# *its* unit times Å. It is made with the mean of the forces at both ends of a step. True is $\Delta E=-f\,W$ for one number $f$. Find it by least squares, with a line through zero.
+# *its* unit times Å. It is made with the mean of the forces at both ends of a step. True is $\Delta E=-f\,W$ for one
+# number $f$. Find it by least squares, with a line through zero.
 
 
 # %% tags=["build:04.unit_factor"]

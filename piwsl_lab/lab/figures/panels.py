@@ -58,10 +58,6 @@ class Line:
     marker : str, optional
         Symbol of plotly; "" draws a line only.
     width : float, optional
-    words : str, optional
-        Written at the last point.
-    fill : str, optional
-        Of plotly: "tonexty" fills to the line before.
     size : float, optional
         Of markers, px.
     """
@@ -74,8 +70,6 @@ class Line:
     dash: str = "solid"
     marker: str = ""
     width: float = 2.5
-    words: str = ""
-    fill: str = ""
     size: float = 8.0
 
 
@@ -94,7 +88,7 @@ class Panels(LivePlot):
     """
 
     def __init__(self, panels: Sequence[Panel], columns: int = 1, height: int = 380, live: bool | None = None) -> None:
-        self.panels, self._columns = list(panels), columns
+        self.panels = list(panels)
         rows = -(-len(panels) // columns)
         # Room for a title above and the words of an axis below, in px.
         figure = make_subplots(
@@ -103,8 +97,7 @@ class Panels(LivePlot):
         )  # fmt: skip
         apply_style(figure)
         figure.update_layout(hovermode="closest", margin={"l": 62, "r": 16, "t": 46, "b": 48})
-        figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom", "yref": "container"})
-        figure.update_layout(legend={"y": 0.995, "yanchor": "top"})
+        figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 0.995, "yanchor": "top", "yref": "container"})
         for k, panel in enumerate(panels):
             row, column = divmod(k, columns)
             kind = {"x": "log" if "x" in panel.log else "linear", "y": "log" if "y" in panel.log else "linear"}
@@ -140,17 +133,14 @@ class Panels(LivePlot):
         log = self.panels[line.panel].log
         shown = np.isfinite(x) & np.isfinite(y) & (("x" not in log) | (x > 0)) & (("y" not in log) | (y > 0))
         x, y = (np.where(shown, values, np.nan) for values in (x, y)) if line.dash else (x[shown], y[shown])
-        mode = "+".join(
-            name for name, on in (("lines", line.dash), ("markers", line.marker), ("text", line.words)) if on
-        )
+        mode = "+".join(name for name, on in (("lines", line.dash), ("markers", line.marker)) if on)
         number = "" if line.panel == 0 else str(line.panel + 1)
-        text = [""] * (len(x) - 1) + [line.words] if line.words and len(x) else None
         return go.Scatter(
             name=line.name, legendgroup=line.name or None, showlegend=in_legend, x=x, y=y, mode=mode,
-            xaxis=f"x{number}", yaxis=f"y{number}", text=text, textposition="top center",
+            xaxis=f"x{number}", yaxis=f"y{number}",
             line={"color": line.colour, "width": line.width, "dash": line.dash or "solid"},
             marker={"color": line.colour, "size": line.size, "symbol": line.marker or "circle"},
-            fill=line.fill or None, hovertemplate="%{x:.4g}, %{y:.4g}",
+            hovertemplate="%{x:.4g}, %{y:.4g}",
         )  # fmt: skip
 
     def _ticks(self, k: int, panel: Panel, lines: Sequence[Line]) -> None:

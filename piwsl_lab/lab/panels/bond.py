@@ -9,6 +9,7 @@ import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.lab.checks.landscapes import central
+from piwsl_lab.lab.colours import COLOURS, DIRECT, DIRECT_PITC
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.viewer import MoleculeView
@@ -16,7 +17,7 @@ from piwsl_lab.toys import Morse
 
 R_RANGE = (0.45, 2.6)  # Å
 DRAWN = 0.2  # of the usual length of a force: the bond is short and its forces are large
-BLUE, ORANGE = "#0072B2", "#D55E00"
+BLUE, ORANGE = COLOURS[DIRECT_PITC], COLOURS[DIRECT]
 
 
 def _slider(name: str, low: float, high: float, step: float, value: float, words: str) -> W.FloatSlider:

@@ -18,8 +18,8 @@ from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.panels.taylor import reference_method
 from piwsl_lab.lab.session import Session
 from piwsl_lab.lab.viewer import MoleculeView
+from piwsl_lab.lab.words import MEV
 
-MEV = 1000.0
 # All three are conservative potentials; none has the colour that stands for the learner.
 COLOURS_HERE = (OTHERS[3], COLOURS[DUAL], COLOURS[CONSERVATIVE])
 PERIOD = 0.4  # s between two drawings while it trains

@@ -13,19 +13,17 @@ from piwsl_lab.lab.checks.springs import bias as exact_bias
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import choice, steps
 from piwsl_lab.lab.panels.player import Player, Yours, spread
-from piwsl_lab.lab.panels.taylor import hessian, reference_method
+from piwsl_lab.lab.panels.taylor import ORDER_COLOURS, hessian, reference_method
 from piwsl_lab.lab.study_tables import find_studies, read_table
 from piwsl_lab.lab.viewer import MoleculeView
+from piwsl_lab.lab.words import MEV
 from piwsl_lab.toys import TwoSprings
 
 EPSILONS = tuple(float(e) for e in np.round(np.geomspace(0.025, 0.4, 17), 3))  # Å; every fourth step doubles it
 WEIGHTS = (0.0, 1.0, 10.0, 100.0, 1000.0)
 ORDERS = {"first force": 1, "mean of both forces": 2}
-HEADS = {"one spring": "conservative", "two springs": "direct"}
-ORDER_COLOURS = {1: "#D55E00", 2: "#0072B2"}
 PRESSED, DRAWN = 0.2, 10.0  # Å by which the drawn bond is too short; its arrow is so many times longer
 BOND = 1.3  # Å at rest, for the picture
-MEV = 1000.0
 
 
 def _stop(value: float, stops: Sequence[float]) -> float:
@@ -177,7 +175,7 @@ class BiasPlayer(Player):
             own = self.yours.over([(self.hessian, size) for size in self.STEPS])
             lines.append(Line(1, "yours", self.STEPS, MEV * own, YOURS, "dash", "diamond"))
         self.plot.draw(lines)
-        self.molecule.show(self.frame.positions, self._stiffest(), colour="#0072B2")
+        self.molecule.show(self.frame.positions, self._stiffest(), colour=ORDER_COLOURS[2])
         words = (
             f"ε = {epsilon:g} Å: mean of {len(left)} steps {MEV * left.mean():.0f} meV, exact {MEV * now:.0f} meV. "
             f"The diagonal of H adds up to {np.trace(self.hessian):.0f} eV/Å²."

@@ -20,8 +20,8 @@ from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.scene import atom_labels
 from piwsl_lab.lab.study_tables import find_studies, own_test, read_table
 from piwsl_lab.lab.viewer import MoleculeView
+from piwsl_lab.lab.words import MEV
 
-MEV = 1000.0
 PATIENCE, FEWEST = 0.5, 100  # s for the intervals of one number of seeds, and how many there are at least
 METHODS = {"labels alone": ("supervised", COLOURS[DIRECT]), "with PITC": ("pitc", COLOURS[DIRECT_PITC])}
 QUANTITIES = {"energy error": ("energy_mae", "meV"), "force error": ("force_rmse", "meV/Å")}

@@ -9,17 +9,18 @@ import numpy as np
 
 from piwsl_lab.data import DataError, Frame, Oracle
 from piwsl_lab.lab.checks.taylor import pitc
+from piwsl_lab.lab.colours import COLOURS, DIRECT, DIRECT_PITC
 from piwsl_lab.lab.figures.panels import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.knobs import choice, dropdown, steps
 from piwsl_lab.lab.panels.player import Player, Yours, spread
 from piwsl_lab.lab.viewer import MoleculeView
+from piwsl_lab.lab.words import MEV
 
 EPSILONS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)  # Å
 RULES = {"the first force": 1, "the mean of both forces": 2}
-FIRST, BOTH = RULES
+FIRST = next(iter(RULES))
 DRAWN = 10.0  # times longer than they are: steps of a molecule are shorter than its atoms are wide
-MEV = 1000.0
-COLOURS = {1: "#D55E00", 2: "#0072B2"}
+ORDER_COLOURS = {1: COLOURS[DIRECT], 2: COLOURS[DIRECT_PITC]}  # of both orders, in 06 and 07
 STEP = 0.005  # Å, of the second derivatives
 
 
@@ -145,16 +146,20 @@ class TaylorPlayer(Player):
         lines = []
         for sign, words, marker in ((1, "positive", "circle"), (-1, "negative", "x")):
             some = np.where(sign * left > 0, np.abs(left), np.nan)
-            lines.append(Line(0, f"left over, {words}", EPSILONS, MEV * some, COLOURS[order], "", marker, size=10))
+            lines.append(
+                Line(0, f"left over, {words}", EPSILONS, MEV * some, ORDER_COLOURS[order], "", marker, size=10)
+            )
         start = next((k for k in range(len(EPSILONS)) if abs(left[k]) > 1e-6), None)
         if start is not None:
             power = (np.array(EPSILONS) / EPSILONS[start]) ** (order + 1) * MEV * abs(left[start])
             lines.append(Line(0, f"a law ε{'²³'[order - 1]}", EPSILONS, power, TRUTH, "dot", width=1.5))
-        lines.append(Line(0, "now", [epsilon], [MEV * abs(self.left)], COLOURS[order], "", "circle-open", size=18))
+        lines.append(
+            Line(0, "now", [epsilon], [MEV * abs(self.left)], ORDER_COLOURS[order], "", "circle-open", size=18)
+        )
         lines += self._own(direction)
         self.plot.draw(lines)
         step = epsilon * self.directions[direction]
-        self.molecule.show(self.frame.positions + step, DRAWN * 2.0 * step, colour="#0072B2")
+        self.molecule.show(self.frame.positions + step, DRAWN * 2.0 * step, colour=COLOURS[DIRECT_PITC])
         change = self.label(direction, epsilon).energy - self._here.energy
         words = (
             f"ΔE = {_mev(change)}, work of {rule} = {_mev(self.left - change)}, "
