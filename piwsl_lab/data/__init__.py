@@ -2,13 +2,14 @@
 
 from piwsl_lab.data.catalog import datasets, load, other_parts, test_part
 from piwsl_lab.data.dataset import Dataset, Metadata, Split, require_disjoint
-from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.io import read
 from piwsl_lab.data.oracle import Oracle
 from piwsl_lab.data.table import Entry, Part
 
 __all__ = [
     "DataError",
+    "DataWarning",
     "Dataset",
     "Entry",
     "Frame",

@@ -13,9 +13,8 @@ from typing import NamedTuple, overload
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
-from ase.calculators.singlepoint import SinglePointCalculator
 
+from piwsl_lab.data.convert import from_atoms, to_atoms
 from piwsl_lab.data.duplicates import duplicate_groups
 from piwsl_lab.data.frame import DataError, Frame
 
@@ -51,6 +50,8 @@ class Dataset(Sequence[Frame]):
     metadata : Metadata, optional
     isolated_energies : mapping from atomic number to energy (eV), optional
         Energies of isolated atoms by the same method.
+    remarks : sequence of str, optional
+        What reading found: which names labels had, what was passed over. Every part of the set keeps them.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Dataset(Sequence[Frame]):
         frames: Iterable[Frame],
         metadata: Metadata | None = None,
         isolated_energies: Mapping[int, float] | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
+        self.remarks = tuple(remarks)
         self.metadata = metadata or Metadata("frames")
         self.isolated_energies = MappingProxyType(dict(isolated_energies or {}))
         self._frames = tuple(_numbered(frames, self.metadata.name))
@@ -87,7 +90,7 @@ class Dataset(Sequence[Frame]):
         )
 
     def _with(self, frames: Iterable[Frame]) -> Dataset:
-        return Dataset(frames, self.metadata, self.isolated_energies)
+        return Dataset(frames, self.metadata, self.isolated_energies, self.remarks)
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -127,11 +130,11 @@ class Dataset(Sequence[Frame]):
         Labels come from the calculator, else from ``info["energy"]`` and ``arrays["forces"]``; either may
         be missing.
         """
-        return cls((_from_atoms(atoms) for atoms in images), metadata or Metadata(name))
+        return cls((from_atoms(atoms) for atoms in images), metadata or Metadata(name))
 
     def to_atoms(self) -> list[Atoms]:
         """`ase.Atoms` whose `SinglePointCalculator` holds the labels there are."""
-        return [_to_atoms(frame) for frame in self]
+        return [to_atoms(frame) for frame in self]
 
     def split(self, train: int, val: int = 0, test: int | None = None, seed: int = 0) -> Split:
         """Disjoint random parts; copies of one geometry never end up in two of them.
@@ -260,33 +263,3 @@ def _numbered(frames: Iterable[Frame], name: str) -> Iterator[Frame]:
             raise DataError(f"frame {index} of {name}: {error}") from error
         yield frame
         index += 1
-
-
-def _from_atoms(atoms: Atoms) -> Frame:
-    energy, forces = _calculator_labels(atoms)
-    energy = atoms.info.get("energy") if energy is None else energy
-    forces = atoms.arrays.get("forces") if forces is None else forces
-    info = {k: v for k, v in atoms.info.items() if k != "energy" and isinstance(v, (str, int, float, np.number))}
-    return Frame(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, energy, forces, info)
-
-
-def _calculator_labels(atoms: Atoms) -> tuple[float | None, np.ndarray | None]:
-    """Energy and forces that the calculator knows or can compute."""
-    if atoms.calc is None:
-        return None, None
-    if isinstance(atoms.calc, SinglePointCalculator):
-        # Stored results stop being labels once the atoms have moved.
-        results = {} if atoms.calc.check_state(atoms) else atoms.calc.results
-        return results.get("energy"), results.get("forces")
-    try:
-        return atoms.get_potential_energy(), atoms.get_forces(apply_constraint=False)
-    except PropertyNotImplementedError as error:
-        name = type(atoms.calc).__name__
-        raise DataError(f"{name} gives no {error}; attach a calculator with energy and forces, or none") from error
-
-
-def _to_atoms(frame: Frame) -> Atoms:
-    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc, info=dict(frame.info))
-    labels = {"energy": frame.energy, "forces": frame.forces}
-    atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
-    return atoms

@@ -18,6 +18,10 @@ class DataError(ValueError):
     """Data that cannot be used. The message names the frame, key or file and what to do about it."""
 
 
+class DataWarning(UserWarning):
+    """Data that can be used and may still be wrong. The message says what was seen, with numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One configuration of atoms with the labels that are known for it.
@@ -37,7 +41,12 @@ class Frame:
     forces : (N, 3) float, optional
         eV/Å.
     info : mapping
-        What else is known, numbers and strings only, e.g. ``{"temperature": 500.0}``.
+        What else is known, numbers and strings only, e.g. ``{"temperature": 500.0}``. ``charge`` (e) and
+        ``multiplicity`` (2S + 1) have a meaning here: an `Oracle` labels that electronic state.
+    masses : (N,) float, optional
+        u; None for the standard atomic weights.
+    fixed : (N, 3) bool, optional
+        Coordinates that a constraint holds while atoms move; (N,) for whole atoms. Forces stay as labelled.
 
     Raises
     ------
@@ -52,6 +61,8 @@ class Frame:
     energy: float | None = None
     forces: np.ndarray | None = None
     info: Mapping[str, float | str] = field(default_factory=dict)
+    masses: np.ndarray | None = None
+    fixed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = np.size(self.numbers)
@@ -65,6 +76,13 @@ class Frame:
         }
         if self.forces is not None:
             arrays["forces"] = _array("forces", self.forces, (n, 3), np.float64)
+        if self.masses is not None:
+            arrays["masses"] = _array("masses", self.masses, (n,), np.float64)
+            if arrays["masses"].min() <= 0:
+                raise DataError("masses must be above 0 u; correct the frame, or leave them out")
+        if self.fixed is not None:
+            whole = np.ndim(self.fixed) == 1
+            arrays["fixed"] = _array("fixed", np.tile(np.c_[self.fixed], 3) if whole else self.fixed, (n, 3), bool)
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
         if self.energy is not None:
@@ -87,9 +105,31 @@ class Frame:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def charge(self) -> float:
+        """Total charge, e; 0 where the frame says nothing."""
+        return float(self.info.get("charge", 0))
+
+    @property
+    def multiplicity(self) -> int | None:
+        """Spin multiplicity 2S + 1; None where the frame says nothing."""
+        found = self.info.get("multiplicity")
+        return None if found is None else int(found)
+
     def __repr__(self) -> str:
         labels = [name for name in ("energy", "forces") if getattr(self, name) is not None]
-        return f"Frame({Atoms(self.numbers).symbols}, {' + '.join(labels) or 'no labels'})"
+        parts = [str(Atoms(self.numbers).symbols), " + ".join(labels) or "no labels"]
+        if self.charge:
+            parts.append(f"charge {self.charge:+g} e")
+        if self.multiplicity not in (None, 1):
+            parts.append(f"multiplicity {self.multiplicity}")
+        if self.pbc.any():
+            parts.append("periodic along " + "".join(name for name, on in zip("abc", self.pbc, strict=True) if on))
+        if self.masses is not None:
+            parts.append("own masses")
+        if self.fixed is not None and self.fixed.any():
+            parts.append(f"{int(self.fixed.any(axis=1).sum())} of {len(self)} atoms held")
+        return f"Frame({', '.join(parts)})"
 
 
 def _array(name: str, values: object, shape: tuple[int, ...], dtype: type) -> np.ndarray:
