@@ -1,42 +1,173 @@
-"""`ase.Atoms` and frames: what one knows and the other keeps."""
+"""`ase.Atoms` and frames: what one knows and the other keeps, and what is passed over by name."""
 
 from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, FixCartesian
 
-from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data import keys
+from piwsl_lab.data.electrons import charge_and_multiplicity
+from piwsl_lab.data.frame import DataError, DataWarning, Frame
+from piwsl_lab.data.held import held, own_masses
+
+
+@dataclass
+class Notes:
+    """What is said at the end, counted over the frames of one source."""
+
+    passed_over: Counter = field(default_factory=Counter)
+    stale: Counter = field(default_factory=Counter)
+    differing: Counter = field(default_factory=Counter)
+    stale_frames: int = 0
+
+    def remarks(self) -> list[str]:
+        said = [f"'{name}' was passed over ({number} frames)." for name, number in sorted(self.passed_over.items())]
+        gradients = [name for name in self.passed_over if "grad" in name.lower()]
+        if gradients:
+            said.append(f"'{gradients[0]}' is the negative of the forces: turn its sign and call it 'forces'.")
+        return said + [f"{number} frames: {what}." for what, number in sorted(self.differing.items())]
 
 
 def from_atoms(atoms: Atoms) -> Frame:
     """A frame with the labels of an `ase.Atoms`."""
-    energy, forces = _calculator_labels(atoms)
-    energy = atoms.info.get("energy") if energy is None else energy
-    forces = atoms.arrays.get("forces") if forces is None else forces
-    info = {k: v for k, v in atoms.info.items() if k != "energy" and isinstance(v, (str, int, float, np.number))}
-    return Frame(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, energy, forces, info)
+    return frames_of([atoms])[0][0]
 
 
-def _calculator_labels(atoms: Atoms) -> tuple[float | None, np.ndarray | None]:
-    """Energy and forces that the calculator knows or can compute."""
-    if atoms.calc is None:
-        return None, None
-    if isinstance(atoms.calc, SinglePointCalculator):
-        # Stored results stop being labels once the atoms have moved.
-        results = {} if atoms.calc.check_state(atoms) else atoms.calc.results
-        return results.get("energy"), results.get("forces")
+def frames_of(images: Iterable[Atoms], source: str = "atoms") -> tuple[list[Frame], list[str]]:
+    """Frames of one source, and remarks on the names of their labels and on what was passed over.
+
+    Labels come from the calculator, ``info`` and ``arrays``, under the names of `piwsl_lab.data.keys`.
+    Constraints, masses, total charge and multiplicity are kept.
+
+    Warns
+    -----
+    DataWarning
+        Labels that no longer belong to their geometry; names of labels that differ between frames.
+
+    Raises
+    ------
+    DataError
+        With the frame's index and `source`.
+    """
+    notes = Notes()
+    images = list(images)
+    labels = [_numbered(_labels, i, source, atoms, notes) for i, atoms in enumerate(images)]
+    choice = keys.choose(labels, source)
+    frames = [
+        _numbered(_frame, i, source, atoms, notes, found, taken)
+        for i, (atoms, found, taken) in enumerate(zip(images, labels, choice.taken, strict=True))
+    ]
+    remarks = choice.remarks + notes.remarks()
+    if notes.stale_frames:
+        changed = ", ".join(sorted(notes.stale))
+        remarks.append(
+            f"{source}: {notes.stale_frames} frames had labels that no longer belong to their geometry "
+            f"({changed} changed after the calculation); they were left out. Change atoms first and compute "
+            "then, or store the labels in info['energy'] and arrays['forces']"
+        )
+        warnings.warn(remarks[-1], DataWarning, stacklevel=3)
+    return frames, remarks
+
+
+def _numbered(make, index: int, source: str, *arguments):
     try:
-        return atoms.get_potential_energy(), atoms.get_forces(apply_constraint=False)
+        return make(*arguments)
+    except DataError as error:
+        raise DataError(f"frame {index} of {source}: {error}") from error
+
+
+def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
+    """Everything that may be a label of this frame, by its name; what cannot be one is noted."""
+    found = {**atoms.info, **{name: atoms.arrays[name] for name in atoms.arrays if name not in ("numbers", "positions")}}
+    for name, value in _calculator_results(atoms, notes).items():
+        if name in found and keys.meaning(name) and not np.array_equal(found[name], value):
+            notes.differing[f"'{name}' of info or arrays differs from the calculator's, which was taken"] += 1
+        found[name] = value
+    labels = {name: value for name, value in found.items() if keys.meaning(name) and value is not None}
+    for name, value in found.items():
+        if name not in labels and keys.looks_like_label(name) and not _empty(name, value):
+            notes.passed_over[name] += 1
+    return labels
+
+
+def _empty(name: str, value: object) -> bool:
+    """Tags and charges of zero say nothing."""
+    return value is None or (name in ("tags", "initial_charges", "initial_magmoms") and not np.any(value))
+
+
+def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, object]:
+    """What the calculator knows or can compute; nothing once the atoms have moved away from it."""
+    if atoms.calc is None:
+        return {}
+    if isinstance(atoms.calc, SinglePointCalculator):
+        changed = atoms.calc.check_state(atoms)
+        if not changed:
+            return atoms.calc.results
+        if any(keys.meaning(name) for name, value in atoms.calc.results.items() if value is not None):
+            notes.stale.update(changed)
+            notes.stale_frames += 1
+        return {}
+    try:
+        return {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces(apply_constraint=False)}
     except PropertyNotImplementedError as error:
         name = type(atoms.calc).__name__
         raise DataError(f"{name} gives no {error}; attach a calculator with energy and forces, or none") from error
 
 
+def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapping[str, str]) -> Frame:
+    values = {kind: _checked(name, labels[name]) for kind, name in taken.items()}
+    info, said = charge_and_multiplicity(atoms)
+    fixed, refused = held(atoms)
+    notes.differing.update(said)
+    notes.passed_over.update(refused)
+    # A second energy left in info would be taken for the label when the frame is written and read again.
+    kept = {
+        name: value
+        for name, value in atoms.info.items()
+        if isinstance(value, (str, int, float, np.number)) and not keys.looks_like_label(name)
+    }
+    return Frame(
+        atoms.numbers,
+        atoms.positions,
+        atoms.cell.array,
+        atoms.pbc,
+        values.get("energy"),
+        values.get("forces"),
+        {**kept, **info},
+        own_masses(atoms),
+        fixed,
+    )
+
+
+def _checked(name: str, value: object) -> object:
+    if np.asarray(value).dtype == bool:
+        raise DataError(f"'{name}' is {value}, true or false and no number; correct or remove the frame")
+    return value
+
+
 def to_atoms(frame: Frame) -> Atoms:
-    """An `ase.Atoms` with the labels of a frame."""
+    """An `ase.Atoms` with the labels, the masses and the constraints of a frame; charge and multiplicity in info."""
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc, info=dict(frame.info))
+    if frame.masses is not None:
+        atoms.set_masses(frame.masses)
+    if frame.fixed is not None:
+        atoms.set_constraint(_constraints(frame.fixed))
     labels = {"energy": frame.energy, "forces": frame.forces}
     atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
     return atoms
+
+
+def _constraints(fixed: np.ndarray) -> list[FixAtoms | FixCartesian]:
+    whole = fixed.all(axis=1)
+    found: list[FixAtoms | FixCartesian] = [FixAtoms(mask=whole)] if whole.any() else []
+    for mask in np.unique(fixed[fixed.any(axis=1) & ~whole], axis=0):
+        found.append(FixCartesian(np.flatnonzero((fixed == mask).all(axis=1)), mask))
+    return found

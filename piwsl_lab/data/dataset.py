@@ -14,9 +14,10 @@ from typing import NamedTuple, overload
 import numpy as np
 from ase import Atoms
 
-from piwsl_lab.data.convert import from_atoms, to_atoms
+from piwsl_lab.data.convert import frames_of, to_atoms
 from piwsl_lab.data.duplicates import duplicate_groups
 from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.isolated import set_apart
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,13 @@ class Dataset(Sequence[Frame]):
     def from_atoms(cls, images: Iterable[Atoms], metadata: Metadata | None = None, name: str = "atoms") -> Dataset:
         """Frames from `ase.Atoms` (eV, Å).
 
-        Labels come from the calculator, else from ``info["energy"]`` and ``arrays["forces"]``; either may
-        be missing.
+        Labels come from the calculator, ``info`` and ``arrays``, under the names that files use too; either may
+        be missing. `remarks` says which names were taken. Isolated atoms become `isolated_energies`.
         """
-        return cls((from_atoms(atoms) for atoms in images), metadata or Metadata(name))
+        metadata = metadata or Metadata(name)
+        frames, remarks = frames_of(images, metadata.name)
+        frames, energies, said = set_apart(frames)
+        return cls(frames, metadata, energies, [*remarks, *said])
 
     def to_atoms(self) -> list[Atoms]:
         """`ase.Atoms` whose `SinglePointCalculator` holds the labels there are."""
