@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -18,7 +19,8 @@ from tqdm import tqdm
 
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
-from piwsl_lab.data.io import read
+from piwsl_lab.data.io import read, read_frames
+from piwsl_lab.data.opening import is_pattern
 from piwsl_lab.data.table import CHECKSUMS, ENTRIES, Entry, Part
 from piwsl_lab.data.xsf import read_xsf_files
 
@@ -32,15 +34,18 @@ def datasets() -> list[Entry]:
     return list(ENTRIES)
 
 
-def load(name_or_path: str | Path) -> Dataset:
+def load(name_or_path: str | Path | Sequence[str | Path], labels: bool = True) -> Dataset:
     """Frames of a data set of the catalog, of one of its parts, or of a file.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        ``"name"``, ``"name:part"`` (see `datasets`), or the path of any file that `piwsl_lab.data.read`
-        reads. Files that are not in the package come from the folder ``$PIWSL_LAB_DATA`` where that is set,
+    name_or_path : str, Path or sequence of these
+        ``"name"``, ``"name:part"`` (see `datasets`), or what `piwsl_lab.data.read` takes: the path of a file, a
+        pattern, a list of paths. A name of the catalog comes before a file of that name: write ``"./name"`` for
+        the file. Files that are not in the package come from the folder ``$PIWSL_LAB_DATA`` where that is set,
         else from GitHub, once. Either way the SHA-256 must be the one in the table.
+    labels : bool
+        Whether a file must have energies or forces; False for a start structure.
 
     Raises
     ------
@@ -49,7 +54,7 @@ def load(name_or_path: str | Path) -> Dataset:
     """
     entry, part_name = _find(name_or_path)
     if entry is None:
-        return read(name_or_path)
+        return read(name_or_path, labels)
     part = entry.parts[part_name]
     metadata = Metadata(
         name=f"{entry.name}:{part_name}",
@@ -62,11 +67,11 @@ def load(name_or_path: str | Path) -> Dataset:
     )
     if entry.embedded:
         with as_file(files("piwsl_lab.data") / "embedded" / part.file) as path:
-            return Dataset(read(path), metadata)
+            return Dataset(read_frames(path), metadata)
     if part.checksums and not os.environ.get(MIRROR):
         frames = read_xsf_files(_download_singles(entry, part))
     else:
-        frames = read(_fetch(entry, part))
+        frames = read_frames(_fetch(entry, part))
     return Dataset(frames, metadata, _isolated_energies(entry, frames.elements))
 
 
@@ -94,6 +99,8 @@ def cache_folder() -> Path:
 
 def _find(name_or_path: str | Path) -> tuple[Entry | None, str]:
     """Entry and part that a name means, or None and "" when it is the path of a file."""
+    if not isinstance(name_or_path, (str, Path)):
+        return None, ""
     text = str(name_or_path)
     name, _, part = text.partition(":")
     by_name = {entry.name: entry for entry in ENTRIES}
@@ -103,7 +110,7 @@ def _find(name_or_path: str | Path) -> tuple[Entry | None, str]:
         if part not in entry.parts:
             raise DataError(f"{text}: data set {name} has no part '{part}'; its parts are {', '.join(entry.parts)}")
         return entry, part
-    if Path(text).exists():
+    if Path(text).expanduser().exists() or is_pattern(text):
         return None, ""
     close = difflib.get_close_matches(name, by_name, n=1)
     guess = f" Did you mean '{close[0]}'?" if close else ""
@@ -175,6 +182,6 @@ def _isolated_energies(entry: Entry, elements: tuple[int, ...]) -> dict[int, flo
     """Energy (eV) of the isolated atom of each of these elements, as far as the data set has them."""
     if entry.isolated_atoms is None:
         return {z: energy for z, energy in entry.isolated_energies.items() if z in elements}
-    atoms = read(_fetch(entry, entry.isolated_atoms))
+    atoms = read_frames(_fetch(entry, entry.isolated_atoms))
     energies = {int(frame.numbers[0]): frame.energy for frame in atoms if len(frame) == 1}
     return {z: energy for z, energy in energies.items() if z in elements and energy is not None}

@@ -86,7 +86,10 @@ def _numbered(make, index: int, source: str, *arguments):
 
 def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
     """Everything that may be a label of this frame, by its name; what cannot be one is noted."""
-    found = {**atoms.info, **{name: atoms.arrays[name] for name in atoms.arrays if name not in ("numbers", "positions")}}
+    found = {
+        **atoms.info,
+        **{name: atoms.arrays[name] for name in atoms.arrays if name not in ("numbers", "positions")},
+    }
     for name, value in _calculator_results(atoms, notes).items():
         if name in found and keys.meaning(name) and not np.array_equal(found[name], value):
             notes.differing[f"'{name}' of info or arrays differs from the calculator's, which was taken"] += 1

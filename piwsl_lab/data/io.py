@@ -1,154 +1,178 @@
-"""Files in, `Dataset` out: everything ASE reads, XSF with energies, ``.npz`` with the keys of MD17 (E, F, R, z)."""
+"""Files in, `Dataset` out: the door of the library. docs/data.md says the same at length."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
-import numpy as np
-from ase import units
-from numpy.lib.npyio import NpzFile
 
+from piwsl_lab.data import formats, vasp
+from piwsl_lab.data.convert import frames_of
+from piwsl_lab.data.databases import SQLITE, read_database
 from piwsl_lab.data.dataset import Dataset, Metadata
-from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.frame import DataError, DataWarning, Frame
+from piwsl_lab.data.hdf5 import read_hdf5
+from piwsl_lab.data.isolated import set_apart
+from piwsl_lab.data.npz import read_npz
+from piwsl_lab.data.opening import files_of, unpacked
 from piwsl_lab.data.xsf import ARCHIVES, read_xsf
+from piwsl_lab.data.xyz import is_xyz, read_xyz
 
-# One meaning, several habits: MD17 and sGDML write capitals, rMD17 whole words.
-NPZ_KEYS = {
-    "positions": ("R", "coords"),
-    "numbers": ("z", "nuclear_charges"),
-    "energy": ("E", "energies"),
-    "forces": ("F", "forces"),
-}
-ENERGY_UNITS = {
-    "ev": 1.0,
-    "kcal/mol": units.kcal / units.mol,
-    "kj/mol": units.kJ / units.mol,
-    "hartree": units.Hartree,
-    "ha": units.Hartree,
-}
-LENGTH_UNITS = {"angstrom": 1.0, "ang": 1.0, "å": 1.0, "a": 1.0, "bohr": units.Bohr, "a0": units.Bohr}
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def read(path: str | Path) -> Dataset:
-    """Read every frame of a file, converted to eV and Å.
+def read(path: str | Path | Sequence[str | Path], labels: bool = True) -> Dataset:
+    """Read every frame of a file, or of several, converted to eV and Å.
 
     Parameters
     ----------
-    path : str or Path
-        ``.npz`` with the MD17 keys R, z, E, F (kcal/mol and Å unless the file has ``energy_unit`` or
-        ``e_unit``, ``length_unit`` or ``r_unit``), an ``.xsf`` file with its total energy in a comment or
-        a ``.tar.gz`` of such files, or any other format of `ase.io.read`, whose units are eV and Å.
+    path : str, Path or sequence of these
+        A file, a pattern (``"run*.xyz"``, in natural order) or a list. Extended XYZ and all other formats of
+        `ase.io.read` (eV, Å); ``.npz`` (MD17, rMD17, PhysNet, ASE names; kcal/mol for the first two where the file
+        states no unit); databases of ASE and SchNetPack; HDF5 as ANI-1x, SPICE or QCML have it (needs h5py);
+        ``.xsf`` with the energy in a comment, or a ``.tar.gz`` of such files. ``.gz``, ``.bz2`` and ``.xz`` are
+        unpacked.
+    labels : bool
+        Whether energies or forces must be there; False for a start structure.
+
+    Returns
+    -------
+    Dataset
+        `Dataset.remarks` says which names the labels had and what was passed over. ``REF_energy`` comes before
+        ``DFT_energy``, that before ``energy``, that before ``total_energy``, and ``free_energy`` last; forces are
+        taken from where the energy is. Of VASP, ``energy`` is energy(sigma->0), and ionic steps that used all NELM
+        electronic steps are left out. Isolated atoms become `Dataset.isolated_energies`.
+
+    Warns
+    -----
+    DataWarning
+        Labels of different names in one set; a run that was killed; steps that did not converge.
 
     Raises
     ------
     DataError
-        Missing, empty, truncated or unreadable file; bad frame; no energy in the whole file.
+        Missing, empty, cut or unreadable file; a kind of file that is not read; bad frame; no label in the whole set.
     """
-    path = Path(path)
+    files = files_of(path)
+    sets = [read_frames(file, labels) for file in files]
+    source = str(path) if isinstance(path, (str, Path)) else f"{files[0]} and {len(files) - 1} more"
+    source = str(files[0]) if len(files) == 1 else source
+    found = sets[0] if len(sets) == 1 else _joined(sets, files, source)
+    frames, energies, said = set_apart(list(found))
+    energies = {**found.isolated_energies, **energies}
+    dataset = Dataset(frames, found.metadata, energies, [*found.remarks, *said])
+    if labels and not dataset.n_energies and not dataset.n_forces:
+        raise DataError(_no_labels(dataset, source))
+    return dataset
+
+
+def read_frames(path: Path, labels: bool = True) -> Dataset:
+    """Every frame of one file as it stands there, isolated atoms among them."""
+    source = str(path)
+    if path.is_dir():
+        formats.refuse_folder(path, source)
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; copy or download it again")
-    if path.suffix == ".npz":
-        dataset = _read_npz(path)
-    elif path.name.endswith((".xsf", *ARCHIVES)):
-        dataset = read_xsf(path)
-    else:
-        dataset = _read_ase(path)
+    try:
+        if path.name.lower().endswith(ARCHIVES):
+            dataset = read_xsf(path)
+        else:
+            with unpacked(path) as plain:
+                dataset = _read_plain(plain, source, labels)
+    except MemoryError as error:
+        raise DataError(f"{path}: needs more memory than there is; keep fewer frames in one file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error}); check the disk and the permissions") from error
     if not len(dataset):
         raise DataError(f"{path}: no frames in the file; copy or download it again")
-    if not dataset.n_energies:
-        keys = sorted({key for frame in dataset for key in frame.info})
-        raise DataError(
-            f"{path}: no frame has an energy; write the total energy (eV) as 'energy', or compute it with an "
-            "Oracle. "
-            f"Keys found instead: {', '.join(keys) or 'none'}"
-        )
     return dataset
 
 
-def _read_ase(path: Path) -> Dataset:
+def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
+    """Frames of a file that is not compressed."""
+    if path.stat().st_size == 0:
+        raise DataError(f"{source}: nothing is in the file once it is unpacked; copy or download it again")
+    formats.refuse(path, source, labels)
+    with path.open("rb") as handle:
+        head = handle.read(len(SQLITE))
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return read_npz(path, source)
+    if suffix == ".xsf":
+        return read_xsf(path)
+    if suffix in (".h5", ".hdf5", ".hdf") or (head.startswith(HDF5) and suffix != ".nc"):
+        return read_hdf5(path, source)
+    if suffix in (".db", ".json") or head == SQLITE:
+        return read_database(path, source)
+    if is_xyz(path):
+        images, remarks = read_xyz(path, source, labels)
+    elif (kind := vasp.is_vasp(path)) is not None:
+        images, remarks = _read_vasp(path, source, kind)
+    else:
+        images, remarks = _read_ase(path, source), []
+    frames, said = frames_of(images, source)
+    return Dataset(frames, Metadata(source, origin=source), remarks=[*remarks, *said])
+
+
+def _read_ase(path: Path, source: str) -> list:
     try:
-        images = ase.io.read(path, index=":", do_not_split_by_at_sign=True)
+        # The whole path: ASE takes "-" for the keyboard and some beginnings for addresses.
+        return ase.io.read(str(path.absolute()), index=":", do_not_split_by_at_sign=True)
     # Each of ASE's hundred readers fails in its own way on a damaged file: the file is the reason.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip(": ")
         raise DataError(
-            f"{path}: cannot be read ({reason}); the file is truncated, damaged or of a format ASE does "
+            f"{source}: cannot be read ({reason}); the file is truncated, damaged or of a format ASE does "
             "not know: copy it again, or convert it to extended XYZ"
         ) from error
-    return Dataset.from_atoms(images, Metadata(str(path), origin=str(path)))
 
 
-def _read_npz(path: Path) -> Dataset:
-    try:
-        # Not np.load(path): it leaves the file open when the archive is damaged.
-        with path.open("rb") as handle, NpzFile(handle, allow_pickle=False) as archive:
-            # Only what is understood is read: other keys may hold pickled objects, which are never opened.
-            wanted = {name: _pick(archive, keys, path) for name, keys in NPZ_KEYS.items()}
-            if "lattice" in archive:
-                raise DataError(f"{path}: key 'lattice': periodic .npz files are not read; convert it to extended XYZ")
-            energy_unit = _unit(archive, ("energy_unit", "e_unit"), "kcal/mol", ENERGY_UNITS, path)
-            length_unit = _unit(archive, ("length_unit", "r_unit"), "angstrom", LENGTH_UNITS, path)
-            method = str(archive["theory"]) if "theory" in archive else "unknown"
-            info = {"temperature": float(archive["temperature_K"])} if "temperature_K" in archive else {}
-    except DataError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole .npz file ({error}); copy or download it again") from error
-    _check_npz(wanted, path)
-    energy, length = ENERGY_UNITS[energy_unit], LENGTH_UNITS[length_unit]
-    metadata = Metadata(str(path), method, units=f"{energy_unit}, {length_unit}", origin=str(path))
-    return Dataset(_npz_frames(wanted, energy, length, info), metadata)
-
-
-def _npz_frames(arrays: dict[str, np.ndarray | None], energy: float, length: float, info: dict) -> Iterator[Frame]:
-    for i, positions in enumerate(arrays["positions"].astype(np.float64)):
-        yield Frame(
-            numbers=arrays["numbers"],
-            positions=positions * length,
-            energy=arrays["energy"][i] * energy,
-            forces=None if arrays["forces"] is None else arrays["forces"][i].astype(np.float64) * (energy / length),
-            info=info,
+def _read_vasp(path: Path, source: str, kind: str) -> tuple[list, list[str]]:
+    """Ionic steps that converged; the others, and the end of a killed run, are named."""
+    run = vasp.look(path, kind)
+    images = _read_ase(path, source)
+    remarks = [vasp.ENERGY]
+    if run.killed:
+        remarks.append(f"{source}: the run of VASP was killed or the file is cut: only {len(images)} steps were read")
+        warnings.warn(remarks[-1], DataWarning, stacklevel=4)
+    if run.unconverged:
+        listed = ", ".join(map(str, run.unconverged[:10])) + (" …" if len(run.unconverged) > 10 else "")
+        remarks.append(
+            f"{source}: {len(run.unconverged)} ionic steps used all electronic steps (NELM) and did not converge; "
+            f"they were left out: {listed}"
         )
+        warnings.warn(remarks[-1], DataWarning, stacklevel=4)
+    left = set(run.unconverged)
+    return [atoms for i, atoms in enumerate(images) if i not in left], remarks
 
 
-def _pick(archive: NpzFile, keys: tuple[str, ...], path: Path) -> np.ndarray | None:
-    for key in keys:
-        if key in archive:
-            return archive[key]
-    if keys == NPZ_KEYS["forces"]:
-        return None
-    if keys == NPZ_KEYS["energy"]:
-        raise DataError(f"{path}: no energies: key 'E' is missing; store the total energies as 'E'")
-    found = ", ".join(archive.files) or "none"
-    raise DataError(f"{path}: key '{keys[0]}' is missing (found: {found}); store R, z, E and F as MD17 does")
+def _joined(sets: Sequence[Dataset], files: Sequence[Path], source: str) -> Dataset:
+    """One set of several files; labels that the files call by different names are warned of."""
+    frames: list[Frame] = [frame for one in sets for frame in one]
+    remarks = [f"{file}: {remark}" for file, one in zip(files, sets, strict=True) for remark in one.remarks]
+    taken = {tuple(r for r in one.remarks if r.startswith("Energies were read from")) for one in sets}
+    names = {tuple(re.findall(r"'([^']+)'", " ".join(said))) for said in taken} - {()}
+    if len(names) > 1:
+        listed = "; ".join(sorted(", ".join(one) for one in names))
+        remarks.append(f"{source}: the files call their energies differently ({listed}); are they of one method?")
+        warnings.warn(remarks[-1], DataWarning, stacklevel=3)
+    energies = {z: energy for one in sets for z, energy in one.isolated_energies.items()}
+    return Dataset(frames, Metadata(source, origin=source), energies, remarks)
 
 
-def _unit(archive: NpzFile, keys: tuple[str, ...], default: str, known: dict[str, float], path: Path) -> str:
-    for key in keys:
-        if key in archive:
-            unit = str(archive[key])
-            if unit.lower() not in known:
-                raise DataError(f"{path}: key '{key}' is '{unit}'; use one of {', '.join(known)}")
-            return unit.lower()
-    return default
-
-
-def _check_npz(arrays: dict[str, np.ndarray | None], path: Path) -> None:
-    """Shapes of whole arrays; what is inside a frame is checked by `Frame`."""
-    positions, numbers = arrays["positions"], arrays["numbers"]
-    if positions.ndim != 3 or positions.shape[2] != 3 or numbers.shape != positions.shape[1:2]:
-        raise DataError(
-            f"{path}: R has shape {positions.shape} and z {numbers.shape}; expected (frames, atoms, 3) and (atoms,)"
-        )
-    arrays["energy"] = np.asarray(arrays["energy"])
-    if arrays["energy"].size != len(positions):
-        raise DataError(f"{path}: E has shape {arrays['energy'].shape}; expected one a frame, ({len(positions)},)")
-    arrays["energy"] = arrays["energy"].reshape(-1)
-    forces = arrays["forces"]
-    if forces is not None and forces.shape != positions.shape:
-        raise DataError(f"{path}: F has shape {forces.shape}, R has {positions.shape}; they must be the same")
+def _no_labels(dataset: Dataset, source: str) -> str:
+    passed_over = [name for remark in dataset.remarks for name in re.findall(r"'([^']+)' was passed over", remark)]
+    keys = sorted({*passed_over, *(key for frame in dataset for key in frame.info)})
+    hints = [remark for remark in dataset.remarks if "negative" in remark or "columns without a name" in remark]
+    return " ".join(
+        [
+            f"{source}: no frame has an energy or forces; write the total energy (eV) as 'energy' and the forces "
+            f"(eV/Å) as 'forces', or compute them with an Oracle. Keys found instead: {', '.join(keys) or 'none'}",
+            *hints,
+        ]
+    )

@@ -157,9 +157,7 @@ def _gap(a: object, b: object) -> float | None:
         return None
 
 
-def _losing_families(
-    named: Sequence[Sequence[Name]], frames: Sequence[Mapping[str, object]]
-) -> set[tuple[str, str]]:
+def _losing_families(named: Sequence[Sequence[Name]], frames: Sequence[Mapping[str, object]]) -> set[tuple[str, str]]:
     """Kind and family of names that stand beside an earlier family in at least one frame."""
     losing = set()
     for names, frame in zip(named, frames, strict=True):

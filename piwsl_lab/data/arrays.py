@@ -1,0 +1,179 @@
+"""Frames from stacked arrays, as ``.npz`` and HDF5 files hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from piwsl_lab.data.frame import DataError, Frame
+
+LARGEST = 1_000_000_000  # bytes of one array, and of all of a file: they are held in memory
+
+
+@dataclass
+class Arrays:
+    """Arrays of S frames in the units of the file; factors turn them into eV and Å.
+
+    `names` says how each of them is called in the file, for messages.
+    """
+
+    numbers: np.ndarray  # (N,) or (S, N); rows may be padded with 0 or -1
+    positions: np.ndarray  # (S, N, 3), or (N, 3) of a single frame
+    energy: np.ndarray | None = None
+    forces: np.ndarray | None = None
+    cell: np.ndarray | None = None  # (3, 3) or (S, 3, 3)
+    pbc: np.ndarray | None = None
+    counts: np.ndarray | None = None  # atoms of each frame, where rows are padded
+    charge: np.ndarray | None = None
+    multiplicity: np.ndarray | None = None
+    length: float = 1.0
+    energy_unit: float = 1.0
+    force_unit: float = 1.0
+    missing: bool = False  # whether NaN means that there is no label
+    info: Mapping[str, float | str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, role: str) -> str:
+        return self.names.get(role, role)
+
+
+def frames(arrays: Arrays, source: str) -> Iterator[Frame]:
+    """The frames one by one; shapes are checked before the first.
+
+    Raises
+    ------
+    DataError
+        Shapes that do not belong together.
+    """
+    positions = _positions(arrays, source)
+    size = len(positions)
+    numbers = _numbers(arrays, positions, source)
+    energy = _per_frame(arrays, "energy", size, source)
+    forces = _forces(arrays, positions, source)
+    cell = _cells(arrays, size, source)
+    extra = {name: _per_frame(arrays, name, size, source) for name in ("charge", "multiplicity")}
+    pbc = cell is not None if arrays.pbc is None else np.asarray(arrays.pbc, dtype=bool)
+    _check_counts(arrays, numbers, size, source)
+    for i in range(size):
+        real = numbers[i] > 0
+        place = positions[i].astype(np.float64)[real] * arrays.length
+        pull = None if forces is None else forces[i].astype(np.float64)[real] * arrays.force_unit
+        total = None if energy is None else energy[i] * arrays.energy_unit
+        if arrays.missing:
+            total = None if total is not None and np.isnan(total) else total
+            pull = None if pull is not None and np.isnan(pull).all() else pull
+        yield Frame(
+            numbers=numbers[i][real],
+            positions=place,
+            cell=np.zeros((3, 3)) if cell is None else cell[i] * arrays.length,
+            pbc=pbc[i] if np.ndim(pbc) == 2 else pbc,
+            energy=total,
+            forces=pull,
+            info={**arrays.info, **{name: values[i].item() for name, values in extra.items() if values is not None}},
+        )
+
+
+def _positions(arrays: Arrays, source: str) -> np.ndarray:
+    positions = np.asarray(arrays.positions)
+    numbers = np.asarray(arrays.numbers)
+    if positions.ndim == 2 and positions.shape == (numbers.size, 3):
+        positions = positions[None]
+        for role in ("forces", "cell"):
+            value = getattr(arrays, role)
+            if value is not None and np.ndim(value) == 2:
+                setattr(arrays, role, np.asarray(value)[None])
+    if (
+        positions.ndim != 3
+        or positions.shape[2] != 3
+        or numbers.shape
+        not in (
+            positions.shape[1:2],
+            positions.shape[:2],
+            (1, *positions.shape[1:2]),
+        )
+    ):
+        raise DataError(
+            f"{source}: {arrays.name('positions')} has shape {positions.shape} and {arrays.name('numbers')} "
+            f"{numbers.shape}; expected (frames, atoms, 3) and (atoms,) or (frames, atoms)"
+        )
+    return positions
+
+
+def _numbers(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray:
+    """Atomic numbers of every frame, (S, N); 0 or below where a row is padded."""
+    numbers = np.asarray(arrays.numbers)
+    if numbers.dtype.kind in "SU":
+        symbols = np.char.strip(np.char.decode(numbers, "utf-8") if numbers.dtype.kind == "S" else numbers)
+        known = {"": 0, **atomic_numbers}
+        unknown = sorted(set(symbols.ravel().tolist()) - set(known))
+        if unknown:
+            raise DataError(f"{source}: {arrays.name('numbers')} holds '{unknown[0]}', which is no element")
+        numbers = np.array([known[s] for s in symbols.ravel().tolist()]).reshape(symbols.shape)
+    if not np.issubdtype(numbers.dtype, np.number) or (np.asarray(numbers) != np.round(numbers)).any():
+        raise DataError(f"{source}: {arrays.name('numbers')} must be atomic numbers; correct the file")
+    return np.broadcast_to(numbers.astype(np.int64), positions.shape[:2])
+
+
+def _per_frame(arrays: Arrays, role: str, size: int, source: str) -> np.ndarray | None:
+    """One number a frame, (S,)."""
+    value = getattr(arrays, role)
+    if value is None:
+        return None
+    values = np.asarray(value)
+    if not np.issubdtype(values.dtype, np.number):
+        raise DataError(f"{source}: {arrays.name(role)} holds {values.dtype}, not numbers; correct the file")
+    if role != "energy" and values.size == 1:
+        values = np.full(size, values.reshape(()))
+    if values.size != size:
+        raise DataError(f"{source}: {arrays.name(role)} has shape {values.shape}; expected one a frame, ({size},)")
+    return values.reshape(-1)
+
+
+def _forces(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray | None:
+    if arrays.forces is None:
+        return None
+    forces = np.asarray(arrays.forces)
+    if forces.shape != positions.shape:
+        raise DataError(
+            f"{source}: {arrays.name('forces')} has shape {forces.shape}, {arrays.name('positions')} has "
+            f"{positions.shape}; they must be the same"
+        )
+    if not np.issubdtype(forces.dtype, np.number):
+        raise DataError(f"{source}: {arrays.name('forces')} holds {forces.dtype}, not numbers; correct the file")
+    return forces
+
+
+def _cells(arrays: Arrays, size: int, source: str) -> np.ndarray | None:
+    if arrays.cell is None:
+        return None
+    cell = np.asarray(arrays.cell, dtype=np.float64)
+    if cell.shape not in ((3, 3), (1, 3, 3), (size, 3, 3)):
+        raise DataError(f"{source}: {arrays.name('cell')} has shape {cell.shape}; expected (3, 3) or (frames, 3, 3)")
+    # Programs differ in whether rows or columns are the cell vectors: only where that is one is the cell clear.
+    if plain_rows_unclear(arrays.name("cell")) and not np.array_equal(cell, np.swapaxes(cell, -1, -2)):
+        raise DataError(
+            f"{source}: key '{arrays.name('cell')}': periodic cells whose vectors may be rows or columns are not read; "
+            "store the vectors as rows under 'cell', or convert it to extended XYZ"
+        )
+    return np.broadcast_to(cell, (size, 3, 3))
+
+
+def plain_rows_unclear(name: str) -> bool:
+    """Whether a key leaves open if the cell vectors are rows: "cell" is ASE's, whose vectors are rows."""
+    return "cell" not in name.lower()
+
+
+def _check_counts(arrays: Arrays, numbers: np.ndarray, size: int, source: str) -> None:
+    if arrays.counts is None:
+        return
+    counts = np.broadcast_to(np.asarray(arrays.counts).reshape(-1), (size,))
+    wrong = np.flatnonzero((numbers > 0).sum(axis=1) != counts)
+    if len(wrong):
+        i = int(wrong[0])
+        raise DataError(
+            f"frame {i} of {source}: {arrays.name('counts')} says {counts[i]} atoms, {arrays.name('numbers')} has "
+            f"{int((numbers[i] > 0).sum())} that are not 0; correct the file"
+        )
