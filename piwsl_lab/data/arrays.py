@@ -41,7 +41,7 @@ class Arrays:
 
 
 def frames(arrays: Arrays, source: str) -> Iterator[Frame]:
-    """The frames one by one; shapes are checked before the first.
+    """The frames one by one; shapes are checked at once, before the first is built.
 
     Raises
     ------
@@ -57,23 +57,25 @@ def frames(arrays: Arrays, source: str) -> Iterator[Frame]:
     extra = {name: _per_frame(arrays, name, size, source) for name in ("charge", "multiplicity")}
     pbc = cell is not None if arrays.pbc is None else np.asarray(arrays.pbc, dtype=bool)
     _check_counts(arrays, numbers, size, source)
-    for i in range(size):
-        real = numbers[i] > 0
-        place = positions[i].astype(np.float64)[real] * arrays.length
-        pull = None if forces is None else forces[i].astype(np.float64)[real] * arrays.force_unit
-        total = None if energy is None else energy[i] * arrays.energy_unit
-        if arrays.missing:
-            total = None if total is not None and np.isnan(total) else total
-            pull = None if pull is not None and np.isnan(pull).all() else pull
-        yield Frame(
-            numbers=numbers[i][real],
-            positions=place,
-            cell=np.zeros((3, 3)) if cell is None else cell[i] * arrays.length,
-            pbc=pbc[i] if np.ndim(pbc) == 2 else pbc,
-            energy=total,
-            forces=pull,
-            info={**arrays.info, **{name: values[i].item() for name, values in extra.items() if values is not None}},
-        )
+    return (_frame(arrays, i, numbers[i], positions[i], energy, forces, cell, pbc, extra) for i in range(size))
+
+
+def _frame(arrays: Arrays, i: int, numbers, positions, energy, forces, cell, pbc, extra) -> Frame:
+    real = numbers > 0
+    pull = None if forces is None else forces[i].astype(np.float64)[real] * arrays.force_unit
+    total = None if energy is None else energy[i] * arrays.energy_unit
+    if arrays.missing:
+        total = None if total is not None and np.isnan(total) else total
+        pull = None if pull is not None and np.isnan(pull).all() else pull
+    return Frame(
+        numbers=numbers[real],
+        positions=positions.astype(np.float64)[real] * arrays.length,
+        cell=np.zeros((3, 3)) if cell is None else cell[i] * arrays.length,
+        pbc=pbc[i] if np.ndim(pbc) == 2 else pbc,
+        energy=total,
+        forces=pull,
+        info={**arrays.info, **{name: values[i].item() for name, values in extra.items() if values is not None}},
+    )
 
 
 def _positions(arrays: Arrays, source: str) -> np.ndarray:

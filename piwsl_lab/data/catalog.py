@@ -20,7 +20,7 @@ from tqdm import tqdm
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
 from piwsl_lab.data.io import read, read_frames
-from piwsl_lab.data.opening import is_pattern
+from piwsl_lab.data.opening import exists, is_pattern
 from piwsl_lab.data.table import CHECKSUMS, ENTRIES, Entry, Part
 from piwsl_lab.data.xsf import read_xsf_files
 
@@ -110,7 +110,7 @@ def _find(name_or_path: str | Path) -> tuple[Entry | None, str]:
         if part not in entry.parts:
             raise DataError(f"{text}: data set {name} has no part '{part}'; its parts are {', '.join(entry.parts)}")
         return entry, part
-    if Path(text).expanduser().exists() or is_pattern(text):
+    if exists(Path(text)) or is_pattern(text):
         return None, ""
     close = difflib.get_close_matches(name, by_name, n=1)
     guess = f" Did you mean '{close[0]}'?" if close else ""

@@ -102,8 +102,8 @@ def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
 
 
 def _empty(name: str, value: object) -> bool:
-    """Tags and charges of zero say nothing."""
-    return value is None or (name in ("tags", "initial_charges", "initial_magmoms") and not np.any(value))
+    """Tags and magnetic moments of zero say nothing; charges of atoms are summed up elsewhere."""
+    return value is None or name == "initial_charges" or (name in ("tags", "initial_magmoms") and not np.any(value))
 
 
 def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, object]:

@@ -36,6 +36,11 @@ def read_database(path: Path, source: str) -> Dataset:
         kind = "db" if handle.read(len(SQLITE)) == SQLITE else "json"
     if kind == "db":
         _require_ase_table(path, source)
+    elif not all(key in (content := path.read_bytes()) for key in (b'"ids"', b'"nextid"')):
+        what = "a JSON that ASE did not write" if content.lstrip()[:1] in (b"{", b"[") else "no ASE database"
+        raise DataError(
+            f"{source}: is {what}; write the frames with ase.io.write('frames.extxyz', …) and load that file"
+        )
     try:
         # Serial and without a lock: a file that is only read is not written to.
         database = connect(str(path.absolute()), type=kind, serial=True, use_lock_file=False)

@@ -65,10 +65,13 @@ def _sum_of_partial(atoms: Atoms, said: list[str]) -> int | None:
     """Total charge as the sum of ASE's initial charges; None where they sum up to nothing whole."""
     if not atoms.has("initial_charges"):
         return None
-    total = float(atoms.get_initial_charges().sum())
+    charges = atoms.get_initial_charges()
+    total = float(charges.sum())
     if abs(total - round(total)) > NEARLY_WHOLE:
         said.append("'initial_charges' was passed over: its sum is no whole charge")
         return None
+    if charges.any():
+        said.append(f"the total charge is the sum of 'initial_charges', {round(total):+d}")
     return round(total) or None
 
 

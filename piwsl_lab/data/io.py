@@ -17,10 +17,11 @@ from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.hdf5 import read_hdf5
 from piwsl_lab.data.isolated import set_apart
 from piwsl_lab.data.npz import read_npz
-from piwsl_lab.data.opening import files_of, unpacked
+from piwsl_lab.data.opening import exists, files_of, unpacked
 from piwsl_lab.data.xsf import ARCHIVES, read_xsf
 from piwsl_lab.data.xyz import is_xyz, read_xyz
 
+COUNTED = re.compile(r"\((\d+) frames")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -72,9 +73,9 @@ def read(path: str | Path | Sequence[str | Path], labels: bool = True) -> Datase
 def read_frames(path: Path, labels: bool = True) -> Dataset:
     """Every frame of one file as it stands there, isolated atoms among them."""
     source = str(path)
-    if path.is_dir():
+    if exists(path) and path.is_dir():
         formats.refuse_folder(path, source)
-    if not path.is_file():
+    if not exists(path) or not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; copy or download it again")
@@ -104,7 +105,7 @@ def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
     if suffix == ".npz":
         return read_npz(path, source)
     if suffix == ".xsf":
-        return read_xsf(path)
+        return read_xsf(path, source)
     if suffix in (".h5", ".hdf5", ".hdf") or (head.startswith(HDF5) and suffix != ".nc"):
         return read_hdf5(path, source)
     if suffix in (".db", ".json") or head == SQLITE:
@@ -154,7 +155,10 @@ def _read_vasp(path: Path, source: str, kind: str) -> tuple[list, list[str]]:
 def _joined(sets: Sequence[Dataset], files: Sequence[Path], source: str) -> Dataset:
     """One set of several files; labels that the files call by different names are warned of."""
     frames: list[Frame] = [frame for one in sets for frame in one]
-    remarks = [f"{file}: {remark}" for file, one in zip(files, sets, strict=True) for remark in one.remarks]
+    remarks = _merged([one.remarks for one in sets], files)
+    remarks += [
+        f"{file}: no frame has a label." for file, one in zip(files, sets, strict=True) if not len(one.labelled())
+    ]
     taken = {tuple(r for r in one.remarks if r.startswith("Energies were read from")) for one in sets}
     names = {tuple(re.findall(r"'([^']+)'", " ".join(said))) for said in taken} - {()}
     if len(names) > 1:
@@ -163,6 +167,23 @@ def _joined(sets: Sequence[Dataset], files: Sequence[Path], source: str) -> Data
         warnings.warn(remarks[-1], DataWarning, stacklevel=3)
     energies = {z: energy for one in sets for z, energy in one.isolated_energies.items()}
     return Dataset(frames, Metadata(source, origin=source), energies, remarks)
+
+
+def _merged(remarks: Sequence[Sequence[str]], files: Sequence[Path]) -> list[str]:
+    """Remarks of several files: one that all have is said once, with the frames of all together."""
+    groups: dict[str, list[tuple[Path, str]]] = {}
+    for file, said in zip(files, remarks, strict=True):
+        for remark in said:
+            groups.setdefault(COUNTED.sub("(… frames", remark), []).append((file, remark))
+    merged = []
+    for group in groups.values():
+        counts = [COUNTED.findall(remark) for _, remark in group]
+        if len(group) == len(files) and all(len(count) == 1 for count in counts):
+            total = sum(int(count[0]) for count in counts)
+            merged.append(COUNTED.sub(f"({total} frames", group[0][1]))
+        else:
+            merged += [remark if remark.startswith(str(file)) else f"{file}: {remark}" for file, remark in group]
+    return merged
 
 
 def _no_labels(dataset: Dataset, source: str) -> str:

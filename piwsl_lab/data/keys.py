@@ -17,6 +17,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from piwsl_lab.data.frame import DataError, DataWarning
@@ -56,6 +57,7 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
+@lru_cache(maxsize=4096)
 def meaning(text: str) -> Name | None:
     """What a name means as a label; None where it means none, or something else than a total energy or forces."""
     short = plain(text.removeprefix("data."))
@@ -68,6 +70,7 @@ def meaning(text: str) -> Name | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def looks_like_label(text: str) -> bool:
     """Whether a name that is not read may hold a label, so that it has to be named."""
     return bool(LABEL_LIKE.search(text.lower())) and not HARMLESS.search(text.lower())
@@ -109,11 +112,12 @@ def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
     choice = Choice(taken)
     counts = {kind: Counter(one[kind] for one in taken if kind in one) for kind in ("energy", "forces")}
     choice.remarks += _say_taken(counts)
-    for text, number in left_out.items():
+    if left_out:
+        listed = ", ".join(f"'{text}' in {number} frames" for text, number in left_out.items())
         _warn(
             choice,
-            f"{source}: {number} frames have their label only as '{text}', which other frames have beside a "
-            "reference: it was left out there; give these frames the reference too, or remove them",
+            f"{source}: frames have labels only under names that stand beside a reference in other frames ({listed}); "
+            "they were left out there: give these frames the reference too, or remove them",
         )
     energies = counts["energy"]
     if len(energies) > 1:

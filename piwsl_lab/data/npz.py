@@ -58,8 +58,9 @@ def read_npz(path: Path, source: str) -> Dataset:
     try:
         # Not np.load(path): it leaves the file open when the archive is damaged.
         with path.open("rb") as handle, NpzFile(handle, allow_pickle=False) as archive:
-            names = _names(archive.files)
-            _check_keys(names, archive.files, source)
+            files = archive.files
+            names = _names(files)
+            _check_keys(names, files, source)
             about = {key for key in archive.files if "unit" in key.lower()} | ({"theory", "temperature_K"} & {*archive})
             loaded = _load(archive, {*names.values(), *about}, source)
             passed_over = sorted({*archive.files} - {*loaded})
@@ -67,7 +68,7 @@ def read_npz(path: Path, source: str) -> Dataset:
         raise
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{source}: not a whole .npz file ({error}); copy or download it again") from error
-    units, remarks = units_of({key: loaded[key] for key in about if "unit" in key.lower()}, names, source)
+    units, remarks = units_of({key: loaded[key] for key in about if "unit" in key.lower()}, names, files, source)
     stacked = Arrays(
         **{role: loaded[key] for role, key in names.items()},
         length=units.length,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from piwsl_lab.data import measures
@@ -36,7 +36,7 @@ EXAMPLES = {
 }
 # MD17 and rMD17 are in kcal/mol, arrays with the names of ASE in eV; with others nothing can be assumed.
 DEFAULTS = {"R": "kcal/mol", "coords": "kcal/mol", "positions": "ev", "pos": "ev"}
-OF_PHYSNET = ("N", "Q")
+OF_PHYSNET = ("Q", "D")
 
 
 class Units(NamedTuple):
@@ -48,7 +48,9 @@ class Units(NamedTuple):
     name: str
 
 
-def units_of(stated: Mapping[str, object], names: Mapping[str, str], source: str) -> tuple[Units, list[str]]:
+def units_of(
+    stated: Mapping[str, object], names: Mapping[str, str], files: Sequence[str], source: str
+) -> tuple[Units, list[str]]:
     """Units from the unit-like keys of a file, and remarks on them.
 
     Parameters
@@ -57,6 +59,8 @@ def units_of(stated: Mapping[str, object], names: Mapping[str, str], source: str
         Value of every key that has "unit" in its name.
     names : mapping
         Which key was taken for which role.
+    files : sequence of str
+        All keys of the file.
     source : str
 
     Raises
@@ -77,18 +81,18 @@ def units_of(stated: Mapping[str, object], names: Mapping[str, str], source: str
                 _note(found, _kind_of(measures.spelled(part), key, source), part, key, source)
         else:
             remarks.append(f"Unit key '{key}' ({measures.text(value)}) belongs to nothing that was read.")
-    energy = found.get("energy", (_default(names, "energy" in found, found, source), ""))[0]
+    energy = found["energy"][0] if "energy" in found else _default(names, files, source)
     length = found.get("length", ("angstrom", ""))[0]
     force = found["force"][0] if "force" in found else f"{energy}/{length}"
     if "energy" not in found or "length" not in found:
-        remarks.append(f"The file {UNITLESS} of {_missing(found)}: {energy} and {length} were assumed.")
+        assumed = {kind: unit for kind, unit in (("energy", energy), ("length", length)) if kind not in found}
+        remarks.append(
+            f"The file {UNITLESS} of {' and '.join(assumed)}: {' and '.join(assumed.values())} were assumed; "
+            "add 'energy_unit' and 'length_unit' to be sure."
+        )
     units = Units(measures.energy(energy), measures.length(length), 0.0, f"{energy}, {length}")
     factor = measures.force(force) if "force" in found else units.energy / units.length
     return units._replace(force=factor), remarks
-
-
-def _missing(found: Mapping[str, object]) -> str:
-    return " and ".join(kind for kind in ("energy", "length") if kind not in found)
 
 
 def _kind_of(text: str, key: str, source: str) -> str:
@@ -107,14 +111,14 @@ def _note(found: dict[str, tuple[str, str]], kind: str, value: object, key: str,
         raise DataError(f"{source}: key '{other}' is '{before}' and key '{key}' is '{text}'; keep one of them")
 
 
-def _default(names: Mapping[str, str], known: bool, found: Mapping[str, object], source: str) -> str:
+def _default(names: Mapping[str, str], files: Sequence[str], source: str) -> str:
     """The unit of energy where none is stated."""
     habit = names["positions"]
-    if known or not {"energy", "forces"} & set(names):
+    if not {"energy", "forces"} & set(names):
         return "ev"
     if habit not in DEFAULTS:
         raise DataError(f"{source}: {UNITLESS}; add the key 'energy_unit', e.g. 'eV', 'kcal/mol' or 'Hartree'")
-    if any(key in names.values() for key in OF_PHYSNET) and habit == "R":
+    if any(key in files for key in OF_PHYSNET) and habit == "R":
         warnings.warn(
             f"{source}: {UNITLESS} of energy; kcal/mol was assumed, as MD17 has it, but PhysNet writes eV: "
             "add the key 'energy_unit' to be sure",

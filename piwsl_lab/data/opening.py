@@ -34,14 +34,25 @@ def files_of(named: str | Path | Sequence[str | Path]) -> list[Path]:
         if not found:
             raise DataError("no file was named; give a path, a pattern or a list of paths")
         return found
-    path = Path(named).expanduser()
-    if path.exists() or path.is_symlink() or isinstance(named, Path) or not is_pattern(str(named)):
+    path = Path(named).expanduser() if str(named).startswith("~") else Path(named)
+    if exists(path) or isinstance(named, Path) or not is_pattern(str(named)):
         return [path]
     anchor = Path(path.anchor) if path.anchor else Path()
-    matches = sorted(anchor.glob(str(path.relative_to(path.anchor))), key=lambda match: natural(str(match)))
+    try:
+        matches = sorted(anchor.glob(str(path.relative_to(path.anchor))), key=lambda match: natural(str(match)))
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{named}: is no pattern of files ({error}); give a path") from error
     if not matches:
         raise DataError(f"{named}: no file matches this pattern; check the folder and the pattern")
     return matches
+
+
+def exists(path: Path) -> bool:
+    """Whether something of this name is there; no name is too long or too strange to be asked for."""
+    try:
+        return path.expanduser().exists()
+    except (OSError, RuntimeError):  # RuntimeError: no home for this user
+        return False
 
 
 def is_pattern(text: str) -> bool:

@@ -25,7 +25,7 @@ LARGEST_ARCHIVE = 500_000_000  # bytes once unpacked: it is held in memory
 ENERGY = re.compile(r"^[ \t]*#[ \t]*total[ \t]+energy[ \t]*=[ \t]*(\S+)[ \t]*(\S*)", re.IGNORECASE | re.MULTILINE)
 
 
-def read_xsf(path: Path) -> Dataset:
+def read_xsf(path: Path, source: str | None = None) -> Dataset:
     """Frame of an ``.xsf`` file, or all of a ``.tar.gz`` of such files, in natural order of their names.
 
     Parameters
@@ -33,14 +33,18 @@ def read_xsf(path: Path) -> Dataset:
     path : Path
         Archives are read in memory, nothing is unpacked to the disk; members that do not end in ``.xsf``
         are passed over.
+    source : str, optional
+        How the person called the file, for messages; its path by default.
 
     Raises
     ------
     DataError
         Damaged file or archive, a member that is no plain file, a file without an energy in eV, bad frame.
     """
-    named = _members(path) if path.name.endswith(ARCHIVES) else [(path.name, path.read_bytes())]
-    return Dataset(_frames(named), Metadata(str(path), origin=str(path)))
+    packed = path.name.lower().endswith(ARCHIVES)
+    named = _members(path) if packed else [(path.name, path.read_bytes())]
+    source = source or str(path)
+    return Dataset(_frames(named), Metadata(source, origin=source))
 
 
 def read_xsf_files(paths: Iterable[Path]) -> Dataset:
@@ -146,5 +150,8 @@ def _members(path: Path) -> list[tuple[str, bytes]]:
     except tarfile.TarError as error:
         raise DataError(f"{damaged} ({error}); copy or download it again") from error
     if not found:
-        raise DataError(f"{path}: no .xsf file in the archive; only archives of XSF files are read")
+        raise DataError(
+            f"{path}: no .xsf file in the archive; of archives only those of XSF files are read: unpack it, and load "
+            "its files"
+        )
     return list(found.items())

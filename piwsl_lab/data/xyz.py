@@ -71,7 +71,7 @@ def _look_through(path: Path, source: str, labels: bool) -> list[str]:
 
 
 def _count(line: bytes, frame: int, source: str) -> int:
-    if line.strip().isdigit() and int(line) > 0:
+    if line.strip().isdigit() and len(line) < 20 and int(line) > 0:
         return int(line)
     shown = line[:40].decode("utf-8", "replace").strip()
     if frame == 0:
@@ -142,10 +142,11 @@ def _check_atoms(handle: BinaryIO, atoms: int, columns: int, frame: int, source:
         if not i:
             extra = len(line.split()) - columns
         lengths.append(len(line.rstrip(b"\r\n")))
-    # Fixed columns and no end of line: a number at the end has lost digits.
-    if atoms and not line.endswith(b"\n") and len({*lengths[:-1]}) == 1 and len(lengths) > 1:
-        if lengths[-1] < lengths[0] and len(line.split()) >= columns:
-            raise DataError(_cut(source, frame, "its last line is shorter than the others"))
+    if not line.endswith(b"\n") and len(line.split()) < columns:
+        raise DataError(_cut(source, frame, "its last line has too few columns"))
+    # Columns of one width and no end of line: the number at the end has lost digits.
+    if not line.endswith(b"\n") and len({*lengths[:-1]}) == 1 and lengths[-1] < lengths[0]:
+        raise DataError(_cut(source, frame, "its last line is shorter than the others"))
     return extra
 
 
