@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piwsl_lab.data import DataError, Dataset, Frame, Metadata, require_disjoint
+from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, Metadata, require_disjoint
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
 
@@ -161,7 +161,8 @@ def test_labels_of_a_live_calculator_and_of_moved_atoms() -> None:
     moved = molecule("H2O")
     moved.calc = SinglePointCalculator(moved, energy=-1.0)
     moved.positions[0, 0] += 0.1  # the stored energy no longer belongs to these positions
-    assert Dataset.from_atoms([moved])[0].energy is None
+    with pytest.warns(DataWarning, match="1 frames had labels that no longer belong to their geometry"):
+        assert Dataset.from_atoms([moved])[0].energy is None
 
 
 # -- splits ----------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
     counts = {kind: Counter(one[kind] for one in taken if kind in one) for kind in ("energy", "forces")}
     choice.remarks += _say_taken(counts)
     if left_out:
-        listed = ", ".join(f"'{text}' in {number} frames" for text, number in left_out.items())
+        listed = ", ".join(f"'{text}' in {number} frames" for text, number in sorted(left_out.items()))
         _warn(
             choice,
             f"{source}: frames have labels only under names that stand beside a reference in other frames ({listed}); "
