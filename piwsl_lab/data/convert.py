@@ -13,10 +13,10 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 
-from piwsl_lab.data import keys
 from piwsl_lab.data.electrons import charge_and_multiplicity
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.held import held, own_masses
+from piwsl_lab.data.keys import choose, looks_like_label, meaning
 
 
 @dataclass
@@ -60,7 +60,7 @@ def frames_of(images: Iterable[Atoms], source: str = "atoms") -> tuple[list[Fram
     notes = Notes()
     images = list(images)
     labels = [_numbered(_labels, i, source, atoms, notes) for i, atoms in enumerate(images)]
-    choice = keys.choose(labels, source)
+    choice = choose(labels, source)
     frames = [
         _numbered(_frame, i, source, atoms, notes, found, taken)
         for i, (atoms, found, taken) in enumerate(zip(images, labels, choice.taken, strict=True))
@@ -91,12 +91,12 @@ def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
         **{name: atoms.arrays[name] for name in atoms.arrays if name not in ("numbers", "positions")},
     }
     for name, value in _calculator_results(atoms, notes).items():
-        if name in found and keys.meaning(name) and not np.array_equal(found[name], value):
+        if name in found and meaning(name) and not np.array_equal(found[name], value):
             notes.differing[f"'{name}' of info or arrays differs from the calculator's, which was taken"] += 1
         found[name] = value
-    labels = {name: value for name, value in found.items() if keys.meaning(name) and value is not None}
+    labels = {name: value for name, value in found.items() if meaning(name) and value is not None}
     for name, value in found.items():
-        if name not in labels and keys.looks_like_label(name) and not _empty(name, value):
+        if name not in labels and looks_like_label(name) and not _empty(name, value):
             notes.passed_over[name] += 1
     return labels
 
@@ -114,7 +114,7 @@ def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, object]:
         changed = atoms.calc.check_state(atoms)
         if not changed:
             return atoms.calc.results
-        if any(keys.meaning(name) for name, value in atoms.calc.results.items() if value is not None):
+        if any(meaning(name) for name, value in atoms.calc.results.items() if value is not None):
             notes.stale.update(changed)
             notes.stale_frames += 1
         return {}
@@ -135,7 +135,7 @@ def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapp
     kept = {
         name: value
         for name, value in atoms.info.items()
-        if isinstance(value, (str, int, float, np.number)) and not keys.looks_like_label(name)
+        if isinstance(value, (str, int, float, np.number)) and not looks_like_label(name)
     }
     return Frame(
         atoms.numbers,

@@ -12,10 +12,11 @@ from ase import Atoms
 from ase.db import connect
 from ase.db.row import AtomsRow
 
-from piwsl_lab.data import keys, measures
 from piwsl_lab.data.convert import frames_of
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
+from piwsl_lab.data.keys import looks_like_label, meaning
+from piwsl_lab.data.measures import energy_factor, force_factor, length_factor, spelled
 
 SQLITE = b"SQLite format 3\x00"
 
@@ -74,7 +75,7 @@ def _require_ase_table(path: Path, source: str) -> None:
 
 def _atoms(row: AtomsRow, metadata: Mapping[str, Any], source: str) -> Atoms:
     atoms = row.toatoms()
-    factor = _factor(measures.length, metadata.get("_distance_unit"), "_distance_unit", source)
+    factor = _factor(length_factor, metadata.get("_distance_unit"), "_distance_unit", source)
     if factor != 1.0:
         atoms.set_cell(atoms.cell.array * factor)
         atoms.positions *= factor
@@ -82,21 +83,21 @@ def _atoms(row: AtomsRow, metadata: Mapping[str, Any], source: str) -> Atoms:
     for name, value in {**row.key_value_pairs, **row.data}.items():
         if value is None or name in ("numbers", "positions"):
             continue
-        found = keys.meaning(name)
+        found = meaning(name)
         if found is not None:
-            known = measures.energy if found.kind == "energy" else measures.force
+            known = energy_factor if found.kind == "energy" else force_factor
             value = np.asarray(value) * _factor(known, units.get(name), name, source)
             value = value.reshape(()).item() if value.size == 1 and found.kind == "energy" else value
         shown = f"data.{name}" if name in row.data else name
-        if found is not None or keys.looks_like_label(name) or np.ndim(value) == 0:
-            atoms.info[shown if keys.looks_like_label(name) else name] = value
+        if found is not None or looks_like_label(name) or np.ndim(value) == 0:
+            atoms.info[shown if looks_like_label(name) else name] = value
     return atoms
 
 
 def _factor(known: Any, unit: object, name: str, source: str) -> float:
     if unit is None or unit == "":
         return 1.0
-    factor = known(measures.spelled(unit))
+    factor = known(spelled(unit))
     if factor is None:
         raise DataError(f"{source}: '{name}' has the unit '{unit}', which is not known; convert it to eV and Å")
     return factor
@@ -106,9 +107,9 @@ def _atomrefs(metadata: Mapping[str, Any], source: str) -> tuple[dict[int, float
     """Energies of isolated atoms, eV, that SchNetPack stores as one number for each atomic number."""
     units = metadata.get("_property_unit_dict") or {}
     for name, values in (metadata.get("atomrefs") or {}).items():
-        if keys.meaning(name) is None or keys.meaning(name).kind != "energy":
+        if meaning(name) is None or meaning(name).kind != "energy":
             continue
-        factor = _factor(measures.energy, units.get(name), name, source)
+        factor = _factor(energy_factor, units.get(name), name, source)
         flat = np.asarray(values, dtype=np.float64).reshape(-1) * factor
         energies = {z: float(value) for z, value in enumerate(flat) if z and value}
         return energies, [f"Energies of isolated atoms were read from 'atomrefs' of '{name}'."] if energies else []

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from piwsl_lab.data import measures
 from piwsl_lab.data.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, Frame
 from piwsl_lab.data.keys import looks_like_label
+from piwsl_lab.data.measures import energy_factor, force_factor, length_factor, spelled
 
 POSITIONS = ("conformations", "coordinates", "positions", "coords", "atXYZ", "geometry", "pos", "R")
 NUMBERS = ("atomic_numbers", "species", "numbers", "atNUM", "nuclear_charges", "elements", "z", "Z")
@@ -137,9 +137,9 @@ def _arrays(group: Any, source: str, said: Counter) -> Arrays:
     data = {role: _value(group, name) for role, name in names.items()}
     if "charge" not in data and (charge := _charge_of_smiles(group)):
         data["charge"] = np.array(charge)
-    length = _factor(group, positions, measures.length, layout.length_unit, source)
-    energy = _factor(group, layout.energy, measures.energy, layout.energy_unit, source)
-    force = _factor(group, layout.forces, measures.force, f"{layout.energy_unit}/{layout.force_length}", source)
+    length = _factor(group, positions, length_factor, layout.length_unit, source)
+    energy = _factor(group, layout.energy, energy_factor, layout.energy_unit, source)
+    force = _factor(group, layout.forces, force_factor, f"{layout.energy_unit}/{layout.force_length}", source)
     taken = ", ".join(f"'{names[role]}'" for role in ("energy", "forces") if role in names)
     said[f"Read {taken or 'no labels'} as {layout.name} has it ({layout.energy_unit}, {layout.length_unit})"] += 1
     for name in sorted(has - {*names.values()}):
@@ -186,7 +186,7 @@ def _factor(group: Any, name: str, known: Any, default: str, source: str) -> flo
     if name in group.keys():
         attributes: Mapping[str, Any] = group[name].attrs
         stated = next((attributes[key] for key in ("units", "unit") if key in attributes), None)
-    text = measures.spelled(default if stated is None else stated)
+    text = spelled(default if stated is None else stated)
     factor = known(text)
     if factor is None:
         raise DataError(f"{source}: data set {group.name}/{name} has the unit '{text}', which is not known")

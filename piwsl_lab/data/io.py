@@ -9,15 +9,16 @@ from pathlib import Path
 
 import ase.io
 
-from piwsl_lab.data import formats, vasp
 from piwsl_lab.data.convert import frames_of
 from piwsl_lab.data.databases import SQLITE, read_database
 from piwsl_lab.data.dataset import Dataset, Metadata
+from piwsl_lab.data.formats import refuse, refuse_folder
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.hdf5 import read_hdf5
 from piwsl_lab.data.isolated import set_apart
 from piwsl_lab.data.npz import read_npz
 from piwsl_lab.data.opening import exists, files_of, unpacked
+from piwsl_lab.data.vasp import ENERGY, is_vasp, look
 from piwsl_lab.data.xsf import ARCHIVES, read_xsf
 from piwsl_lab.data.xyz import is_xyz, read_xyz
 
@@ -74,7 +75,7 @@ def read_frames(path: Path, labels: bool = True) -> Dataset:
     """Every frame of one file as it stands there, isolated atoms among them."""
     source = str(path)
     if exists(path) and path.is_dir():
-        formats.refuse_folder(path, source)
+        refuse_folder(path, source)
     if not exists(path) or not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
@@ -98,7 +99,7 @@ def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
     """Frames of a file that is not compressed."""
     if path.stat().st_size == 0:
         raise DataError(f"{source}: nothing is in the file once it is unpacked; copy or download it again")
-    formats.refuse(path, source, labels)
+    refuse(path, source, labels)
     with path.open("rb") as handle:
         head = handle.read(len(SQLITE))
     suffix = path.suffix.lower()
@@ -112,7 +113,7 @@ def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
         return read_database(path, source)
     if is_xyz(path):
         images, remarks = read_xyz(path, source, labels)
-    elif (kind := vasp.is_vasp(path)) is not None:
+    elif (kind := is_vasp(path)) is not None:
         images, remarks = _read_vasp(path, source, kind)
     else:
         images, remarks = _read_ase(path, source), []
@@ -135,9 +136,9 @@ def _read_ase(path: Path, source: str) -> list:
 
 def _read_vasp(path: Path, source: str, kind: str) -> tuple[list, list[str]]:
     """Ionic steps that converged; the others, and the end of a killed run, are named."""
-    run = vasp.look(path, kind)
+    run = look(path, kind)
     images = _read_ase(path, source)
-    remarks = [vasp.ENERGY]
+    remarks = [ENERGY]
     if run.killed:
         remarks.append(f"{source}: the run of VASP was killed or the file is cut: only {len(images)} steps were read")
         warnings.warn(remarks[-1], DataWarning, stacklevel=4)

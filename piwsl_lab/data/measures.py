@@ -40,20 +40,20 @@ def spelled(value: object) -> str:
     return SPELLINGS.get(found, found)
 
 
-def energy(name: str) -> float | None:
+def energy_factor(name: str) -> float | None:
     """eV in one of this unit; None for an unknown one."""
     return ENERGY_UNITS.get(SPELLINGS.get(name, name))
 
 
-def length(name: str) -> float | None:
+def length_factor(name: str) -> float | None:
     """Å in one of this unit; None for an unknown one."""
     return LENGTH_UNITS.get(SPELLINGS.get(name, name))
 
 
-def force(name: str) -> float | None:
+def force_factor(name: str) -> float | None:
     """eV/Å in one of this unit, e.g. "hartree/bohr"; None for an unknown one."""
     above, _, below = name.replace("(", "").replace(")", "").rpartition("/")
-    factors = energy(above), length(below)
+    factors = energy_factor(above), length_factor(below)
     return None if None in factors else factors[0] / factors[1]
 
 

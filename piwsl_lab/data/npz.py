@@ -12,10 +12,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.lib.npyio import NpzFile
 
-from piwsl_lab.data import measures
 from piwsl_lab.data.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, DataWarning
+from piwsl_lab.data.measures import doubts, text
 from piwsl_lab.data.npz_units import UNITLESS, units_of
 
 # One habit a row: MD17, sGDML and PhysNet write capitals, rMD17 whole words, ANI and ASE still others.
@@ -81,10 +81,10 @@ def read_npz(path: Path, source: str) -> Dataset:
     remarks = [f"Read {taken}.", *remarks]
     if passed_over:
         remarks.append(f"Passed over: {', '.join(repr(key) for key in passed_over)}.")
-    method = measures.text(loaded["theory"]) if "theory" in loaded else "unknown"
+    method = text(loaded["theory"]) if "theory" in loaded else "unknown"
     found = Dataset(frames(stacked, source), Metadata(source, method, units.name, source), remarks=remarks)
     if any(UNITLESS in remark for remark in remarks):
-        for doubt in measures.doubts(found, units.energy):
+        for doubt in doubts(found, units.energy):
             warnings.warn(f"{source}: {doubt}", DataWarning, stacklevel=2)
     return found
 

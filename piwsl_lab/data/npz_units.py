@@ -7,9 +7,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from piwsl_lab.data import measures
 from piwsl_lab.data.frame import DataError, DataWarning
 from piwsl_lab.data.keys import plain
+from piwsl_lab.data.measures import (
+    ENERGY_UNITS,
+    LENGTH_UNITS,
+    energy_factor,
+    force_factor,
+    length_factor,
+    spelled,
+    text,
+)
 
 UNITLESS = "states no unit"
 PREFIXES = {
@@ -28,10 +36,10 @@ PREFIXES = {
     ),
     "force": ("force", "forces", "f"),
 }
-KNOWN = {"energy": measures.energy, "length": measures.length, "force": measures.force}
+KNOWN = {"energy": energy_factor, "length": length_factor, "force": force_factor}
 EXAMPLES = {
-    "energy": ", ".join(measures.ENERGY_UNITS),
-    "length": ", ".join(measures.LENGTH_UNITS),
+    "energy": ", ".join(ENERGY_UNITS),
+    "length": ", ".join(LENGTH_UNITS),
     "force": "ev/angstrom, kcal/mol/angstrom, hartree/bohr",
 }
 # MD17 and rMD17 are in kcal/mol, arrays with the names of ASE in eV; with others nothing can be assumed.
@@ -77,10 +85,10 @@ def units_of(
         if kind is not None:
             _note(found, kind, value, key, source)
         elif prefix == "":
-            for part in re.split(r"[,;]", measures.text(value)):
-                _note(found, _kind_of(measures.spelled(part), key, source), part, key, source)
+            for part in re.split(r"[,;]", text(value)):
+                _note(found, _kind_of(spelled(part), key, source), part, key, source)
         else:
-            remarks.append(f"Unit key '{key}' ({measures.text(value)}) belongs to nothing that was read.")
+            remarks.append(f"Unit key '{key}' ({text(value)}) belongs to nothing that was read.")
     energy = found["energy"][0] if "energy" in found else _default(names, files, source)
     length = found.get("length", ("angstrom", ""))[0]
     force = found["force"][0] if "force" in found else f"{energy}/{length}"
@@ -90,25 +98,25 @@ def units_of(
             f"The file {UNITLESS} of {' and '.join(assumed)}: {' and '.join(assumed.values())} were assumed; "
             "add 'energy_unit' and 'length_unit' to be sure."
         )
-    units = Units(measures.energy(energy), measures.length(length), 0.0, f"{energy}, {length}")
-    factor = measures.force(force) if "force" in found else units.energy / units.length
+    units = Units(energy_factor(energy), length_factor(length), 0.0, f"{energy}, {length}")
+    factor = force_factor(force) if "force" in found else units.energy / units.length
     return units._replace(force=factor), remarks
 
 
-def _kind_of(text: str, key: str, source: str) -> str:
+def _kind_of(unit: str, key: str, source: str) -> str:
     for kind, known in KNOWN.items():
-        if known(text) is not None:
+        if known(unit) is not None:
             return kind
-    raise DataError(f"{source}: key '{key}' holds '{text}'; store 'energy_unit' and 'length_unit' instead")
+    raise DataError(f"{source}: key '{key}' holds '{unit}'; store 'energy_unit' and 'length_unit' instead")
 
 
 def _note(found: dict[str, tuple[str, str]], kind: str, value: object, key: str, source: str) -> None:
-    text = measures.spelled(value)
-    if KNOWN[kind](text) is None:
-        raise DataError(f"{source}: key '{key}' is '{measures.text(value)}'; use one of {EXAMPLES[kind]}")
-    before, other = found.setdefault(kind, (text, key))
-    if KNOWN[kind](before) != KNOWN[kind](text):
-        raise DataError(f"{source}: key '{other}' is '{before}' and key '{key}' is '{text}'; keep one of them")
+    unit = spelled(value)
+    if KNOWN[kind](unit) is None:
+        raise DataError(f"{source}: key '{key}' is '{text(value)}'; use one of {EXAMPLES[kind]}")
+    before, other = found.setdefault(kind, (unit, key))
+    if KNOWN[kind](before) != KNOWN[kind](unit):
+        raise DataError(f"{source}: key '{other}' is '{before}' and key '{key}' is '{unit}'; keep one of them")
 
 
 def _default(names: Mapping[str, str], files: Sequence[str], source: str) -> str:

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import ase.io
 from ase import Atoms
 
-from piwsl_lab.data import keys
 from piwsl_lab.data.frame import DataError
+from piwsl_lab.data.keys import meaning, plain
 
 SUFFIXES = (".xyz", ".extxyz", ".exyz")
 PAIR = re.compile(r'([^\s="\']+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\'[^\']*\'|\{[^}]*\}|\[[^\]]*\]|[^\s"]*)')
@@ -106,7 +106,7 @@ def _check_comment(comment: str, frame: int, source: str, labels: bool) -> None:
         )
     doubled = [key for key, number in Counter(_keys(comment)).items() if number > 1]
     for key in doubled:
-        if keys.meaning(key) or keys.plain(key) in ONCE:
+        if meaning(key) or plain(key) in ONCE:
             raise DataError(f"frame {frame} of {source}: '{key}' stands twice in its comment; keep the right one")
 
 
