@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import warnings
 import zipfile
 import zlib
@@ -26,6 +27,7 @@ HABITS = (
     ("pos", "numbers", "energy", "forces"),
     ("coordinates", "species", "energies", "forces"),
 )
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 REQUIRED = ("positions", "numbers", "energy", "forces")
 # Other names of the same, in the order in which they are looked for.
 OTHERS = {
@@ -66,7 +68,8 @@ def read_npz(path: Path, source: str) -> Dataset:
             passed_over = sorted({*archive.files} - {*loaded})
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    # RuntimeError: a member that says it is encrypted; SyntaxError and OverflowError: a header of nonsense.
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, SyntaxError, OverflowError, *ZIP_ERRORS) as error:
         raise DataError(f"{source}: not a whole .npz file ({error}); copy or download it again") from error
     units, remarks = units_of({key: loaded[key] for key in about if "unit" in key.lower()}, names, files, source)
     stacked = Arrays(
