@@ -306,6 +306,14 @@ def test_case_13_hdf5_with_units_charge_and_multiplicity(hdf5) -> None:
         read(hdf5({"water": group}, {**stated, "energy": {"units": "furlong"}}))
 
 
+def test_case_13_hdf5_whose_numbers_contradict_its_units_is_warned_of(hdf5) -> None:
+    group = {"atomic_numbers": Z, "coordinates": R, "energies": np.full(4, -76.4) * HARTREE, "forces": F}
+    with pytest.warns(DataWarning, match="energies are those of all electrons in ev, not in the unit assumed"):
+        read(hdf5({"own": group}))
+    with pytest.warns(DataWarning, match=r"neighbouring atoms are 0\.5\d times"):
+        read(hdf5({"own": {"atomic_numbers": Z, "positions": R, "pbe0_energy": E / HARTREE}}))
+
+
 def test_case_13_hdf5_refuses_in_words(hdf5, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import h5py
 
@@ -322,7 +330,7 @@ def test_case_13_hdf5_refuses_in_words(hdf5, tmp_path: Path, monkeypatch: pytest
     with h5py.File(path, "w") as file:
         file.create_dataset("positions", (10**9, 3, 3), dtype="f8", chunks=(1, 3, 3))
         file["atomic_numbers"] = Z
-    with pytest.raises(DataError, match=r"holds 72000 MB of positions and forces, more than the 1000 MB"):
+    with pytest.raises(DataError, match=r"holds 72000 MB of geometries and labels, more than the 1000 MB"):
         read(path)
     with h5py.File(path, "w") as file:
         file["atomic_numbers"], file["energy"] = Z, E

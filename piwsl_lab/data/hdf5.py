@@ -7,6 +7,7 @@ set it follows, and so which units they have; an attribute ``units`` of a data s
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +17,9 @@ import numpy as np
 
 from piwsl_lab.data.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.dataset import Dataset, Metadata
-from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.keys import looks_like_label
-from piwsl_lab.data.measures import energy_factor, force_factor, length_factor, spelled
+from piwsl_lab.data.measures import doubts, energy_factor, force_factor, length_factor, spelled
 
 POSITIONS = ("conformations", "coordinates", "positions", "coords", "atXYZ", "geometry", "pos", "R")
 NUMBERS = ("atomic_numbers", "species", "numbers", "atNUM", "nuclear_charges", "elements", "z", "Z")
@@ -70,7 +71,8 @@ def read_hdf5(path: Path, source: str) -> Dataset:
         with h5py.File(path, "r") as file:
             _check_sizes(file, source)
             for group in _groups(file):
-                found += frames(_arrays(group, source, said), f"group {group.name} of {source}")
+                stacked = _arrays(group, source, said)
+                found += frames(stacked, f"group {group.name} of {source}")
     except DataError:
         raise
     # h5py raises whatever the library below it finds in a damaged file.
@@ -81,6 +83,8 @@ def read_hdf5(path: Path, source: str) -> Dataset:
             f"{source}: no group has positions and atomic numbers under a known name "
             f"({', '.join(POSITIONS)}; {', '.join(NUMBERS)}); convert it to extended XYZ"
         )
+    for doubt in doubts(found, stacked.energy_unit):
+        warnings.warn(f"{source}: {doubt}", DataWarning, stacklevel=2)
     unlabelled = sum(frame.energy is None and frame.forces is None for frame in found)
     if unlabelled:
         said[f"{unlabelled} frames have no label in this file and are kept without"] = 0
@@ -110,18 +114,20 @@ def _is_data(group: Any, name: str) -> bool:
 
 
 def _check_sizes(file: Any, source: str) -> None:
+    """Refuse what would not fit into memory, and data that lie outside the file; nothing is read yet."""
+    wanted = {*POSITIONS, *NUMBERS, *CELLS, *(name for layout in LAYOUTS for name in layout[1:3])}
     sizes: list[int] = []
 
-    def weigh(_: str, item: Any) -> None:
-        if hasattr(item, "nbytes"):
+    def weigh(name: str, item: Any) -> None:
+        if hasattr(item, "nbytes") and name.rpartition("/")[2] in wanted:
             if item.external:
                 raise DataError(f"{source}: data set {item.name} lies in another file; such files are not read")
-            sizes.append(item.nbytes if any(part in item.name for part in (*POSITIONS, "orce", "gradient")) else 0)
+            sizes.append(item.nbytes)
 
     file.visititems(weigh)
     if sum(sizes) > LARGEST:
         raise DataError(
-            f"{source}: holds {sum(sizes) / 1e6:.0f} MB of positions and forces, more than the {LARGEST / 1e6:.0f} MB "
+            f"{source}: holds {sum(sizes) / 1e6:.0f} MB of geometries and labels, more than the {LARGEST / 1e6:.0f} MB "
             "that are read; write the part you need into a file of its own"
         )
 
