@@ -7,6 +7,7 @@ import bz2
 import gzip
 import lzma
 import sqlite3
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -83,6 +84,9 @@ NAMES = [
     ("total_energy", "forces"),
     ("free_energy", "forces"),
     ("pbe_energy", "pbe_forces"),
+    ("energy_ref", "forces_DFT"),
+    ("energy_eV", "forces_eV_A"),
+    ("E_tot", "FORCES"),
 ]
 
 
@@ -120,6 +124,15 @@ def test_case_01_columns_without_a_name_are_counted(tmp_path: Path) -> None:
     (tmp_path / "own.xyz").write_text("\n".join(["3", "energy=-1.0", *lines]) + "\n")
     data = read(tmp_path / "own.xyz")
     assert said(data, "3 columns without a name")
+
+
+def test_case_01_an_energy_that_was_passed_over_is_warned_of(tmp_path: Path) -> None:
+    for name in ("energy_hartree", "E0", "scf_energy"):
+        with pytest.warns(DataWarning, match=f"no frame has an energy, but '{name}' was passed over"):
+            data = read(save(tmp_path / "own.xyz", named(ethanol(), name, "forces")))
+        assert (data.n_energies, data.n_forces) == (0, 6)
+    data = read(save(tmp_path / "own.xyz", named(ethanol(), "energy", "pull")))
+    assert said(data, "'pull' was passed over (6 frames)")
 
 
 def test_case_18_what_else_stands_in_a_file_is_named(tmp_path: Path) -> None:
@@ -242,6 +255,24 @@ def test_case_22_a_start_structure_needs_no_label(tmp_path: Path, name: str) -> 
     assert len(frame) == 9
     with pytest.raises(DataError, match="no frame has an energy or forces"):
         load(tmp_path / name)
+
+
+def test_case_22_an_xsf_without_an_energy_can_be_a_start(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "own.xsf", bulk("Cu", cubic=True))
+    (frame,) = load(tmp_path / "own.xsf", labels=False)
+    assert (len(frame), frame.forces, frame.pbc.all()) == (4, None, True)
+
+
+def test_case_13_what_ase_warns_of_is_a_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "own.traj", ethanol())
+    whole = ase.io.read
+
+    def warned(*arguments, **named):
+        warnings.warn("this format is old", FutureWarning, stacklevel=2)
+        return whole(*arguments, **named)
+
+    monkeypatch.setattr(ase.io, "read", warned)
+    assert said(read(path), "ASE says: this format is old")
 
 
 # -- labels and geometry ---------------------------------------------------------------------------

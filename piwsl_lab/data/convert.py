@@ -96,7 +96,8 @@ def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
         found[name] = value
     labels = {name: value for name, value in found.items() if meaning(name) and value is not None}
     for name, value in found.items():
-        if name not in labels and looks_like_label(name) and not _empty(name, value):
+        unknown = looks_like_label(name) or (name in atoms.arrays and np.shape(value) == (len(atoms), 3))
+        if name not in labels and unknown and not _empty(name, value):
             notes.passed_over[name] += 1
     return labels
 

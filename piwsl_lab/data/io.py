@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
+from ase import Atoms
 
 from piwsl_lab.data.convert import frames_of
 from piwsl_lab.data.databases import SQLITE, read_database
@@ -68,6 +69,14 @@ def read(path: str | Path | Sequence[str | Path], labels: bool = True) -> Datase
     dataset = Dataset(frames, found.metadata, energies, [*found.remarks, *said])
     if labels and not dataset.n_energies and not dataset.n_forces:
         raise DataError(_no_labels(dataset, source))
+    energies = [name for name in _passed_over(dataset) if "energ" in name.lower() or name in ("E", "E0", "U0")]
+    if labels and not dataset.n_energies and energies:
+        warnings.warn(
+            f"{source}: no frame has an energy, but '{energies[0]}' was passed over; if it is the total energy in eV, "
+            "call it 'energy'",
+            DataWarning,
+            stacklevel=2,
+        )
     return dataset
 
 
@@ -91,7 +100,7 @@ def read_frames(path: Path, labels: bool = True) -> Dataset:
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error}); check the disk and the permissions") from error
     if not len(dataset):
-        raise DataError(f"{path}: no frames in the file; copy or download it again")
+        raise DataError(f"{path}: no frames in the file; copy or download it again, or convert it to extended XYZ")
     return dataset
 
 
@@ -105,7 +114,7 @@ def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return read_npz(path, source)
-    if suffix == ".xsf":
+    if suffix == ".xsf" and labels:
         return read_xsf(path, source)
     if suffix in (".h5", ".hdf5", ".hdf") or (head.startswith(HDF5) and suffix != ".nc"):
         return read_hdf5(path, source)
@@ -113,18 +122,27 @@ def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
         return read_database(path, source)
     if is_xyz(path):
         images, remarks = read_xyz(path, source, labels)
+    elif suffix == ".xsf":
+        # Without an energy in eV the unit of the forces is not known: only the structure is.
+        images, remarks = (
+            [Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc) for a in _read_ase(path, source)[0]],
+            [],
+        )
     elif (kind := is_vasp(path)) is not None:
         images, remarks = _read_vasp(path, source, kind)
     else:
-        images, remarks = _read_ase(path, source), []
+        images, remarks = _read_ase(path, source)
     frames, said = frames_of(images, source)
     return Dataset(frames, Metadata(source, origin=source), remarks=[*remarks, *said])
 
 
-def _read_ase(path: Path, source: str) -> list:
+def _read_ase(path: Path, source: str) -> tuple[list[Atoms], list[str]]:
     try:
-        # The whole path: ASE takes "-" for the keyboard and some beginnings for addresses.
-        return ase.io.read(str(path.absolute()), index=":", do_not_split_by_at_sign=True)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            # The whole path: ASE takes "-" for the keyboard and some beginnings for addresses.
+            images = ase.io.read(str(path.absolute()), index=":", do_not_split_by_at_sign=True)
+        return images, sorted({f"ASE says: {warning.message}" for warning in caught})
     # Each of ASE's hundred readers fails in its own way on a damaged file: the file is the reason.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip(": ")
@@ -134,11 +152,11 @@ def _read_ase(path: Path, source: str) -> list:
         ) from error
 
 
-def _read_vasp(path: Path, source: str, kind: str) -> tuple[list, list[str]]:
+def _read_vasp(path: Path, source: str, kind: str) -> tuple[list[Atoms], list[str]]:
     """Ionic steps that converged; the others, and the end of a killed run, are named."""
     run = look(path, kind)
-    images = _read_ase(path, source)
-    remarks = [ENERGY]
+    images, remarks = _read_ase(path, source)
+    remarks.append(ENERGY)
     if run.killed:
         remarks.append(f"{source}: the run of VASP was killed or the file is cut: only {len(images)} steps were read")
         warnings.warn(remarks[-1], DataWarning, stacklevel=4)
@@ -187,9 +205,12 @@ def _merged(remarks: Sequence[Sequence[str]], files: Sequence[Path]) -> list[str
     return merged
 
 
+def _passed_over(dataset: Dataset) -> list[str]:
+    return [name for remark in dataset.remarks for name in re.findall(r"'([^']+)' was passed over", remark)]
+
+
 def _no_labels(dataset: Dataset, source: str) -> str:
-    passed_over = [name for remark in dataset.remarks for name in re.findall(r"'([^']+)' was passed over", remark)]
-    keys = sorted({*passed_over, *(key for frame in dataset for key in frame.info)})
+    keys = sorted({*_passed_over(dataset), *(key for frame in dataset for key in frame.info)})
     hints = [remark for remark in dataset.remarks if "negative" in remark or "columns without a name" in remark]
     return " ".join(
         [

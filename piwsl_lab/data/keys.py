@@ -1,7 +1,7 @@
 """Names under which files hold labels, and the rule that decides when there are several.
 
-A name is a family, a word and nothing else: ``REF_energy`` is the word ``energy`` of the family ``ref``. Case and
-separators do not count.
+A name is a family, a word and nothing else: ``REF_energy`` and ``energy_ref`` are the word ``energy`` of the family
+``ref``. Case and separators do not count.
 
 1. The first family wins that a frame has: ``ref``, then ``dft`` and its like, then none (``energy``, ``forces``), then
    the name of a method (``pbe_energy``). Energy and forces come from one family; another one only adds what it has
@@ -35,9 +35,10 @@ FAMILIES = (
 ENERGY_WORDS = ("energy", "totalenergy", "totenergy", "energytotal", "etot", "toten", "potentialenergy", "epot")
 FORCE_WORDS = ("forces", "force")
 FREE = "freeenergy"
+UNITS_STATED = {"energy": ("ev",), "forces": ("evang", "evangstrom", "eva", "ev")}
 LABEL_LIKE = re.compile(
     r"energ|forc|grad|stress|virial|dipole|quadrupole|hessian|polari|magmom|charges|momenta|velocit|^vel$|^tags$"
-    r"|toten|etot|epot|entropy|enthalpy|^born"
+    r"|toten|etot|epot|entropy|enthalpy|^born|potential$|^(e|e0|u|u0|h298|g298|u298|pe|f|fx|fy|fz)$"
 )
 HARMLESS = re.compile(r"unit|source|method|_id$|converged|weight|temperature")
 
@@ -62,11 +63,15 @@ def meaning(text: str) -> Name | None:
     """What a name means as a label; None where it means none, or something else than a total energy or forces."""
     short = plain(text.removeprefix("data."))
     for kind, words in (("energy", (*ENERGY_WORDS, FREE)), ("forces", FORCE_WORDS)):
+        # "energy_eV" and "forces_eV_A" state the unit that is read anyway.
+        bare = next((short.removesuffix(unit) for unit in UNITS_STATED[kind] if short.endswith(unit)), short)
         for place, word in enumerate(words):
-            prefix = short.removesuffix(word)
+            rests = {bare.removesuffix(word) if bare.endswith(word) else None}
+            rests.add(bare.removeprefix(word) if bare.startswith(word) else None)
             for rank, families in enumerate(FAMILIES):
-                if short.endswith(word) and prefix in families:
-                    return Name(kind, rank, prefix, place, text)
+                found = rests & set(families)
+                if found:
+                    return Name(kind, rank, found.pop(), place, text)
     return None
 
 

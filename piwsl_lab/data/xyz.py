@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
@@ -41,8 +42,10 @@ def read_xyz(path: Path, source: str, labels: bool) -> tuple[list[Atoms], list[s
     """
     remarks = _look_through(path, source, labels)
     try:
-        with path.open(encoding="utf-8") as handle:
-            return ase.io.read(handle, index=":", format="extxyz"), remarks
+        with path.open(encoding="utf-8") as handle, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            images = ase.io.read(handle, index=":", format="extxyz")
+        return images, [*remarks, *sorted({f"ASE says: {warning.message}" for warning in caught})]
     except UnicodeDecodeError as error:
         raise DataError(f"{source}: is not UTF-8 text ({error}); save it as UTF-8") from error
     # A damaged line may fail anywhere in ASE.
