@@ -212,6 +212,8 @@ def test_case_35_two_methods_without_a_reference_are_refused(tmp_path: Path) -> 
         ("energy=-301.0", "energy=T", r"frame 1 of .*'energy' is True, true or false and no number"),
         ("energy=-301.0", "energy=-301.0 energy=-5.0", r"frame 1 of .*'energy' stands twice"),
         ("energy=-301.0", 'energy=-301.0 energy = "-301.0"', r"frame 1 of .*'energy' stands twice"),
+        ("energy=-301.0", "energy=-301.0 Energy=-5", r"frame 1 of .*'Energy' is -5 and 'energy' is -301.*one name"),
+        ("energy=-301.0", "energy=-301.0 pbc_=1 Lattice=1", r"frame 1 of .*own\.xyz: cannot be read .*9-long"),
         ("energy=-301.0", "energy=nan", r"frame 1 of .*energy is nan"),
         ("energy=-301.0", "energy=None", r"frame 1 of .*energy is 'None', not a number"),
         ("energy=-301.0", "energy=-301.0 charge=T", r"frame 1 of .*'charge' is True, not one number"),
@@ -578,6 +580,12 @@ def test_case_12_a_part_is_never_taken_for_the_whole(tmp_path: Path) -> None:
         read(path)
     path.write_text(whole.rstrip("\n")[:-3])
     with pytest.raises(DataError, match=r"in the middle of frame 3 \(its last line is shorter"):
+        read(path)
+    path.write_text("\n" + whole)
+    with pytest.raises(DataError, match="an empty line stands before the first frame; remove"):
+        read(path)
+    path.write_text(whole.replace("O  ", "Ox ", 1))
+    with pytest.raises(DataError, match=r"frame 0 of .*own\.xyz: cannot be read \('Ox' is no element\)"):
         read(path)
     path.write_text(whole + "these are notes\n")
     with pytest.raises(DataError, match=r"after frame 3 stands 'these are notes'"):

@@ -215,7 +215,8 @@ def _no_labels(dataset: Dataset, source: str) -> str:
     return " ".join(
         [
             f"{source}: no frame has an energy or forces; write the total energy (eV) as 'energy' and the forces "
-            f"(eV/Å) as 'forces', or compute them with an Oracle. Keys found instead: {', '.join(keys) or 'none'}",
+            f"(eV/Å) as 'forces', or compute them with an Oracle. Keys found instead: {', '.join(keys) or 'none'}"
+            + ("." if hints else ""),
             *hints,
         ]
     )

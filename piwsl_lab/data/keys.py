@@ -107,6 +107,7 @@ def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
     named = [[name for text in frame if (name := meaning(text))] for frame in frames]
     losing = _losing_families(named, frames)
     _refuse_two_methods(named, source)
+    _refuse_two_values(named, frames, source)
     taken, left_out = [], Counter()
     for frame, names in zip(frames, named, strict=True):
         chosen = _choose_one(names, frame)
@@ -182,6 +183,19 @@ def _refuse_two_methods(named: Sequence[Sequence[Name]], source: str) -> None:
         if len({n.family for n in energies}) > 1 and all(n.rank == last for n in energies):
             listed = ", ".join(f"'{n.text}'" for n in energies)
             raise DataError(f"frame {i} of {source}: energies of several methods ({listed}); call one of them 'energy'")
+
+
+def _refuse_two_values(named: Sequence[Sequence[Name]], frames: Sequence[Mapping[str, object]], source: str) -> None:
+    """Names like "energy" and "Energy" are one name: nothing says which of two values is meant."""
+    for i, (names, frame) in enumerate(zip(named, frames, strict=True)):
+        first: dict[tuple, Name] = {}
+        for name in names:
+            other = first.setdefault(name[:4], name)
+            if name.kind == "energy" and name is not other and _gap(frame[name.text], frame[other.text]) != 0:
+                raise DataError(
+                    f"frame {i} of {source}: '{other.text}' is {frame[other.text]} and '{name.text}' is "
+                    f"{frame[name.text]}; they are one name: keep the right one"
+                )
 
 
 def _say_taken(counts: Mapping[str, Counter]) -> list[str]:

@@ -41,19 +41,21 @@ def read_xyz(path: Path, source: str, labels: bool) -> tuple[list[Atoms], list[s
         A file that is cut or that is no XYZ, a key that stands twice, another dialect (QM9, CP2K).
     """
     remarks = _look_through(path, source, labels)
+    images: list[Atoms] = []
     try:
         with path.open(encoding="utf-8") as handle, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            images = ase.io.read(handle, index=":", format="extxyz")
-        return images, [*remarks, *sorted({f"ASE says: {warning.message}" for warning in caught})]
+            images.extend(ase.io.iread(handle, index=":", format="extxyz"))
     except UnicodeDecodeError as error:
         raise DataError(f"{source}: is not UTF-8 text ({error}); save it as UTF-8") from error
     # A damaged line may fail anywhere in ASE.
     except Exception as error:
+        reason = f"{error} is no element" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
         raise DataError(
-            f"{source}: cannot be read ({type(error).__name__}: {error}); a line is damaged or does not fit the "
-            "Properties of its frame: copy it again, or correct the line"
+            f"frame {len(images)} of {source}: cannot be read ({reason}); a line is damaged or does not fit the "
+            "Properties of its frame: correct it, or copy the file again"
         ) from error
+    return images, [*remarks, *sorted({f"ASE says: {warning.message}" for warning in caught})]
 
 
 def _look_through(path: Path, source: str, labels: bool) -> list[str]:
@@ -162,6 +164,5 @@ def _check_rest(handle: BinaryIO, frame: int, source: str) -> None:
     """Only blank lines may follow: ASE would stop at the first of them without a word."""
     for line in handle:
         if line.strip():
-            raise DataError(
-                f"{source}: an empty line follows frame {frame - 1}, and more after it; remove the empty line"
-            )
+            where = f"follows frame {frame - 1}, and more after it" if frame else "stands before the first frame"
+            raise DataError(f"{source}: an empty line {where}; remove the empty line")
