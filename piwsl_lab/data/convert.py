@@ -136,7 +136,7 @@ def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapp
     kept = {
         name: value
         for name, value in atoms.info.items()
-        if isinstance(value, (str, int, float, np.number)) and not looks_like_label(name)
+        if isinstance(value, (str, int, float, np.number)) and not meaning(name)
     }
     return Frame(
         atoms.numbers,
