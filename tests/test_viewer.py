@@ -251,7 +251,6 @@ def test_another_molecule_in_the_same_view(view):
     ("call", "named"),
     [
         (lambda v: v.show(np.zeros((8, 3))), "positions"),
-        (lambda v: v.show(np.full((9, 3), np.inf)), "positions of atom 0"),
         (lambda v: v.show(ETHANOL.positions, np.zeros((9, 2))), "forces"),
         (lambda v: v.show(ETHANOL.positions, atom_error=np.zeros(3)), "atom_error"),
         (lambda v: v.show_trajectory(np.zeros((9, 3))), "frames"),

@@ -17,7 +17,6 @@ import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
 from ase.data import chemical_symbols
-from ase.data.colors import jmol_colors
 from ase.io import write
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
@@ -219,12 +218,11 @@ def page(
 def _pilot(name: str, track: Track, replica: int, colour: str) -> dict[str, Any]:
     """What the page has to know of a pilot besides its frames."""
     numbers = track.frame.numbers
-    rgb = np.round(255 * np.where(numbers[:, None] == 1, 0.86, jmol_colors[numbers])).astype(int)
     ends = (time / 1000.0 for time, alive in zip(track.time, track.alive, strict=True) if not alive[replica])
     return {
         "name": name,
         "colour": colour,
-        "colours": [f"rgb({r},{g},{b})" for r, g, b in rgb],
+        "colours": [f"rgb({r},{g},{b})" for r, g, b in scene.element_rgb(numbers)],
         "words": [f"{chemical_symbols[z]} {i}" for i, z in enumerate(numbers)],
         "radii": scene.ball_radii(numbers).tolist(),
         "pairs": track.bonds.pairs.tolist(),

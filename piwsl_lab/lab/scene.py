@@ -29,6 +29,7 @@ NO_VALUE = "#bbbbbb"
 ARROW_SCALE = 0.5  # Å on the screen for 1 eV/Å
 LONGEST_ARROW = 3.0  # Å: an untrained or diverged potential must not fill the screen
 SMALLEST_ARROW = 0.02  # Å: what is shorter is not drawn
+FARTHEST = 1e6  # Å: single precision of the page tells no bond farther out
 AIR = 0.4  # Å around the molecule, for the arrows
 # A box is seen a little from above and from the side.
 _ABOUT_X, _ABOUT_Y = np.radians([20.0, -28.0])
@@ -96,8 +97,13 @@ def ball_radii(numbers: np.ndarray) -> np.ndarray:
 
 def element_colours(numbers: np.ndarray) -> list[int]:
     """Usual element colours [N], 0xrrggbb; hydrogen is light grey instead of white, for the page is white."""
-    rgb = np.where(numbers[:, None] == 1, 0.86, jmol_colors[numbers])  # (N, 3)
-    return [int(r) << 16 | int(g) << 8 | int(b) for r, g, b in np.round(255 * rgb)]
+    return [int(r) << 16 | int(g) << 8 | int(b) for r, g, b in element_rgb(numbers)]
+
+
+def element_rgb(numbers: np.ndarray) -> np.ndarray:
+    """The same as red, green and blue, 0 to 255, int [N, 3]; elements beyond meitnerium have the colour of it."""
+    known = jmol_colors[numbers.clip(max=len(jmol_colors) - 1)]
+    return np.round(255 * np.where(numbers[:, None] == 1, 0.86, known)).astype(int)
 
 
 def error_colours(error: np.ndarray) -> list[int]:
@@ -116,6 +122,23 @@ def _binned(values: np.ndarray, edges: tuple[float, ...], colours: tuple[str, ..
         hex_number(colours[b]) if known else hex_number(NO_VALUE)
         for b, known in zip(bins.clip(max=len(edges)), np.isfinite(values), strict=True)
     ]
+
+
+def placed(positions: np.ndarray, instead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions [N, 3] that can be drawn, Å, and which atoms have none, bool [N]; those stand where `instead` says."""
+    lost = ~(np.abs(positions) <= FARTHEST).all(axis=1)  # also true for nan
+    return np.where(lost[:, None], instead, positions), lost
+
+
+def gone(numbers: np.ndarray, lost: np.ndarray) -> str:
+    """What cannot be drawn, in words; "" where all can."""
+    if not len(numbers):
+        return "There is no atom to draw."
+    names = [name for name, is_lost in zip(atom_labels(numbers), lost, strict=True) if is_lost]
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"No place to draw {', '.join(names[:3])}{more}: its position is no number. Grey: where it was last."
 
 
 def arrow_points(
@@ -174,6 +197,8 @@ def box_edges(cell: np.ndarray) -> list[list[list[float]]]:
 def long_side_across(positions: np.ndarray) -> np.ndarray:
     """Rotation [3, 3] that shows positions [N, 3] from their widest side, the longest axis across the screen."""
     # Full matrices: three axes even for one or two atoms.
+    if not len(positions):
+        return np.eye(3)
     axes = np.linalg.svd(positions - positions.mean(axis=0), full_matrices=True)[2]  # (3, 3)
     return np.array([axes[0], axes[1], np.cross(axes[0], axes[1])])
 
@@ -181,7 +206,8 @@ def long_side_across(positions: np.ndarray) -> np.ndarray:
 def molecule(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, periodic: bool) -> dict:
     """Return what viewer.js loads once: atoms as PDB text (NGL infers bonds from it), radii, box and extent."""
     corners = np.array(list(itertools.product((0, 1), repeat=3))) @ cell if periodic else positions
-    centre = 0.5 * (corners.min(axis=0) + corners.max(axis=0))
+    ends = corners if len(corners) else np.zeros((1, 3))
+    centre = 0.5 * (ends.min(axis=0) + ends.max(axis=0))
     everything = np.concatenate([corners, positions]) - centre
     # PDB has room for ±999 Å; the true positions follow with the first state.
     places = (positions - centre).clip(-999.0, 999.0)
@@ -198,7 +224,7 @@ def molecule(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, perio
         "box": box_edges(cell) if periodic else [],
         "centre": flat(centre),
         "orientation": (TILT if periodic else long_side_across(positions)).tolist(),
-        "reach": float(np.linalg.norm(everything, axis=1).max() + AIR),  # Å
+        "reach": float(np.linalg.norm(everything, axis=1).max(initial=0.0) + AIR),  # Å
     }
 
 
@@ -214,12 +240,17 @@ def formula(numbers: np.ndarray) -> str:
 
 def legend(
     predicted: str | None, reference: bool, error: bool, energy: bool = False, broken: bool = False,
-    what: str = "predicted force",
+    what: str = "predicted force", gone: str = "",
 ) -> str:  # fmt: skip
-    """Return HTML that says in words what is drawn: arrows of a colour, reference arrows, broken bonds, colours."""
-    words = [f"{_sign('➜', predicted)} {what}"] if predicted else []
+    """Return HTML that says in words what is drawn: arrows of a colour, reference arrows, broken bonds, colours.
+
+    `gone` says what cannot be drawn, and stands first.
+    """
+    words = [f'<b style="color:{BROKEN_COLOUR}">{gone}</b>'] if gone else []
+    words += [f"{_sign('➜', predicted)} {what}"] if predicted else []
     words += [f"{_sign('➜', REFERENCE_COLOUR)} reference force (wide, pale)"] if reference else []
-    words += [f"1&nbsp;eV/Å is drawn {ARROW_SCALE:g}&nbsp;Å long (a C–H bond is 1.1&nbsp;Å)"] if words else []
+    if predicted or reference:
+        words.append(f"1&nbsp;eV/Å is drawn {ARROW_SCALE:g}&nbsp;Å long (a C–H bond is 1.1&nbsp;Å)")
     words += [f"{_sign('▬', BROKEN_COLOUR)} broken bond"] if broken else []
     bars = _bar("atom colour: force error in eV/Å", ERROR_EDGES, ERROR_COLOURS) if error else ""
     bars += _bar("atom colour: its energy since the start, meV", ENERGY_EDGES, ENERGY_COLOURS) if energy else ""

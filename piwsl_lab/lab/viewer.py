@@ -14,6 +14,7 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+from ase.data import chemical_symbols
 
 from piwsl_lab.lab import quirks, scene
 from piwsl_lab.lab.knobs import tooltip
@@ -64,7 +65,11 @@ class MoleculeView(widgets.VBox):
     Raises
     ------
     ValueError
-        If an array does not have one row for every atom, or a position is not finite.
+        If an array does not have one row for every atom, or an atomic number is of no element.
+
+    Notes
+    -----
+    An atom whose position is not finite stays where it was last, in grey, and the words below say so.
     """
 
     def __init__(
@@ -91,12 +96,17 @@ class MoleculeView(widgets.VBox):
     def set_molecule(self, numbers, positions, cell=None, pbc=None) -> None:
         """Show another molecule in the same view; arguments as at construction."""
         numbers = np.asarray(numbers, dtype=np.int64)
-        positions = _rows(positions, len(numbers), "positions", finite=True)
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(chemical_symbols):
+            raise ValueError(f"numbers hold {numbers.min()} to {numbers.max()}; atomic numbers are 1 to 118")
+        positions = _rows(positions, len(numbers), "positions")
+        sound = positions[np.isfinite(positions).all(axis=1)]
+        positions, lost = scene.placed(positions, sound[0] if len(sound) else np.zeros(3))
         cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
-        periodic = bool(cell.any()) and (pbc is None or bool(np.any(pbc)))
+        periodic = bool(cell.any() and np.isfinite(cell).all()) and (pbc is None or bool(np.any(pbc)))
         with self._guard:
             self._end_movie()
-            self.numbers, self._radii = numbers, scene.ball_radii(numbers)
+            self.numbers, self._radii, self._lost = numbers, scene.ball_radii(numbers), lost
+            self.picture.layout.display = "" if len(numbers) else "none"
             # Fresh for every molecule: the page draws no state that belongs to another one.
             self._identity += 1
             self._molecule = {"id": self._identity} | scene.molecule(numbers, positions, cell, periodic)
@@ -124,7 +134,7 @@ class MoleculeView(widgets.VBox):
         what : words for the arrows of `forces`, where they are not the predicted force.
         """
         count = len(self.numbers)
-        positions = _rows(positions, count, "positions", finite=True)
+        positions = _rows(positions, count, "positions")
         forces = None if forces is None else _rows(forces, count, "forces")
         reference = None if reference_forces is None else _rows(reference_forces, count, "reference_forces")
         if atom_error is None and forces is not None and reference is not None:
@@ -136,7 +146,8 @@ class MoleculeView(widgets.VBox):
                 raise ValueError(f"{name} has shape {values.shape}, expected ({count},): one {unit} per atom")
         with self._guard:
             self._end_movie()
-            self._positions, self._forces, self._reference, self._error = positions, forces, reference, error
+            self._positions, self._lost = scene.placed(positions, self._positions)
+            self._forces, self._reference, self._error = forces, reference, error
             self._energy, self._broken, self._what = energy, broken, what
             self._colour = colour or self._colour
             self._describe()
@@ -260,7 +271,8 @@ class MoleculeView(widgets.VBox):
         predicted, reference, error, energy = (shown and box.value for box, shown in there.items())
         broken = still and self._broken is not None and bool(np.any(self._broken[1]))
         colour = self._colour if predicted else None
-        self._legend.value = scene.legend(colour, reference, error, energy, broken, self._what)
+        gone = scene.gone(self.numbers, self._lost) if still else ""
+        self._legend.value = scene.legend(colour, reference, error, energy, broken, self._what, gone)
 
     def _switched(self) -> None:
         with self._guard:
@@ -304,6 +316,9 @@ class MoleculeView(widgets.VBox):
             state["colours"] = scene.error_colours(self._error)
         elif self._error is None and self._energy is not None and self.colour_by_energy.value:
             state["colours"] = scene.energy_colours(self._energy)
+        if self._lost.any():
+            grey = scene.hex_number(scene.NO_VALUE)
+            state["colours"] = [grey if lost else c for c, lost in zip(state["colours"], self._lost, strict=True)]
         if self._broken is not None:
             state["broken"] = scene.rods(self._positions, *self._broken, scene.BROKEN_COLOUR)
         return state
@@ -317,14 +332,11 @@ class MoleculeView(widgets.VBox):
                 callback(int(content["atom"]))
 
 
-def _rows(values, count: int, name: str, finite: bool = False) -> np.ndarray:
+def _rows(values, count: int, name: str) -> np.ndarray:
     """Return a float64 copy of shape [count, 3], or say which argument is wrong."""
     array = np.array(values, dtype=np.float64)
     if array.shape != (count, 3):
         raise ValueError(
             f"{name} have shape {array.shape}, but the molecule shown has {count} atoms: pass ({count}, 3)"
         )
-    if finite and not np.isfinite(array).all():
-        atom = int(np.argmin(np.isfinite(array).all(axis=1)))
-        raise ValueError(f"{name} of atom {atom} are not finite: stop the run that made them, they cannot be drawn")
     return array
