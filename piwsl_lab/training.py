@@ -25,6 +25,7 @@ from piwsl_lab.displacements import LONGEST_BOND, SoftModes, longest, per_atom_e
 from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
 from piwsl_lab.memory import keep_memory
 from piwsl_lab.metrics import Metrics, as_graphs, evaluate
+from piwsl_lab.models.potential import require_gradients
 from piwsl_lab.objective import Objective
 from piwsl_lab.support.interrupts import held
 
@@ -141,6 +142,7 @@ class Trainer:
         validate_every: int | None = None,
         device: str = "auto",
     ) -> None:
+        require_gradients(potential)
         self.settings: dict[str, Any] = {
             "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
             "weight_decay": weight_decay, "clip": clip, "seed": seed,
@@ -201,6 +203,7 @@ class Trainer:
         TrainingDiverged
             The loss or its gradient is not finite. The weights are those before the step.
         """
+        require_gradients()
         # Gradients are asked for, even where a caller has switched them off.
         with held(), torch.enable_grad():
             try:

@@ -16,6 +16,7 @@ from piwsl_lab.data import Dataset, Frame
 from piwsl_lab.dynamics.forces import SKIN
 from piwsl_lab.graph import AtomGraph, GraphSet
 from piwsl_lab.models import Potential
+from piwsl_lab.models.potential import require_gradients
 
 
 class Calculator(AseCalculator):
@@ -35,28 +36,32 @@ class Calculator(AseCalculator):
     Raises
     ------
     ValueError
-        The potential was never calibrated, or has no such head.
+        The potential was never calibrated, has no such head, or was made in `torch.inference_mode`. When it is asked:
+        an element that it does not know, or atoms that are no frame (nan, two on one spot, none at all).
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
 
+    @torch.inference_mode(False)
     def __init__(self, potential: Potential, skin: float = SKIN, head: str | None = None) -> None:
         super().__init__()
         if potential.reference is None:
             raise ValueError("the potential has no reference energies yet: train it, or calibrate it on labels")
         if head not in (None, "direct") or (head and not potential.has_direct_head):
             raise ValueError(f"head={head!r}: choose None, or 'direct' with a direct or dual potential")
+        require_gradients(potential)
         self.potential, self.skin, self.head = potential, skin, head
         self._graph: AtomGraph | None = None
-        self._origin = np.zeros((0, 3))
+        self._origin: Frame | None = None
 
+    @torch.inference_mode(False)
     def calculate(
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
     ) -> None:
         """Fill `results` for the atoms; called by ASE."""
         super().calculate(atoms, properties, system_changes)
         properties = properties or ["energy", "forces"]
-        graph = self._neighbours(self.atoms, system_changes)
+        graph = self._neighbours(self.atoms)
         offset = np.array([self.potential.reference[int(z)] for z in self.atoms.numbers])
         if "stress" in properties:
             energy, forces, stress = self._strained(graph)
@@ -70,19 +75,22 @@ class Calculator(AseCalculator):
         self.results["energy"] = self.results["free_energy"] = float(energy) + float(offset.sum())
         self.results["forces"] = forces.double().cpu().numpy()
 
-    def _neighbours(self, atoms: Atoms, changes: list[str]) -> AtomGraph:
+    def _neighbours(self, atoms: Atoms) -> AtomGraph:
         """The graph of the atoms; its neighbours are those of an earlier call while the skin lasts."""
-        known = self._graph is not None and not {"numbers", "cell", "pbc"} & set(changes)
-        if known and np.square(atoms.positions - self._origin).sum(1).max() < (0.5 * self.skin) ** 2:
-            return self._graph.at(torch.from_numpy(atoms.positions).to(self._graph.positions))
-        cell, pbc = atoms.cell.array, atoms.pbc
-        frame = Frame(atoms.numbers, atoms.positions, cell, pbc)
+        # ASE's list of changes counts from the last call, which may have failed: the graph may be older than that.
+        old = self._origin
+        if old is not None and all(
+            np.array_equal(a, b)
+            for a, b in ((atoms.numbers, old.numbers), (atoms.cell.array, old.cell), (atoms.pbc, old.pbc))
+        ):
+            moved = np.square(atoms.positions - old.positions).sum(1).max()
+            if moved < (0.5 * self.skin) ** 2:
+                return self._graph.at(torch.from_numpy(atoms.positions).to(self._graph.positions))
+        frame = Frame(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
         scale, data = self.potential.scale, Dataset([frame])
         self.potential.check_elements(data.elements)
-        self._graph = GraphSet.build(
-            data, self.potential.cutoff, None, self.skin, dtype=scale.dtype, device=scale.device
-        ).all()
-        self._origin = atoms.positions.copy()
+        graph = GraphSet.build(data, self.potential.cutoff, None, self.skin, dtype=scale.dtype, device=scale.device)
+        self._graph, self._origin = graph.all(), frame
         return self._graph
 
     def _strained(self, graph: AtomGraph) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:

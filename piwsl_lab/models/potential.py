@@ -151,6 +151,7 @@ class Potential(nn.Module, ABC):
 
     def _differentiated(self, graph: AtomGraph, both: bool) -> Prediction:
         """F = −∂E/∂r, differentiable again while gradients are recorded; with `both`, the direct forces beside it."""
+        require_gradients()
         training = torch.is_grad_enabled()
         positions = graph.positions if graph.positions.requires_grad else graph.positions.detach().requires_grad_()
         direct = None
@@ -276,6 +277,21 @@ class Potential(nn.Module, ABC):
             forces += [part.cpu().numpy() for part in prediction.forces.split(sizes)]
         offset = [sum((self.reference or {}).get(int(z), 0.0) for z in frame.numbers) for frame in dataset]
         return np.concatenate(energies) + np.array(offset), forces
+
+
+def require_gradients(potential: Any = None) -> None:
+    """Raise a ValueError inside `torch.inference_mode`, or for a potential that was made inside of it."""
+    if torch.is_inference_mode_enabled():
+        raise ValueError(
+            "gradients are needed here, and torch.inference_mode() forbids them: leave that block, "
+            "or use torch.no_grad(), in which everything works"
+        )
+    parameters = potential.parameters() if hasattr(potential, "parameters") else ()
+    if any(parameter.is_inference() for parameter in parameters):
+        raise ValueError(
+            "the potential was made inside torch.inference_mode(), where nothing has a gradient: "
+            "make or load it outside of that block"
+        )
 
 
 def initialise(module: nn.Module) -> None:
