@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from piwsl_lab.dynamics import Flight, Survival
+    from piwsl_lab.dynamics import Flight, Snapshot, Survival
 
 RECORDS = 1000  # states kept at most
 EVERY = 10  # steps between two of them at least
@@ -43,12 +43,19 @@ def add(commands: Any) -> None:
 
 
 def main_fly(arguments: argparse.Namespace) -> int:
-    """Fly, print a table, write the figures; 0 when it worked, 130 when it was interrupted."""
+    """Fly, write the figures, print a table.
+
+    Returns 0 when it worked, 1 when a file could not be written, 130 when it was interrupted. In each case the table
+    and the files hold the flight so far.
+    """
     from piwsl_lab.dynamics import Simulation, alive_ps, reference_bonds
+    from piwsl_lab.dynamics.constraints import words
+    from piwsl_lab.support.files import write_json
 
     steps = _steps(arguments)
     source = _source(arguments.potential, arguments.device)
     frames = _frames(arguments)
+    start = frames[arguments.frame]
     simulation = Simulation(
         source,
         frames[[arguments.frame] * arguments.replicas],
@@ -57,10 +64,9 @@ def main_fly(arguments: argparse.Namespace) -> int:
         ensemble=arguments.ensemble,
         seed=arguments.seed,
     )
-    flight, seconds, interrupted = _fly(simulation, steps, arguments)
-    start = frames[arguments.frame]
     same = [f.positions for f in frames if f.numbers.tolist() == start.numbers.tolist()]
     bonds = reference_bonds(start, same)
+    flight, seconds, trouble, code = _fly(simulation, steps, arguments)
     survivals = alive_ps(flight, bonds, arguments.temperature, energy=arguments.ensemble == "nve")
     result = _figures(flight, survivals, seconds, simulation.step_count) | {
         "potential": arguments.potential,
@@ -68,25 +74,49 @@ def main_fly(arguments: argparse.Namespace) -> int:
         "ensemble": arguments.ensemble,
         "time_step_fs": arguments.dt,
         "steps": simulation.step_count,
+        "constraints": words([start]) or None,
     }
-    print(_table(result))
     if arguments.json:
-        partial = arguments.json.with_name(f"{arguments.json.name}.partial")
-        partial.write_text(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, arguments.json)
-    if interrupted:
-        print("piwsl-lab: interrupted; the table and the files hold the flight so far", file=sys.stderr)
-    return 130 if interrupted else 0
+        try:
+            write_json(arguments.json, result)
+        except OSError as error:  # the table is still to be seen
+            trouble, code = f"--json {arguments.json}: not written, {error.strerror}; the table holds its figures", 1
+    print(_table(result))
+    if trouble:
+        print(f"piwsl-lab: {trouble}", file=sys.stderr)
+    return code
 
 
 def _steps(arguments: argparse.Namespace) -> int:
+    from piwsl_lab.dynamics.limits import check_steps
+
     if arguments.replicas < 1:
         raise ValueError(f"--replicas {arguments.replicas}: must be 1 or larger")
     if not 0 < arguments.ps < float("inf") or not 0 < arguments.dt < float("inf"):
         raise ValueError(f"--ps {arguments.ps} and --dt {arguments.dt} must be finite numbers above 0")
-    if arguments.json and not arguments.json.resolve().parent.is_dir():
-        raise ValueError(f"--json {arguments.json}: there is no such folder; make it first")
-    return max(1, round(1000 * arguments.ps / arguments.dt))
+    if arguments.json:
+        _check_json(arguments)
+    steps = 1000 * arguments.ps / arguments.dt
+    check_steps(steps)
+    return max(1, round(steps))
+
+
+def _check_json(arguments: argparse.Namespace) -> None:
+    """Say what can be known about the file of figures before the flight, not after it."""
+    path = arguments.json
+    try:
+        if not path.resolve().parent.is_dir():
+            raise ValueError(f"--json {path}: there is no such folder; make it first")
+        if path.is_dir():
+            raise ValueError(f"--json {path}: is a folder; give the name of a file")
+        if not os.access(path.resolve().parent, os.W_OK):
+            raise ValueError(f"--json {path}: nothing can be written to that folder; choose another")
+    except OSError as error:  # a name that is too long
+        raise ValueError(f"--json {path}: {error.strerror}; choose another name") from error
+    others = {"CHECKPOINT": arguments.potential, "--data": arguments.data, "--out": arguments.out}
+    for name, other in others.items():
+        if other is not None and path.resolve() == Path(other).resolve():
+            raise ValueError(f"--json {path}: is the file of {name} too and would take its place; choose another name")
 
 
 def _source(name: str, device: str) -> Any:
@@ -103,36 +133,54 @@ def _source(name: str, device: str) -> Any:
 
 def _frames(arguments: argparse.Namespace) -> Any:
     from piwsl_lab.data import load
+    from piwsl_lab.dynamics.limits import check_atoms
 
-    frames = load(arguments.data)
+    frames = load(arguments.data, labels=False)
     if not 0 <= arguments.frame < len(frames):
         raise ValueError(
             f"--frame {arguments.frame}: {arguments.data} has {len(frames)} frames, 0 to {len(frames) - 1}"
         )
+    check_atoms(arguments.replicas, len(frames[arguments.frame]))
     return frames
 
 
-def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Flight, float, bool]:
-    from contextlib import ExitStack
+def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Flight, float, str, int]:
+    """The flight so far, its seconds, what ended it early in words, and the exit code."""
+    from contextlib import nullcontext
 
     from tqdm import tqdm
 
     from piwsl_lab.dynamics import Flight, TrajectoryFile, fly
+    from piwsl_lab.dynamics.limits import STATES
 
-    every = max(EVERY, -(-steps // RECORDS))
-    snapshots, interrupted, begun = [], False, time.perf_counter()
-    with ExitStack() as stack:
-        file = stack.enter_context(TrajectoryFile(arguments.out, simulation.frames)) if arguments.out else None
-        bar = stack.enter_context(tqdm(total=steps, unit="step", disable=None))
-        try:
+    records = min(RECORDS, STATES // len(simulation.positions))
+    every = max(EVERY, -(-steps // records))
+    snapshots, trouble, code, begun = [], "", 0, time.perf_counter()
+    try:
+        with (
+            TrajectoryFile(arguments.out, simulation.frames) if arguments.out else nullcontext() as file,
+            tqdm(total=steps, unit="step", disable=None) as bar,
+        ):
             for snapshot in fly(simulation, steps, every):
-                snapshots.append(snapshot)
+                snapshots.append(_without_vectors(snapshot))
                 bar.update(snapshot.step - bar.n)
                 if file is not None:
                     file.write(snapshot)
-        except KeyboardInterrupt:
-            interrupted = True
-    return Flight.of(simulation.frames, snapshots, simulation.losses), time.perf_counter() - begun, interrupted
+    except KeyboardInterrupt:
+        if not snapshots:
+            raise
+        trouble, code = "interrupted; the table and the files hold the flight so far", 130
+    except OSError as error:
+        if not snapshots:
+            raise ValueError(f"--out {arguments.out}: cannot be written, {error.strerror}; choose another") from error
+        trouble = f"--out {arguments.out}: {error.strerror}; the flight ended, the table and the file hold it so far"
+        code = 1
+    return Flight.of(simulation.frames, snapshots, simulation.losses), time.perf_counter() - begun, trouble, code
+
+
+def _without_vectors(snapshot: Snapshot) -> Snapshot:
+    """The state without what only its file asks for: a long flight of many atoms must fit into memory."""
+    return replace(snapshot, velocities=snapshot.velocities[:0], forces=snapshot.forces[:0])
 
 
 def _figures(flight: Flight, survivals: list[Survival], seconds: float, steps: int) -> dict[str, Any]:
@@ -155,7 +203,8 @@ def _mean(values: Any, alive: Any) -> float | None:
 
 
 def _table(result: dict[str, Any]) -> str:
-    lines = [f"{'replica':<9}{'alive, ps':>10}{'drift, meV/atom/ps':>20}{'temperature, K':>16}  ended by"]
+    lines = [result["constraints"]] if result["constraints"] else []
+    lines += [f"{'replica':<9}{'alive, ps':>10}{'drift, meV/atom/ps':>20}{'temperature, K':>16}  ended by"]
     rows = zip(
         result["alive_ps"], result["drift_mev_per_atom_ps"], result["temperature_k"], result["ended_by"], strict=True
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, FixCartesian
 from ase.io import write
 from ase.io.trajectory import Trajectory
 
@@ -16,13 +18,14 @@ from piwsl_lab.data import Dataset
 from piwsl_lab.dynamics.snapshot import Snapshot
 
 SUFFIXES = (".extxyz", ".xyz", ".traj")
+HEAD = 56  # bytes at the beginning of a .traj that say how many frames it has and where they are listed
 
 
 class TrajectoryFile:
     """Frames of a running simulation, one after the other in one file; a context manager.
 
-    Every frame holds positions, velocities, energy and forces; `info` says which `replica` it is, its `time_fs`, `step`
-    and `temperature_k`. A lost replica is not written any more.
+    Every frame holds positions, velocities, energy and forces, and masses and constraints where its start has them;
+    `info` says which `replica` it is, its `time_fs`, `step` and `temperature_k`. A lost replica is no longer written.
 
     Parameters
     ----------
@@ -45,27 +48,65 @@ class TrajectoryFile:
             raise ValueError(f"{path}: there is no folder {self.path.parent}; make it first")
         if self.path.exists():
             raise ValueError(f"{path} exists; choose another name or remove it")
-        if self.path.suffix == ".traj":
-            self._trajectory, self._text = Trajectory(str(self.path), "w"), None
-        else:
-            self._trajectory, self._text = None, self.path.open("wb", buffering=0)
         self._ends = np.cumsum([len(frame) for frame in frames])
+        # Exclusive: a link of that name is not followed, and no file of another flight is emptied.
+        self._text = self.path.open("xb", buffering=0)
+        self._trajectory, self._empty = None, True
+        if self.path.suffix == ".traj":
+            self._text.close()
+            self._trajectory = Trajectory(str(self.path), "w")
 
     def write(self, snapshot: Snapshot) -> None:
-        """Append the replicas that are alive."""
+        """Append the replicas that are alive: all of them, or none.
+
+        Raises
+        ------
+        OSError
+            The disk is full or gone. The file then ends with the frames before, and can be read.
+        """
         images = [self._image(snapshot, s) for s in range(len(self.frames)) if snapshot.alive[s]]
+        if not images:
+            return
         if self._trajectory is not None:
-            for atoms in images:
-                self._trajectory.write(atoms)
-        elif images:
+            self._append_images(images)
+        else:
             text = io.StringIO()
             write(text, images, format="extxyz")
-            self._text.write(text.getvalue().encode())  # one call, so that a kill leaves no half a frame
+            self._append_text(text.getvalue().encode())
+        self._empty = False
+
+    def _append_text(self, content: bytes) -> None:
+        end, rest = self._text.tell(), memoryview(content)
+        try:
+            while rest:  # a full disk takes a part
+                rest = rest[self._text.write(rest) :]
+        except BaseException:  # Ctrl-C too
+            self._text.truncate(end)
+            self._text.seek(end)
+            raise
+
+    def _append_images(self, images: list[Atoms]) -> None:
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            head = file.read(HEAD)
+        try:
+            for atoms in images:
+                self._trajectory.write(atoms)
+        except BaseException:
+            with suppress(OSError):  # it tries to write once more what did not fit
+                self._trajectory.backend.fd.close()
+            with self.path.open("r+b", buffering=0) as file:
+                file.truncate(size)
+                file.write(head)
+            self._trajectory = Trajectory(str(self.path), "a")
+            raise
 
     def _image(self, snapshot: Snapshot, s: int) -> Atoms:
         frame = self.frames[s]
         atoms = slice(self._ends[s] - len(frame), self._ends[s])
-        image = Atoms(frame.numbers, snapshot.positions[atoms], cell=frame.cell, pbc=frame.pbc)
+        image = Atoms(frame.numbers, snapshot.positions[atoms], cell=frame.cell, pbc=frame.pbc, masses=frame.masses)
+        if frame.fixed is not None:
+            image.set_constraint(_constraints(frame.fixed))
         image.arrays["velocities_a_per_fs"] = snapshot.velocities[atoms]
         image.info |= {
             "replica": s,
@@ -79,7 +120,10 @@ class TrajectoryFile:
         return image
 
     def close(self) -> None:
+        """End the file; one without a frame is removed."""
         (self._trajectory or self._text).close()
+        if self._empty:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> TrajectoryFile:
         return self
@@ -88,3 +132,10 @@ class TrajectoryFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _constraints(fixed: np.ndarray) -> list[FixAtoms | FixCartesian]:
+    """The constraints of ASE that hold coordinates [n, 3]."""
+    whole = fixed.all(axis=1)
+    partly = np.flatnonzero(fixed.any(axis=1) & ~whole)
+    return [FixAtoms(np.flatnonzero(whole))] * bool(whole.any()) + [FixCartesian(i, fixed[i]) for i in partly]
