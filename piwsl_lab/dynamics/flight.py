@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from piwsl_lab.data import Dataset
+from piwsl_lab.dynamics.limits import check_states
 from piwsl_lab.dynamics.simulation import Simulation, fly
 from piwsl_lab.dynamics.snapshot import Loss, Snapshot
 
@@ -76,6 +77,13 @@ class Flight:
 
 
 def record(simulation: Simulation, steps: int, every: int = 10) -> Flight:
-    """Run a simulation and keep its states; arguments as for `fly`."""
+    """Run a simulation and keep its states; arguments as for `fly`.
+
+    Raises
+    ------
+    ValueError
+        The states would not fit into memory; the message names the limit.
+    """
+    check_states(2 + steps // max(every, 1), len(simulation.positions))
     snapshots = list(fly(simulation, steps, every))
     return Flight.of(simulation.frames, snapshots, simulation.losses)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from piwsl_lab.data import Dataset, Oracle
 from piwsl_lab.data.frame import DataError
+from piwsl_lab.dynamics.limits import check_pairs
 from piwsl_lab.graph import AtomGraph, neighbours
 from piwsl_lab.metrics import as_graphs
+from piwsl_lab.models.potential import require_gradients
 
 SKIN = 1.0  # Å of neighbour list to spare; a structure's list is made anew when one of its atoms has used half of it
 CLOSEST = 0.15  # Å: nearer than any two nuclei; frames are refused below 0.1 Å
@@ -55,17 +57,34 @@ class LearnedForces:
     ----------
     potential : Potential, or any module with its call, `cutoff` and `reference`
     frames : Dataset of S frames
+        A frame that is repeated is looked at once.
     skin : float, Å
+
+    Raises
+    ------
+    ValueError
+        An element that the potential does not know, more pairs of neighbours than fit, or a potential that was made
+        in `torch.inference_mode`.
     """
 
+    @torch.inference_mode(False)
     def __init__(self, potential: Any, frames: Dataset, skin: float = SKIN) -> None:
-        self.potential, self.frames, self.skin = potential, frames.unlabelled(), skin
-        built = as_graphs(potential, self.frames, skin)
-        self.graph: AtomGraph = built.all()
+        require_gradients(potential)
+        places = {id(frame): number for number, frame in reversed(list(enumerate(frames)))}
+        first = sorted(places.values())
+        rank = {number: k for k, number in enumerate(first)}
+        which = [rank[places[id(frame)]] for frame in frames]
+        distinct = frames[first].unlabelled()
+        self.potential, self.frames, self.skin = potential, distinct[which], skin
+        built = as_graphs(potential, distinct, skin)
+        edges = np.diff(built.edge_start.cpu().numpy())[which]
+        check_pairs(int(edges.sum()), len(which))
+        self.graph: AtomGraph = built.batch(which)
         self.radius = built.radius
-        self.first = built.atom_start.tolist()
+        self.first = np.concatenate([[0], np.cumsum([len(frame) for frame in self.frames])]).tolist()
         self.origin = self.graph.positions.double()
-        ends = built.edge_start.tolist()
+        self._why = [""] * len(which)
+        ends = np.concatenate([[0], np.cumsum(edges)]).tolist()
         index, shift = self.graph.edge_index.cpu().numpy(), self.graph.edge_shift.cpu().numpy()
         self._lists = [
             (index[:, a:b] - first, shift[a:b])
@@ -73,34 +92,51 @@ class LearnedForces:
         ]
         self.rebuilds = 0
 
+    @torch.inference_mode(False)
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        self.refresh(positions)
+        # A tensor of inference mode takes no part in a gradient; a copy made here does.
+        positions = positions.clone() if positions.is_inference() else positions
+        nowhere = self.refresh(positions)
         with torch.no_grad():
             prediction = self.potential(self.graph.at(positions.to(self.graph.positions)))
-        return prediction.energy.detach().double(), prediction.forces.detach().double()
+        energies, forces = prediction.energy.detach().double(), prediction.forces.detach().double()
+        for s in nowhere:
+            energies[s], forces[self.first[s] : self.first[s + 1]] = torch.nan, torch.nan
+        return energies, forces
 
-    def refresh(self, positions: Tensor) -> None:
-        """Make the neighbour lists anew of the structures that have used half their skin."""
+    def refresh(self, positions: Tensor) -> list[int]:
+        """Make the neighbour lists anew of the structures that have used half their skin.
+
+        Returns the structures that are no frame any more; `why` says what is wrong with them.
+        """
         used = (positions - self.origin).square().sum(1) >= (0.5 * self.skin) ** 2
         if not bool(used.any()):
-            return
-        stale = self.graph.structure[used].unique().tolist()
-        here = positions.cpu().numpy()
+            return []
+        stale, nowhere = self.graph.structure[used].unique().tolist(), []
+        here, lists, origin = positions.cpu().numpy(), list(self._lists), self.origin.clone()
         for s in stale:
-            place = here[self.first[s] : self.first[s + 1]]
-            self._lists[s] = neighbours(replace(self.frames[s], positions=place), self.radius)
-            self.origin[self.first[s] : self.first[s + 1]] = positions[self.first[s] : self.first[s + 1]]
-        self.rebuilds += len(stale)
+            atoms = slice(self.first[s], self.first[s + 1])
+            try:
+                lists[s] = neighbours(replace(self.frames[s], positions=here[atoms]), self.radius)
+            except DataError as error:  # kept for `why`: the others fly on
+                self._why[s] = str(error)
+                nowhere.append(s)
+                continue
+            origin[atoms] = positions[atoms]
         edges = np.concatenate(
-            [index + first for (index, _), first in zip(self._lists, self.first[:-1], strict=True)], axis=1
+            [index + first for (index, _), first in zip(lists, self.first[:-1], strict=True)], axis=1
         )
-        shifts = np.concatenate([shift for _, shift in self._lists])
+        shifts = np.concatenate([shift for _, shift in lists])
         old = self.graph
-        self.graph = replace(
+        graph = replace(
             old,
             edge_index=torch.from_numpy(edges).to(old.edge_index),
             edge_shift=torch.from_numpy(shifts).to(old.edge_shift),
         )
+        # All at once: Ctrl-C between them would leave new places beside old neighbours.
+        self._lists, self.origin, self.graph = lists, origin, graph
+        self.rebuilds += len(stale) - len(nowhere)
+        return nowhere
 
     def too_close(self, positions: Tensor) -> Tensor:
         graph = self.graph.at(positions.to(self.graph.positions))
@@ -109,7 +145,7 @@ class LearnedForces:
         return graph.sum_over_atoms(bad.index_add(0, graph.edge_index[0], near.to(graph.positions))) > 0
 
     def why(self, structure: int) -> str:
-        return ""
+        return self._why[structure]
 
 
 class OracleForces:

@@ -21,10 +21,27 @@ class Noise:
 
     def next(self) -> Tensor:
         if self.used == len(self.block):
-            drawn = [
-                torch.randn((NOISE_STEPS, n, 3), generator=g, dtype=torch.float64)
-                for g, n in zip(self.generators, self.sizes, strict=True)
-            ]
-            self.block, self.used = torch.cat(drawn, dim=1).to(self.device), 0
+            states = [generator.get_state() for generator in self.generators]
+            try:
+                drawn = [
+                    torch.randn((NOISE_STEPS, n, 3), generator=g, dtype=torch.float64)
+                    for g, n in zip(self.generators, self.sizes, strict=True)
+                ]
+                block = torch.cat(drawn, dim=1).to(self.device)
+            except BaseException:  # Ctrl-C between two replicas must not leave one of them ahead
+                for generator, state in zip(self.generators, states, strict=True):
+                    generator.set_state(state)
+                raise
+            self.block, self.used = block, 0
         self.used += 1
         return self.block[self.used - 1]
+
+    def mark(self) -> tuple[Tensor, int]:
+        """Where the streams are, for `back_to`."""
+        return self.block, self.used
+
+    def back_to(self, mark: tuple[Tensor, int]) -> None:
+        """Give the numbers since a mark out once more; at most one call of `next` ago."""
+        block, used = mark
+        # A block drawn since then begins with the numbers that are to come again.
+        self.used = used if block is self.block else 0

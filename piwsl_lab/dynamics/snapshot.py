@@ -40,7 +40,8 @@ class Snapshot:
         Potential and kinetic energy less the heat that a bath or a hand has put in: constant but for the errors of
         forces and integration.
     temperature : array [S], K
-        2 × kinetic energy / (degrees of freedom × k); a molecule whose centre stands still has three fewer.
+        2 × kinetic energy / (degrees of freedom × k); a molecule whose centre stands still has three fewer, and a held
+        coordinate is none.
     alive : array [S], bool
     """
 

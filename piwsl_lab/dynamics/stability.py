@@ -15,16 +15,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import units
-from ase.data import atomic_masses, covalent_radii
+from ase.data import covalent_radii
 from ase.geometry import find_mic
 from scipy.stats import binomtest
 
 from piwsl_lab.data import Frame
+from piwsl_lab.dynamics.constraints import degrees_of_freedom, masses
 from piwsl_lab.dynamics.flight import Flight
+from piwsl_lab.graph import neighbours
 
 BONDED = 1.3  # times the sum of two covalent radii
 BOND_TOLERANCE = 0.5  # Å, Δ of Fu et al.
 HOT = 10.0  # times the temperature it was set to: no fluctuation, also not of a molecule of two atoms
+AT_ONCE = 100_000  # vectors whose periodic images are looked at together
 SPEED_OF_LIGHT = 2.99792458e-5  # cm/fs
 
 
@@ -59,10 +62,11 @@ def reference_bonds(frame: Frame, positions: np.ndarray | None = None) -> Bonds:
     positions : array [T, n, 3], Å, optional
         A trajectory of the oracle; without it the lengths are those of the frame.
     """
-    i, j = np.triu_indices(len(frame), k=1)
     radii = covalent_radii[frame.numbers]
-    bonded = bond_lengths(frame.positions[None], np.stack([i, j], 1), frame)[0] < BONDED * (radii[i] + radii[j])
-    pairs = np.stack([i[bonded], j[bonded]], axis=1)
+    (i, j), shift = neighbours(frame, 2 * BONDED * radii.max())
+    length = np.linalg.norm(frame.positions[j] + shift - frame.positions[i], axis=1)
+    bonded = (i < j) & (length < BONDED * (radii[i] + radii[j]))
+    pairs = np.unique(np.stack([i[bonded], j[bonded]], axis=1), axis=0)  # two atoms may meet through several walls
     places = frame.positions[None] if positions is None else np.asarray(positions)
     return Bonds(pairs, bond_lengths(places, pairs, frame).mean(axis=0))
 
@@ -84,7 +88,8 @@ def alive_ps(
     """How long every replica was stable, ps, whatever ended it first.
 
     A bond farther than `tolerance` (Å) from its reference length; a temperature of ten times the one it was set to; a
-    conserved energy that changed by more than the thermal energy of all atoms, 3/2 N k T; or the loss of the replica.
+    conserved energy that changed by more than the thermal energy of all free coordinates, ½ k T each; or the loss of
+    the replica.
 
     Parameters
     ----------
@@ -124,7 +129,7 @@ def _endings(
     if at is not None:
         yield float(flight.time[at]), f"the temperature is {hottest[at]:.0f} K"
     change = np.abs(flight.conserved[:, s] - flight.conserved[0, s])
-    at = _first(change > 1.5 * len(flight.frames[s]) * units.kB * kelvin)
+    at = _first(change > 0.5 * degrees_of_freedom(flight.frames[s], False) * units.kB * kelvin)
     if energy and at is not None:
         yield float(flight.time[at]), f"the conserved energy changed by {change[at]:.2f} eV"
 
@@ -190,7 +195,7 @@ def spectrum(velocities: np.ndarray, frame: Frame, interval: float) -> tuple[np.
     steps = len(velocities)
     if steps < 16:
         raise ValueError(f"a spectrum of {steps} times says nothing; record at least 16, thousands for sharp lines")
-    weighted = np.sqrt(atomic_masses[frame.numbers])[None, :, None] * velocities
+    weighted = np.sqrt(masses(frame))[None, :, None] * velocities
     window = np.hanning(steps)[:, None, None]
     # Wiener and Khinchin: the transform of the autocorrelation is the power of the transform.
     power = (np.abs(np.fft.rfft(window * weighted, axis=0)) ** 2).sum(axis=(1, 2))
@@ -201,8 +206,15 @@ def spectrum(velocities: np.ndarray, frame: Frame, interval: float) -> tuple[np.
 
 def bond_lengths(positions: np.ndarray, pairs: np.ndarray, frame: Frame) -> np.ndarray:
     """Distances of pairs [B, 2] at T places [T, n, 3] → [T, B], Å, to the nearest periodic image."""
-    vectors = positions[:, pairs[:, 1]] - positions[:, pairs[:, 0]]
-    if frame.pbc.any():
-        _, lengths = find_mic(vectors.reshape(-1, 3), frame.cell, frame.pbc)
-        return lengths.reshape(vectors.shape[:2])
-    return np.linalg.norm(vectors, axis=2)
+    if not frame.pbc.any():
+        return np.linalg.norm(positions[:, pairs[:, 1]] - positions[:, pairs[:, 0]], axis=2)
+    lengths = np.empty((len(positions), len(pairs)))
+    # Some times after the other: every vector is tried in all neighbouring cells.
+    some = max(1, AT_ONCE // max(1, len(pairs)))
+    for start in range(0, len(positions), some):
+        places = positions[start : start + some]
+        vectors = places[:, pairs[:, 1]] - places[:, pairs[:, 0]]
+        lengths[start : start + some] = find_mic(vectors.reshape(-1, 3), frame.cell, frame.pbc)[1].reshape(
+            vectors.shape[:2]
+        )
+    return lengths

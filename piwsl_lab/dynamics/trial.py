@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from piwsl_lab.data import Dataset
 from piwsl_lab.dynamics.flight import Flight
+from piwsl_lab.dynamics.limits import check_states
 from piwsl_lab.dynamics.simulation import Simulation, fly
 from piwsl_lab.dynamics.snapshot import Snapshot
 from piwsl_lab.dynamics.stability import Survival, alive_ps, distance_error, distances, reference_bonds
@@ -75,13 +77,22 @@ def try_out(
     references : dict of Dataset, optional
         Frames of the oracle's own dynamics at a temperature, for h(r).
     ensemble, seed
-        As for `Simulation`. Replicas of different temperatures have different seeds.
+        As for `Simulation`, which also uses masses and constraints of the frames. Replicas of different temperatures
+        have different seeds.
+
+    Raises
+    ------
+    ValueError
+        The length is no number above 0, or more states would be kept than fit.
     """
+    if not 0 < ps < math.inf:
+        raise ValueError(f"ps={ps} must be a finite number above 0")
     number = len(starts)
     frames = starts[[k for _ in temperatures for k in range(number)]]
     kelvin = [t for t in temperatures for _ in range(number)]
     simulation = Simulation(source, frames, temperature=kelvin, time_step=TIME_STEP, ensemble=ensemble, seed=seed)
     steps = max(1, round(1000 * ps / TIME_STEP))
+    check_states(2 + round(1000 * ps / INTERVAL), sum(len(frame) for frame in frames))
     bonds = [reference_bonds(frame) for frame in frames]
     snapshots: list[Snapshot] = []
     for snapshot in fly(simulation, steps, round(INTERVAL / TIME_STEP)):

@@ -286,7 +286,9 @@ class FlightDeck(W.VBox):
             words = report.failed("The flight stopped", session.error, "Press Start anew.")
         else:
             notice = getattr(session, "notice", "") or ""
-            words = escape(" ".join(part for part in (notice, self._state(), self._pending(), self._said) if part))
+            held = f"{session.held[0].upper()}{session.held[1:]}." if session.held else ""
+            parts = (notice, self._state(), held, self._pending(), self._said)
+            words = escape(" ".join(part for part in parts if part))
         self.status.value = line(words, "piwsl-status")
 
     def _state(self) -> str:

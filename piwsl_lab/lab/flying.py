@@ -15,6 +15,8 @@ import numpy as np
 
 from piwsl_lab.data import Dataset, Frame
 from piwsl_lab.dynamics import Simulation, Snapshot, reference_bonds
+from piwsl_lab.dynamics.constraints import words
+from piwsl_lab.dynamics.limits import check_atoms, check_states
 from piwsl_lab.dynamics.stability import Bonds, bond_lengths
 from piwsl_lab.lab.loop import Drive, Driven
 from piwsl_lab.support import interrupts
@@ -88,7 +90,7 @@ class FlightSession(Driven):
     sources : mapping of name → Potential or Oracle, or a function that returns one
         A function is asked again at every new start: potentials that train on meanwhile fly as they are then.
     frame : Frame
-        Where all start.
+        Where all start. Its masses and constraints are used.
     replicas : int
         Copies with velocities of their own, the same for every twin.
     temperature, time_step, ensemble, seed
@@ -99,7 +101,7 @@ class FlightSession(Driven):
     Raises
     ------
     ValueError
-        Nothing to fly, or a setting that makes no sense.
+        Nothing to fly, a setting that makes no sense, or more atoms than fit.
     """
 
     BUSY: ClassVar[str] = "flying"
@@ -118,8 +120,6 @@ class FlightSession(Driven):
         seed: int = 0,
         reference: Sequence[Frame] | None = None,
     ) -> None:
-        if replicas < 1:
-            raise ValueError(f"replicas={replicas} must be 1 or larger")
         super().__init__()
         self._sources = sources if callable(sources) else lambda: sources
         self.settings: dict[str, Any] = {
@@ -134,8 +134,12 @@ class FlightSession(Driven):
         self.stop()
         frame = frame or self.frame
         wanted = self.settings | settings
+        if wanted["replicas"] < 1:
+            raise ValueError(f"replicas={wanted['replicas']} must be 1 or larger")
+        check_atoms(wanted["replicas"], len(frame))
+        check_states(MOST_STATES, wanted["replicas"] * len(frame))
         options = {name: wanted[name] for name in ("temperature", "time_step", "ensemble", "seed")}
-        starts = Dataset([frame] * wanted["replicas"])
+        starts = Dataset([frame])[[0] * wanted["replicas"]]
         sources = dict(self._sources())
         if not sources:
             raise ValueError("nothing to fly: give sources={'name': potential or oracle}")
@@ -154,6 +158,11 @@ class FlightSession(Driven):
     def finished(self) -> bool:
         """Whether every replica of every twin is lost, or the longest flight was made."""
         return all(s.finished or s.step_count >= LONGEST for s in self.simulations.values())
+
+    @property
+    def held(self) -> str:
+        """Which atoms a constraint holds, in words; "" where none is."""
+        return words([self.frame])
 
     @property
     def time(self) -> float:
