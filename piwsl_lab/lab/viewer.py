@@ -91,7 +91,11 @@ class MoleculeView(widgets.VBox):
         self.layout.width = "100%"
 
     def __repr__(self) -> str:
-        return f"MoleculeView({scene.formula(self.numbers)}, {len(self.numbers)} atoms)"
+        return (
+            f"MoleculeView({scene.formula(self.numbers)}, {len(self.numbers)} atoms)"
+            if len(self.numbers)
+            else "MoleculeView(no atoms)"
+        )
 
     def set_molecule(self, numbers, positions, cell=None, pbc=None) -> None:
         """Show another molecule in the same view; arguments as at construction."""
