@@ -52,7 +52,7 @@ class Calculator(AseCalculator):
         require_gradients(potential)
         self.potential, self.skin, self.head = potential, skin, head
         self._graph: AtomGraph | None = None
-        self._origin: Frame | None = None
+        self._origin: Atoms | None = None
 
     @torch.inference_mode(False)
     def calculate(
@@ -81,7 +81,7 @@ class Calculator(AseCalculator):
         old = self._origin
         if old is not None and all(
             np.array_equal(a, b)
-            for a, b in ((atoms.numbers, old.numbers), (atoms.cell.array, old.cell), (atoms.pbc, old.pbc))
+            for a, b in ((atoms.numbers, old.numbers), (atoms.cell.array, old.cell.array), (atoms.pbc, old.pbc))
         ):
             moved = np.square(atoms.positions - old.positions).sum(1).max()
             if moved < (0.5 * self.skin) ** 2:
@@ -90,7 +90,7 @@ class Calculator(AseCalculator):
         scale, data = self.potential.scale, Dataset([frame])
         self.potential.check_elements(data.elements)
         graph = GraphSet.build(data, self.potential.cutoff, None, self.skin, dtype=scale.dtype, device=scale.device)
-        self._graph, self._origin = graph.all(), frame
+        self._graph, self._origin = graph.all(), atoms  # a copy of ASE's own, which nobody moves
         return self._graph
 
     def _strained(self, graph: AtomGraph) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:

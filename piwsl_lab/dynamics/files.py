@@ -121,7 +121,7 @@ class TrajectoryFile:
 
     def close(self) -> None:
         """End the file; one without a frame is removed."""
-        (self._trajectory or self._text).close()
+        (self._text if self._trajectory is None else self._trajectory).close()
         if self._empty:
             self.path.unlink(missing_ok=True)
 

@@ -29,6 +29,7 @@ NO_VALUE = "#bbbbbb"
 ARROW_SCALE = 0.5  # Å on the screen for 1 eV/Å
 LONGEST_ARROW = 3.0  # Å: an untrained or diverged potential must not fill the screen
 SMALLEST_ARROW = 0.02  # Å: what is shorter is not drawn
+LARGEST_FORCE = 1e100  # eV/Å: its square is a number
 FARTHEST = 1e6  # Å: single precision of the page tells no bond farther out
 AIR = 0.4  # Å around the molecule, for the arrows
 # A box is seen a little from above and from the side.
@@ -156,9 +157,11 @@ def arrow_points(
     -------
     start, neck, tip : [N, 3] each, Å; |tip - start| is `ARROW_SCALE` times the force, at most `LONGEST_ARROW`.
     """
+    finite = np.isfinite(forces).all(axis=1, keepdims=True)  # (N, 1)
+    forces = forces.clip(-LARGEST_FORCE, LARGEST_FORCE)
     size = np.linalg.norm(forces, axis=1, keepdims=True)  # (N, 1)
     length = np.minimum(ARROW_SCALE * size, LONGEST_ARROW)
-    drawn = np.isfinite(size) & (length > SMALLEST_ARROW)
+    drawn = finite & (length > SMALLEST_ARROW)
     # Hidden arrows are a dot inside the ball: the number of arrows, and with it every buffer, never changes.
     direction = np.where(drawn, np.where(drawn, forces, 1.0) / np.where(drawn, size, 1.0), [1.0, 0.0, 0.0])
     start = origins + np.where(drawn, radii[:, None], 0.0) * direction

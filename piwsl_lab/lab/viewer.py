@@ -103,10 +103,10 @@ class MoleculeView(widgets.VBox):
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(chemical_symbols):
             raise ValueError(f"numbers hold {numbers.min()} to {numbers.max()}; atomic numbers are 1 to 118")
         positions = _rows(positions, len(numbers), "positions")
-        sound = positions[np.isfinite(positions).all(axis=1)]
+        sound = positions[~scene.placed(positions, positions)[1]]
         positions, lost = scene.placed(positions, sound[0] if len(sound) else np.zeros(3))
         cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
-        periodic = bool(cell.any() and np.isfinite(cell).all()) and (pbc is None or bool(np.any(pbc)))
+        periodic = bool(cell.any() and np.abs(cell).max() <= scene.FARTHEST) and (pbc is None or bool(np.any(pbc)))
         with self._guard:
             self._end_movie()
             self.numbers, self._radii, self._lost = numbers, scene.ball_radii(numbers), lost
@@ -142,7 +142,8 @@ class MoleculeView(widgets.VBox):
         forces = None if forces is None else _rows(forces, count, "forces")
         reference = None if reference_forces is None else _rows(reference_forces, count, "reference_forces")
         if atom_error is None and forces is not None and reference is not None:
-            atom_error = np.linalg.norm(forces - reference, axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):  # of a diverged prediction: the atom is grey
+                atom_error = np.linalg.norm(forces - reference, axis=1)
         error = None if atom_error is None else np.asarray(atom_error, dtype=np.float64)
         energy = None if atom_energy is None else np.asarray(atom_energy, dtype=np.float64)
         for name, values, unit in (("atom_error", error, "length in eV/Å"), ("atom_energy", energy, "energy in eV")):
