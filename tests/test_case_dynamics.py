@@ -525,7 +525,7 @@ def test_f16_a_signal_keeps_table_figures_and_frames(tmp_path, checkpoint, numbe
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not (out.exists() and out.stat().st_size > 3000) and time.monotonic() < deadline:
+    while not (out.exists() and out.stat().st_size > 9000) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     printed, errors = process.communicate(timeout=60)

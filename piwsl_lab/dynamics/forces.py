@@ -122,7 +122,7 @@ class LearnedForces:
                 self._why[s] = str(error)
                 nowhere.append(s)
                 continue
-            origin[atoms] = positions[atoms]
+            origin[atoms], self._why[s] = positions[atoms], ""
         edges = np.concatenate(
             [index + first for (index, _), first in zip(lists, self.first[:-1], strict=True)], axis=1
         )

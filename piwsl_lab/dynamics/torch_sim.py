@@ -19,7 +19,8 @@ from piwsl_lab.models import Potential
 class TorchSimModel(ModelInterface):
     """Total energies [S] (eV) and forces [N, 3] (eV/Å) of a potential for the states of torch-sim; no stress.
 
-    Neighbour lists are kept while the systems are the same, and made anew where half the skin is used.
+    Neighbour lists are kept while the systems are the same, and made anew where half the skin is used. Masses are those
+    of the state. torch-sim 0.3 knows no constraints and moves every atom: fly held atoms with `Simulation` or ASE.
 
     Parameters
     ----------
