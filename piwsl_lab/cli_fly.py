@@ -141,6 +141,8 @@ def _frames(arguments: argparse.Namespace) -> Any:
             f"--frame {arguments.frame}: {arguments.data} has {len(frames)} frames, 0 to {len(frames) - 1}"
         )
     check_atoms(arguments.replicas, len(frames[arguments.frame]))
+    for remark in frames.remarks:
+        print(f"piwsl-lab: {arguments.data}: {remark}", file=sys.stderr)
     return frames
 
 

@@ -40,7 +40,9 @@ from piwsl_lab.dynamics import (
     try_out,
 )
 from piwsl_lab.lab import scene
+from piwsl_lab.lab.export import _extxyz
 from piwsl_lab.lab.flying import FlightSession
+from piwsl_lab.lab.saved_arrays import pack_frames, unpack_frames
 from piwsl_lab.lab.viewer import MoleculeView
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import build
@@ -93,6 +95,7 @@ def test_case_02_energy_is_conserved_with_held_atoms():
         start = held(rattled(ETHANOL), first_three(9))
         flight = record(Simulation(network(), dataset(start), time_step=dt), round(200 / dt), round(2 / dt))
         errors.append(np.abs(flight.conserved - flight.conserved[0]).max())
+        assert np.ptp(flight.positions[:, :3], axis=0).max() == 0.0
         assert np.ptp(flight.potential) > 20 * errors[-1]
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.2)
 
@@ -217,13 +220,31 @@ def test_case_02_a_trajectory_file_holds_constraints_and_masses(tmp_path, suffix
         assert np.abs(image.get_forces(apply_constraint=False)[:2]).max() > 0
 
 
-def test_case_02_the_laboratory_flies_with_constraints_and_says_so():
+def test_case_02_the_laboratory_flies_with_constraints_and_says_so(tmp_path):
     session = FlightSession({"a": network()}, held(rattled(ETHANOL), first_three(9)), replicas=2, ensemble="nvt")
     session.run(8)
     track = session.tracks["a"]
     assert (track.positions[-1][:, :3] == track.positions[0][:, :3]).all()
     assert session.held == "3 of 9 atoms are held"
+    (tmp_path / "f.xyz").write_text(_extxyz(track, 1))
+    for image in read(tmp_path / "f.xyz", ":"):
+        assert np.concatenate([constraint.index for constraint in image.constraints]).tolist() == [0, 1, 2]
     assert FlightSession({"a": network()}, rattled(ETHANOL)).held == ""
+
+
+def test_case_02_a_saved_session_keeps_constraints_masses_and_charge():
+    some = np.zeros((9, 3), dtype=bool)
+    some[2, 1] = True
+    full = replace(
+        rattled(ETHANOL), fixed=some, masses=np.arange(1.0, 10.0), info={"charge": -1.0, "multiplicity": 2.0}
+    )
+    found = unpack_frames(pack_frames([full, rattled("H2O")]))
+    assert (found[0].fixed == some).all()
+    assert (found[0].masses == full.masses).all()
+    assert (found[0].charge, found[0].multiplicity) == (-1.0, 2)
+    assert (found[1].fixed, found[1].masses, found[1].charge, found[1].multiplicity) == (None, None, 0.0, None)
+    old = {k: v for k, v in pack_frames([full]).items() if k not in ("fixed", "masses", "charge", "multiplicity")}
+    assert unpack_frames(old)[0].fixed is None
 
 
 # The command

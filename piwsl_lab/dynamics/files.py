@@ -10,11 +10,11 @@ from types import TracebackType
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms, FixCartesian
 from ase.io import write
 from ase.io.trajectory import Trajectory
 
 from piwsl_lab.data import Dataset
+from piwsl_lab.data.convert import to_atoms
 from piwsl_lab.dynamics.snapshot import Snapshot
 
 SUFFIXES = (".extxyz", ".xyz", ".traj")
@@ -24,8 +24,8 @@ HEAD = 56  # bytes at the beginning of a .traj that say how many frames it has a
 class TrajectoryFile:
     """Frames of a running simulation, one after the other in one file; a context manager.
 
-    Every frame holds positions, velocities, energy and forces, and masses and constraints where its start has them;
-    `info` says which `replica` it is, its `time_fs`, `step` and `temperature_k`. A lost replica is no longer written.
+    Every frame holds positions, velocities, energy and forces, and masses, constraints and charge of its start. Its `info`
+    says which `replica` it is, its `time_fs`, `step` and `temperature_k`. A lost replica is no longer written.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ class TrajectoryFile:
     def _image(self, snapshot: Snapshot, s: int) -> Atoms:
         frame = self.frames[s]
         atoms = slice(self._ends[s] - len(frame), self._ends[s])
-        image = Atoms(frame.numbers, snapshot.positions[atoms], cell=frame.cell, pbc=frame.pbc, masses=frame.masses)
-        if frame.fixed is not None:
-            image.set_constraint(_constraints(frame.fixed))
+        image = to_atoms(frame)
+        image.positions = snapshot.positions[atoms]  # this way no constraint is asked
+        image.info = {name: frame.info[name] for name in ("charge", "multiplicity") if name in frame.info}
         image.arrays["velocities_a_per_fs"] = snapshot.velocities[atoms]
         image.info |= {
             "replica": s,
@@ -132,10 +132,3 @@ class TrajectoryFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _constraints(fixed: np.ndarray) -> list[FixAtoms | FixCartesian]:
-    """The constraints of ASE that hold coordinates [n, 3]."""
-    whole = fixed.all(axis=1)
-    partly = np.flatnonzero(fixed.any(axis=1) & ~whole)
-    return [FixAtoms(np.flatnonzero(whole))] * bool(whole.any()) + [FixCartesian(i, fixed[i]) for i in partly]

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import write
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
+from piwsl_lab.data.convert import to_atoms
 from piwsl_lab.lab import scene
 from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.support.files import write_whole
@@ -155,10 +155,9 @@ def _alive(track: Track, replica: int) -> list[int]:
 def _extxyz(track: Track, replica: int) -> str:
     images = []
     for k in _alive(track, replica):
-        image = Atoms(
-            track.frame.numbers, track.positions[k][replica].astype(float), cell=track.frame.cell, pbc=track.frame.pbc
-        )
-        image.info |= {
+        image = to_atoms(track.frame)  # with its masses and constraints
+        image.positions, image.calc = track.positions[k][replica], None
+        image.info = {
             "time_fs": track.time[k],
             "temperature_k": float(track.temperature[k][replica]),
             "energy_change_ev": float(track.change[k][replica]),

@@ -15,6 +15,7 @@ from piwsl_lab.metrics import Metrics
 from piwsl_lab.training import Record
 
 Arrays = dict[str, np.ndarray]
+STATE = ("charge", "multiplicity")  # of `Frame.info`: what an oracle has to know
 
 
 def under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
@@ -88,9 +89,11 @@ def unpack_history(arrays: Arrays, sizes: Sequence[int]) -> tuple[list[Snapshot]
 
 
 def pack_frames(frames: Sequence[Frame]) -> Arrays:
-    """Frames of any size; an energy or a force that has no label is nan."""
+    """Frames of any size; what a frame does not have is nan: a label, a mass, a charge, a multiplicity."""
     bare = [np.full_like(frame.positions, np.nan) for frame in frames]
     forces = [none if frame.forces is None else frame.forces for frame, none in zip(frames, bare, strict=True)]
+    masses = [none[:, 0] if frame.masses is None else frame.masses for frame, none in zip(frames, bare, strict=True)]
+    fixed = [np.zeros((len(f), 3), bool) if f.fixed is None else f.fixed for f in frames]
     return {
         "size": np.array([len(frame) for frame in frames], dtype=np.int64),
         "numbers": np.concatenate([frame.numbers for frame in frames]),
@@ -99,6 +102,9 @@ def pack_frames(frames: Sequence[Frame]) -> Arrays:
         "pbc": np.stack([frame.pbc for frame in frames]).astype(np.uint8),
         "energy": np.array([np.nan if frame.energy is None else frame.energy for frame in frames]),
         "forces": np.concatenate(forces),
+        "masses": np.concatenate(masses),
+        "fixed": np.concatenate(fixed).astype(np.uint8),
+        **{name: np.array([float(f.info.get(name, np.nan)) for f in frames]) for name in STATE},
     }
 
 
@@ -106,6 +112,9 @@ def unpack_frames(arrays: Arrays) -> list[Frame]:
     ends = np.cumsum(arrays["size"])[:-1]
     ragged = [np.split(arrays[name], ends) for name in ("numbers", "positions", "forces")]
     whole = [arrays[name] for name in ("cell", "pbc", "energy")]
+    # Sessions of earlier versions have no masses, constraints and charges.
+    atoms = [np.split(arrays[name], ends) if name in arrays else [None] * len(whole[0]) for name in ("masses", "fixed")]
+    states = [{name: arrays[name][k] for name in STATE if name in arrays} for k in range(len(whole[0]))]
     return [
         Frame(
             numbers,
@@ -114,8 +123,13 @@ def unpack_frames(arrays: Arrays) -> list[Frame]:
             pbc.astype(bool),
             energy=None if np.isnan(energy) else float(energy),
             forces=None if np.isnan(forces).any() else forces,
+            info={name: float(value) for name, value in state.items() if np.isfinite(value)},
+            masses=None if masses is None or np.isnan(masses).any() else masses,
+            fixed=None if fixed is None or not fixed.any() else fixed.astype(bool),
         )
-        for numbers, positions, forces, cell, pbc, energy in zip(*ragged, *whole, strict=True)
+        for numbers, positions, forces, cell, pbc, energy, masses, fixed, state in zip(
+            *ragged, *whole, *atoms, states, strict=True
+        )
     ]
 
 
