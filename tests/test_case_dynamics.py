@@ -541,7 +541,7 @@ def test_a_trajectory_follows_no_link_and_leaves_no_empty_file(tmp_path):
 def test_f16_a_signal_keeps_table_figures_and_frames(tmp_path, checkpoint, number):
     out, figures = tmp_path / "f.extxyz", tmp_path / "f.json"
     process = subprocess.Popen(
-        command(checkpoint, "--replicas", "2", "--ps", "1000", "--out", out, "--json", figures),
+        command(checkpoint, "--replicas", "2", "--ps", "20", "--temperature", "5", "--out", out, "--json", figures),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
