@@ -374,16 +374,6 @@ def test_numbers_of_numpy_and_torch_are_numbers():
     assert torch.equal(simulation.velocities, same.velocities)
 
 
-def test_repeated_frames_have_the_graph_that_they_have_one_by_one():
-    """Neighbours of a frame are found once; the tensors are those of separate frames."""
-    a, b = rattled(ETHANOL), crystal()
-    once = LearnedForces(network(), dataset(a, b)[[0, 1, 0, 0, 1]])
-    apart = LearnedForces(network(), dataset(*[replace(f) for f in (a, b, a, a, b)]))
-    for name in ("positions", "numbers", "structure", "edge_index", "edge_shift", "cell"):
-        assert torch.equal(getattr(once.graph, name), getattr(apart.graph, name)), name
-    assert once.first == apart.first
-
-
 # Whole or not at all
 
 

@@ -57,7 +57,6 @@ class LearnedForces:
     ----------
     potential : Potential, or any module with its call, `cutoff` and `reference`
     frames : Dataset of S frames
-        A frame that is repeated is looked at once.
     skin : float, Å
 
     Raises
@@ -70,21 +69,18 @@ class LearnedForces:
     @torch.inference_mode(False)
     def __init__(self, potential: Any, frames: Dataset, skin: float = SKIN) -> None:
         require_gradients(potential)
-        places = {id(frame): number for number, frame in reversed(list(enumerate(frames)))}
-        first = sorted(places.values())
-        rank = {number: k for k, number in enumerate(first)}
-        which = [rank[places[id(frame)]] for frame in frames]
-        distinct = frames[first].unlabelled()
-        self.potential, self.frames, self.skin = potential, distinct[which], skin
-        built = as_graphs(potential, distinct, skin)
-        edges = np.diff(built.edge_start.cpu().numpy())[which]
-        check_pairs(int(edges.sum()), len(which))
-        self.graph: AtomGraph = built.batch(which)
+        distinct, which = _distinct(frames)
+        built = as_graphs(potential, distinct.unlabelled(), skin)
+        check_pairs(int(np.diff(built.edge_start.cpu().numpy())[which].sum()), len(frames))
+        self.potential, self.frames, self.skin = potential, frames.unlabelled(), skin
+        if len(distinct) < len(frames):
+            built = as_graphs(potential, self.frames, skin)
+        self.graph: AtomGraph = built.all()
         self.radius = built.radius
-        self.first = np.concatenate([[0], np.cumsum([len(frame) for frame in self.frames])]).tolist()
+        self.first = built.atom_start.tolist()
         self.origin = self.graph.positions.double()
-        self._why = [""] * len(which)
-        ends = np.concatenate([[0], np.cumsum(edges)]).tolist()
+        self._why = [""] * len(frames)
+        ends = built.edge_start.tolist()
         index, shift = self.graph.edge_index.cpu().numpy(), self.graph.edge_shift.cpu().numpy()
         self._lists = [
             (index[:, a:b] - first, shift[a:b])
@@ -190,6 +186,14 @@ class OracleForces:
 
     def why(self, structure: int) -> str:
         return self._why[structure]
+
+
+def _distinct(frames: Dataset) -> tuple[Dataset, list[int]]:
+    """Every frame once, and where each of the frames is among them."""
+    numbers: dict[int, int] = {}
+    which = [numbers.setdefault(id(frame), len(numbers)) for frame in frames]
+    first = np.unique(which, return_index=True)[1]
+    return frames[first], which
 
 
 def _no_neighbours(frames: Dataset) -> AtomGraph:
