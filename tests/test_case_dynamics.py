@@ -17,7 +17,7 @@ import torch
 from ase import Atoms, units
 from ase.build import fcc111
 from ase.calculators.lj import LennardJones
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
 from frames import crystal, dataset, frame, labelled, rattled
@@ -40,8 +40,8 @@ from piwsl_lab.dynamics import (
     try_out,
 )
 from piwsl_lab.lab import scene
-from piwsl_lab.lab.export import _extxyz
-from piwsl_lab.lab.flying import FlightSession
+from piwsl_lab.lab.export import _extxyz, _pilot
+from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.lab.saved_arrays import pack_frames, unpack_frames
 from piwsl_lab.lab.viewer import MoleculeView
 from piwsl_lab.metrics import evaluate
@@ -276,6 +276,16 @@ def test_case_02_the_command_holds_atoms_and_says_how_many(tmp_path, checkpoint,
     for image in images:
         assert np.array_equal(image.positions[:3], images[0].positions[:3])
     assert np.abs(images[-1].positions[3:] - images[1].positions[3:]).max() > 0
+
+
+def test_case_02_a_constraint_that_no_frame_holds_is_named(tmp_path, checkpoint, capsys):
+    (atoms,) = dataset(rattled(ETHANOL)).to_atoms()
+    atoms.calc = None
+    atoms.set_constraint(FixBondLength(0, 1))
+    write(tmp_path / "c.traj", atoms)
+    words = ["fly", checkpoint, "--data", str(tmp_path / "c.traj"), "--ps", "0.01", "--device", "cpu"]
+    assert cli.main(words) == 0
+    assert "FixBondLength" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["start.xyz", "start.pdb", "start.cif", "POSCAR"])
@@ -728,6 +738,7 @@ def test_case_29_every_element_can_be_drawn():
     potential = build("painn", elements=[118], channels=8, layers=1, radial=4)
     potential.reference = {118: 0.0}
     assert record(Simulation(potential, dataset(start)), 3, 1).alive.all()
+    assert len(_pilot("a", Track(reference_bonds(start), start), 0, "#000000")["colours"]) == 2
 
 
 def test_case_29_no_atoms_are_said_and_the_next_molecule_is_drawn():
