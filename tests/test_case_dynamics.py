@@ -442,8 +442,7 @@ sys.exit(cli.main(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
-@pytest.mark.parametrize("limit", [7777, 12345])
+@pytest.mark.parametrize(("suffix", "limit"), [("extxyz", 7777), ("traj", 12345)])
 def test_f8_a_full_disk_ends_the_flight_with_whole_frames(tmp_path, checkpoint, suffix, limit):
     out, figures = tmp_path / f"f.{suffix}", tmp_path / "f.json"
     words = ["fly", checkpoint, "--ps", "5", "--replicas", "1", "--out", out, "--json", figures, "--device", "cpu"]
