@@ -168,9 +168,9 @@ def flown():
 
 def test_an_interrupt_at_any_line_of_a_flight_changes_nothing():
     expected = flights().run(24)
-    sources, lines = Source(None), 0
+    sources, whole = Source(None), flights()
     sys.settrace(sources.trace)
-    flights().run(24)
+    whole.run(24)
     sys.settrace(None)
     lines = sources.seen
     interrupted = 0
