@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ from piwsl_lab.dynamics import (
 from piwsl_lab.lab import scene
 from piwsl_lab.lab.export import _extxyz, _pilot
 from piwsl_lab.lab.flying import FlightSession, Track
+from piwsl_lab.lab.looks import BESIDE, Looks
 from piwsl_lab.lab.saved_arrays import pack_frames, unpack_frames
 from piwsl_lab.lab.viewer import MoleculeView
 from piwsl_lab.metrics import evaluate
@@ -306,6 +308,28 @@ def test_case_22_an_element_that_the_potential_never_saw_is_named(tmp_path, chec
     write(tmp_path / "s.xyz", Atoms("CCl", [[0, 0, 0], [0, 0, 1.7]]), format="xyz")
     assert cli.main(["fly", checkpoint, "--data", str(tmp_path / "s.xyz"), "--device", "cpu"]) == 2
     assert "never saw the elements [17]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("info", "wanted"),
+    [({}, {}), ({"charge": 0}, {}), ({"charge": -1, "multiplicity": 2}, {"charge": -1.0, "multiplicity": 2})],
+)
+def test_case_16_charge_and_spin_of_a_frame_reach_the_oracle_that_flies(info, wanted):
+    class Listening(Oracle):
+        heard: ClassVar[list] = []
+
+        def label(self, *arguments, **state):
+            self.heard.append(state)
+            return super().label(*arguments)
+
+    start = replace(frame([18, 18], [[0, 0, 0], [1.2, 0, 0]]), info=info)
+    oracle = Listening(LennardJones(sigma=1.0, epsilon=0.2, rc=6.0))
+    oracle.heard.clear()
+    session = FlightSession({"oracle": oracle}, start, replicas=1)
+    session.run(2)
+    Looks(session).of("oracle", session.tracks["oracle"], 0, 0, BESIDE)
+    assert len(oracle.heard) >= 4
+    assert oracle.heard == [wanted] * len(oracle.heard)
 
 
 # Sizes and numbers

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piwsl_lab.data import Dataset, Oracle
+from piwsl_lab.data import Dataset, Frame, Oracle
 from piwsl_lab.data.frame import DataError
 from piwsl_lab.dynamics.limits import check_pairs
 from piwsl_lab.graph import AtomGraph, neighbours
@@ -170,7 +170,8 @@ class OracleForces:
             if self._last is not None and torch.equal(positions[atoms], self._last[atoms]):
                 continue  # a structure that was lost stands still
             try:
-                label = self.oracle.label(frame.numbers, positions[atoms].numpy(), frame.cell, frame.pbc)
+                place = positions[atoms].numpy()
+                label = self.oracle.label(frame.numbers, place, frame.cell, frame.pbc, **electronic_state(frame))
             except DataError as error:  # kept for `why`: the others fly on
                 self._why[s] = str(error)
                 energies[s], forces[atoms] = torch.nan, torch.nan
@@ -186,6 +187,12 @@ class OracleForces:
 
     def why(self, structure: int) -> str:
         return self._why[structure]
+
+
+def electronic_state(frame: Frame) -> dict[str, Any]:
+    """Charge (e) and multiplicity that a frame names, as `Oracle.label` takes them; nothing for any other frame."""
+    charge = {"charge": frame.charge} if frame.charge else {}
+    return charge if frame.multiplicity is None else charge | {"multiplicity": frame.multiplicity}
 
 
 def _distinct(frames: Dataset) -> tuple[Dataset, list[int]]:

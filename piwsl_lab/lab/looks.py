@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from piwsl_lab.data import DataError, Dataset
-from piwsl_lab.dynamics.forces import LearnedForces, OracleForces
+from piwsl_lab.dynamics.forces import LearnedForces, OracleForces, electronic_state
 from piwsl_lab.lab.flying import FlightSession, Track
 from piwsl_lab.metrics import as_graphs
 
@@ -79,7 +79,7 @@ class Looks:
 
         def ask() -> np.ndarray:
             try:
-                return oracle.label(frame.numbers, places, frame.cell, frame.pbc).forces
+                return oracle.label(frame.numbers, places, frame.cell, frame.pbc, **electronic_state(frame)).forces
             except DataError:  # atoms on one spot: no arrow is drawn for it
                 return np.full_like(places, np.nan)
 
