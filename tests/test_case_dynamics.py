@@ -24,13 +24,13 @@ from ase.md.verlet import VelocityVerlet
 from frames import crystal, dataset, frame, labelled, rattled
 from potentials import Exact
 
+import piwsl_lab.dynamics.forces as forces_module
 from piwsl_lab import cli, fit
 from piwsl_lab.checkpoint import load_potential, save
-from piwsl_lab.data import Frame, Oracle
+from piwsl_lab.data import DataError, Frame, Oracle
 from piwsl_lab.dynamics import (
     Calculator,
     Flight,
-    LearnedForces,
     Simulation,
     TrajectoryFile,
     alive_ps,
@@ -443,19 +443,26 @@ def test_a_step_that_fails_gives_its_random_numbers_back():
     assert plain.step_count == broken.step_count == 70
 
 
-def test_a_replica_that_is_no_frame_any_more_ends_its_flight_only():
-    """Neighbour lists refuse what no frame may be: the replica is lost with that reason, and the others fly on."""
+def test_a_replica_that_is_no_frame_any_more_ends_its_flight_only(monkeypatch):
+    """What the search for neighbours refuses ends that flight with its reason; the others fly on."""
     apart = frame([1, 1], [[0, 0, 0], [2.0, 0, 0]])
-    field = LearnedForces(network(), dataset(apart, rattled("H2O")))
-    energies, forces = field(
-        torch.tensor([[0.0, 0, 0], [0, 0, 0], *(rattled("H2O").positions + 1.0).tolist()]).double()
-    )
-    assert energies.isnan().tolist() == [True, False]
-    assert forces[:2].isnan().all()
-    assert forces[2:].isfinite().all()
-    assert "one spot" in field.why(0)
-    still, _ = field(field.graph.positions.clone())  # and it finds its way back
-    assert still.isfinite().all()
+    free = Exact(lambda g: g.sum_over_atoms(0.0 * g.positions.sum(1)))
+    simulation = Simulation(free, dataset(apart, rattled("H2O")), temperature=20_000.0)
+    whole = forces_module.neighbours
+
+    def refuses(start, *arguments):
+        if len(start) == 2:
+            raise DataError("too far apart to be one frame")
+        return whole(start, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forces_module, "neighbours", refuses)
+        flight = record(simulation, 40, 10)
+    assert flight.alive[-1].tolist() == [False, True]
+    assert flight.losses[0].reason == "too far apart to be one frame"
+    assert np.isfinite(flight.positions).all()
+    energies, _ = simulation.field(simulation.positions + 1.0)  # and the field finds its way back
+    assert energies.isfinite().all()
 
 
 FULL = """
