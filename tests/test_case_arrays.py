@@ -158,6 +158,12 @@ def test_case_06_units_that_are_not_clear_are_refused(npz, stated: dict, message
         read(npz(**stated))
 
 
+def test_case_06_single_precision_in_the_file_loses_nothing_more(npz) -> None:
+    stored = (E / KCAL).astype(np.float32)
+    energies = [frame.energy for frame in load(npz(E=stored))]
+    assert energies == (stored.astype(np.float64) * KCAL).tolist()
+
+
 def test_case_06_what_was_assumed_is_said(npz) -> None:
     assert said(read(npz()), "states no unit of energy and length", "kcal/mol and angstrom were assumed")
     assert said(read(npz(dipole_unit="Debye", energy_unit="kcal/mol")), "'dipole_unit'", "nothing that was read")

@@ -63,7 +63,8 @@ def frames(arrays: Arrays, source: str) -> Iterator[Frame]:
 def _frame(arrays: Arrays, i: int, numbers, positions, energy, forces, cell, pbc, extra) -> Frame:
     real = numbers > 0
     pull = None if forces is None else forces[i].astype(np.float64)[real] * arrays.force_unit
-    total = None if energy is None else energy[i] * arrays.energy_unit
+    # A float32 number times a factor stays float32, and a total energy has more digits than that.
+    total = None if energy is None else float(energy[i]) * arrays.energy_unit
     if arrays.missing:
         total = None if total is not None and np.isnan(total) else total
         pull = None if pull is not None and np.isnan(pull).all() else pull
