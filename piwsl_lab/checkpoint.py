@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from piwsl_lab.checkpoint_file import DTYPES, FORMAT, HEADER, CheckpointError, damaged, read, under
 from piwsl_lab.metrics import Metrics
 from piwsl_lab.models import MODELS, Potential, build
 from piwsl_lab.objective import Objective
@@ -29,14 +29,6 @@ from piwsl_lab.training import Trainer
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
-
-FORMAT = 2  # 1: before potentials had a shift
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-HEADER = "piwsl_lab"
-
-
-class CheckpointError(ValueError):
-    """A file that is no whole checkpoint of this package, or one of another model or data set."""
 
 
 def save(path: str | Path, potential: Potential, trainer: Trainer | None = None) -> Path:
@@ -64,7 +56,11 @@ def save(path: str | Path, potential: Potential, trainer: Trainer | None = None)
 
 
 def pack(
-    potential: Potential, trainer: Trainer | None = None, marks: Mapping[str, str] | None = None, moments: bool = True
+    potential: Potential,
+    trainer: Trainer | None = None,
+    marks: Mapping[str, str] | None = None,
+    moments: bool = True,
+    extra: Mapping[str, Tensor] | None = None,
 ) -> bytes:
     """The content of a checkpoint.
 
@@ -76,6 +72,8 @@ def pack(
         What else the file says about itself.
     moments : bool
         Whether to keep what the optimiser remembers: twice the size of the weights, of use until the last step.
+    extra : mapping of str → Tensor, optional
+        Other numbers to keep in the file.
     """
     names = {cls: name for name, cls in MODELS.items()}
     if type(potential) not in names:
@@ -92,8 +90,9 @@ def pack(
     tensors = {f"potential.{name}": value for name, value in potential.state_dict().items()}
     if trainer is not None:
         trainer.settle()
-        header["trainer"], extra = _trainer_state(trainer, moments)
-        tensors |= extra
+        header["trainer"], state = _trainer_state(trainer, moments)
+        tensors |= state
+    tensors |= extra or {}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     return to_bytes(tensors, metadata={HEADER: json.dumps(header), **(marks or {})})
 
@@ -106,12 +105,12 @@ def load_potential(path: str | Path) -> Potential:
     CheckpointError
         The file is missing, cut off, of another program or of a newer format.
     """
-    header, tensors = _read(Path(path))
-    with _damaged(path):
+    header, tensors = read(Path(path))
+    with damaged(path):
         potential = build(header["model"], **header["hyperparameters"]).to(DTYPES[header["dtype"]])
         reference = header["reference"]
         potential.reference = None if reference is None else {int(z): energy for z, energy in reference.items()}
-        potential.load_state_dict(_under(tensors, "potential."))
+        potential.load_state_dict(under(tensors, "potential."))
     return potential.eval()
 
 
@@ -134,11 +133,11 @@ def resume(
     CheckpointError
         As for `load_potential`; also for a file without a trainer and for other training data.
     """
-    header, tensors = _read(Path(path))
+    header, tensors = read(Path(path))
     if "trainer" not in header:
         raise CheckpointError(f"{path}: holds a potential but no training to resume; it was saved without trainer=…")
     potential, state = load_potential(path).train(), header["trainer"]
-    with _damaged(path):
+    with damaged(path):
         objective, settings, seen = Objective(**state["objective"]), state["settings"], state["fingerprints"]
     trainer = Trainer(potential, train, objective, validation=validation, pool=pool, device=device, **settings)
     if _fingerprints(trainer) != seen:
@@ -146,17 +145,22 @@ def resume(
             f"{path}: was trained or validated on other frames or labels, or had another pool; resume with the same "
             "split and budget"
         )
-    with _damaged(path):
+    with damaged(path):
         trainer.done, trainer.seconds = state["done"], state["seconds"]
+        trainer.best_step = state.get("best_step", 0)
         trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
-        best = _under(tensors, "best.")
+        best = under(tensors, "best.")
         if state.get("best_is_present"):
             best = {name: value.clone() for name, value in trainer.potential.state_dict().items()}
+        _require_like(trainer.potential.state_dict() if best else {}, best, "best")
         trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
         trainer.noise.set_state(tensors["noise"])
-        trainer.batches.restore(tensors["batches"], tensors["queue"])
-        trainer.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
-        _restore_optimiser(trainer, _under(tensors, "optimiser."))
+        for batches, name in ((trainer.batches, ""), (trainer.pool_batches, "pool_")):
+            queue = tensors[f"{name}queue"]
+            if queue.dtype != torch.long or queue.ndim != 1 or bool(((queue < 0) | (queue >= batches.n_frames)).any()):
+                raise ValueError(f"{name}queue names frames that are not there")
+            batches.restore(tensors[f"{name}batches"], queue)
+        _restore_optimiser(trainer, under(tensors, "optimiser."))
         trainer.reach(state.get("radius", 0.0))
     return trainer
 
@@ -171,21 +175,15 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+# A run saves itself many times, and its frames never change.
+_FINGERPRINTS: WeakKeyDictionary[Trainer, list[str | None]] = WeakKeyDictionary()
+
+
 def _fingerprints(trainer: Trainer) -> list[str | None]:
-    sets = trainer.train_data, trainer.validation_data, trainer.pool_data
-    return [None if data is None else fingerprint(data) for data in sets]
-
-
-@contextmanager
-def _damaged(path: str | Path) -> Iterator[None]:
-    """Whatever a header or a tensor that is not as `save` wrote it leads to becomes one error with the path."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: header and weights do not fit together ({type(error).__name__}: {error}); "
-            "use a checkpoint as `save` wrote it"
-        ) from error
+    if trainer not in _FINGERPRINTS:
+        sets = trainer.train_data, trainer.validation_data, trainer.pool_data
+        _FINGERPRINTS[trainer] = [None if data is None else fingerprint(data) for data in sets]
+    return _FINGERPRINTS[trainer]
 
 
 def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -204,6 +202,7 @@ def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dic
         "seconds": trainer.seconds,
         "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
         "best_is_present": best_is_present,
+        "best_step": trainer.best_step,
         "radius": trainer.graphs.radius,
         "fingerprints": _fingerprints(trainer),
     }
@@ -217,42 +216,22 @@ def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dic
     return header, tensors
 
 
+def _require_like(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors of other names or shapes."""
+    wrong = sorted(expected.keys() ^ given.keys())
+    wrong = wrong or [name for name in given if given[name].shape != expected[name].shape]
+    if wrong:
+        raise ValueError(f"{what}.{wrong[0]} is missing, too much or of another shape")
+
+
 def _restore_optimiser(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, moment = name.split(".")
         state.setdefault(int(number), {})[moment] = value
+    weights = list(trainer.potential.parameters())
+    for number, moments in state.items():
+        like = {"step": torch.zeros(()), "exp_avg": weights[number], "exp_avg_sq": weights[number]}
+        _require_like(like, moments, f"optimiser.{number}")
     whole = trainer.optimiser.state_dict()
     trainer.optimiser.load_state_dict({**whole, "state": state})
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file; give the path of a checkpoint written by `save`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: is cut off or no safetensors file ({error}); save it again") from error
-    if HEADER not in metadata:
-        raise CheckpointError(
-            f"{path}: was not written by piwsl-lab (no {HEADER!r} header); use a checkpoint of `save`"
-        )
-    with _damaged(path):
-        header = json.loads(metadata[HEADER])
-        newer, model = header["format"] > FORMAT, header["model"]
-        if header["format"] == 1:
-            zero = torch.zeros(len(header["hyperparameters"]["elements"]), dtype=tensors["potential.scale"].dtype)
-            tensors |= {name.replace("scale", "shift"): zero for name in tensors if name.endswith(".scale")}
-    if newer:
-        raise CheckpointError(
-            f"{path}: was written by a newer piwsl-lab (format {header['format']}); upgrade piwsl-lab"
-        )
-    if model not in MODELS:
-        raise CheckpointError(f"{path}: holds a model {model!r}; this piwsl-lab knows {', '.join(MODELS)}")
-    return header, tensors
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

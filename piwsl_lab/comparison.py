@@ -11,6 +11,7 @@ import torch
 
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.objective import Objective, supervised
+from piwsl_lab.progress import Progress
 from piwsl_lab.study import SCORES, Setup, Task, build_trainer, prepare, train
 from piwsl_lab.training import Record
 
@@ -25,6 +26,7 @@ RIVALS: dict[str, dict[str, Any]] = {
     "ensemble": {"teachers": 4},
 }
 PILOT_STEPS = 50
+MOST_SEEDS = 1000
 
 
 def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objective]:
@@ -56,6 +58,7 @@ def compare(
     on_step: Callable[[str, int, Record], None] | None = None,
     against: str = "supervised",
     equal_time: bool = False,
+    kept: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a rival and the PIWSL twin for every seed on the same frames, and score both.
 
@@ -72,6 +75,8 @@ def compare(
         A name of `RIVALS`.
     equal_time : bool
         Train the rival for as long as the PIWSL twin took, by the clock, instead of for as many steps.
+    kept : Progress, optional
+        Where the comparison keeps what it has done; it goes on with what is there.
 
     Returns
     -------
@@ -79,38 +84,69 @@ def compare(
         {"config": …, "supervised" (or the rival): {"energy_mae": [one a seed], …, "seconds": […], "steps": […]},
         "piwsl": {…}}, in eV and eV/Å.
     """
-    if seeds < 1:
-        raise ValueError(f"seeds={seeds} must be at least 1; use 3 or more before you claim anything")
+    check_seeds(seeds)
     if equal_time and "teachers" in RIVALS.get(against, {}):
         raise ValueError(
             f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
             "in its seconds; compare for equal steps and read the seconds"
         )
+    kept = kept or Progress()
     twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
     for run, _ in twins.values():
         run.check()
     results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds", "steps")} for name in twins}
     counts: dict[str, int] = {}
+    device = ""
     for seed in range(setup.seed, setup.seed + seeds):
         task = prepare(replace(setup, seed=seed))
+        kept.same_data(f"of seed {seed}", task)
         counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
         budget = 0.0
         # The rival's time is known when the other has been trained.
         for name in reversed(twins) if equal_time else twins:
             run, goal = replace(twins[name][0], seed=seed), twins[name][1]
-            if equal_time and name != "piwsl":
-                run = replace(run, steps=steps_in(budget, run, task, goal))
+            at_least = budget if equal_time and name != "piwsl" else None
             report = None if on_step is None else lambda record, name=name, seed=seed: on_step(name, seed, record)
-            trainer, budget = train(run, task, goal, report)
-            metrics = evaluate(trainer.potential, task.test)
-            for key in SCORES:
-                results[name][key].append(getattr(metrics, key))
-            results[name]["seconds"].append(budget)
-            results[name]["steps"].append(run.steps)
+            found = _trained(run, goal, task, report, kept, part=f"{name}, seed {seed}", at_least=at_least)
+            for key, values in results[name].items():
+                values.append(found[key])
+            budget, device = found["seconds"], found["device"]
     config = {**asdict(setup), **asdict(objective), "seeds": seeds, **counts, "torch": torch.__version__}
-    config |= {"device": str(trainer.device), "rival": against, "equal_time": equal_time}
+    config |= {"device": device, "rival": against, "equal_time": equal_time}
     config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
     return {"config": config, **results}
+
+
+def check_seeds(seeds: int) -> None:
+    """Raise a ValueError unless so many seeds make sense."""
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(
+            f"seeds={seeds} must be at least 1 and at most {MOST_SEEDS}; use 3 or more before you claim anything"
+        )
+
+
+def _trained(
+    run: Setup,
+    goal: Objective,
+    task: Task,
+    report: Callable[[Record], None] | None,
+    kept: Progress,
+    part: str,
+    at_least: float | None,
+) -> dict[str, Any]:
+    """Scores, seconds, steps and device of one twin, from what is kept or trained now, for a time if one is given."""
+    found = kept.value(part)
+    if found is None:
+        if at_least is not None:
+            steps = kept.value(f"steps of {part}") or steps_in(at_least, run, task, goal)
+            kept.note(f"steps of {part}", steps)
+            run = replace(run, steps=steps)
+        trainer, seconds = train(run, task, goal, report, kept, part)
+        metrics = evaluate(trainer.potential, task.test)
+        found = {key: getattr(metrics, key) for key in SCORES}
+        found |= {"seconds": seconds, "steps": run.steps, "device": str(trainer.device)}
+        kept.note(part, found)
+    return found
 
 
 def steps_in(seconds: float, setup: Setup, task: Task, objective: Objective) -> int:

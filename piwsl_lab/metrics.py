@@ -173,12 +173,3 @@ def force_jacobian(potential: Callable[..., Prediction], graph: AtomGraph) -> Te
     forces = potential(graph.at(positions)).forces.flatten()
     rows = [torch.autograd.grad(f, positions, retain_graph=True)[0].flatten() for f in forces]
     return torch.stack(rows).detach()
-
-
-def without_nan(value: Any) -> Any:
-    """The same numbers for a JSON file, which has no nan and no infinity: what could not be measured becomes None."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

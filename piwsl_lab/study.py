@@ -19,7 +19,8 @@ from piwsl_lab.dynamics import Trial, conservation, try_out
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.objective import Objective, supervised
-from piwsl_lab.training import Record, Trainer
+from piwsl_lab.progress import Progress
+from piwsl_lab.training import Record, Trainer, TrainingDiverged
 
 # Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
 # are not mixed.
@@ -27,6 +28,19 @@ RECIPE = 3
 FLIGHT_TEMPERATURES = (300.0, 500.0)  # K
 FLIGHT_REPLICAS = 8
 SCORES = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
+# Smallest and largest value of a field: beyond, a machine runs out of memory, or nobody lives to see the end.
+LIMITS: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "channels": (1, 8192),
+    "layers": (1, 100),
+    "steps": (1, 10**9),
+    "batch_size": (1, 10**6),
+    "learning_rate": (1e-12, 10**6),
+    "validation": (0, 10**9),
+    "teachers": (0, 1000),
+    "conservation": (0, 10**9),
+    "flight_ps": (0, 10**6),
+}
 
 
 @dataclass
@@ -86,15 +100,14 @@ class Setup:
             raise ValueError(f"no model is called {self.model!r}; choose one of {', '.join(MODELS)}")
         if self.head not in HEADS:
             raise ValueError(f"head {self.head!r} does not exist; choose one of {', '.join(HEADS)}")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed} must be 0 or larger")
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name}={value} must be from {low:g} to {high}")
         if self.energies < 0 or self.forces < 0 or self.energies + self.forces == 0:
             raise ValueError(
                 f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for at least one label"
             )
-        for name in ("teachers", "conservation", "flight_ps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be 0 (none) or larger")
         if self.teachers and self.forces >= self.energies:
             raise ValueError(
                 f"teachers={self.teachers} have nothing to teach: every frame with an energy has its forces; ask for "
@@ -213,12 +226,36 @@ def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
 
 
 def train(
-    setup: Setup, task: Task, objective: Objective, on_step: Callable[[Record], None] | None = None
+    setup: Setup,
+    task: Task,
+    objective: Objective,
+    on_step: Callable[[Record], None] | None = None,
+    kept: Progress | None = None,
+    part: str = "",
 ) -> tuple[Trainer, float]:
-    """One finished training with its best weights, and the seconds it took, those of its teachers included."""
-    seconds = 0.0
+    """One finished training with its best weights, and the seconds it took, those of its teachers included.
+
+    Parameters
+    ----------
+    setup, task, objective
+        Of the run; the task is that of `prepare`.
+    on_step : callable, optional
+        Called with the record of every step.
+    kept : Progress, optional
+        Where the run keeps what it has done; it goes on with what is there.
+    part : str
+        What `kept` calls this training.
+
+    Raises
+    ------
+    TrainingDiverged
+        The potential of its `trainer` has the weights of the best validation.
+    KeyboardInterrupt
+        The training is kept as it was.
+    """
+    kept, seconds = kept or Progress(), 0.0
     if setup.teachers:
-        labelled, seconds = taught(setup, task, objective, on_step)
+        labelled, seconds = taught(setup, task, objective, on_step, kept, part)
         task = task._replace(train=labelled)
     if setup.head == "dual" and objective.gradient > 0 and not task.train.n_forces:
         warnings.warn(
@@ -226,29 +263,51 @@ def train(
             "use teachers=4 (--teachers 4) or the head conservative",
             stacklevel=2,
         )
-    trainer = build_trainer(setup, task, objective)
-    while not trainer.finished:
-        record = trainer.step()
-        if on_step is not None:
-            on_step(record)
+    trainer = kept.trainer(part, task, setup.device) or build_trainer(setup, task, objective)
+    try:
+        while not trainer.finished:
+            record = trainer.step()
+            kept.step(part, trainer)
+            if on_step is not None:
+                on_step(record)
+    except TrainingDiverged as error:
+        kept.keep(part, trainer)
+        trainer.restore_best()
+        error.trainer, error.part = trainer, part
+        raise
+    except KeyboardInterrupt:
+        kept.keep(part, trainer)
+        raise
     trainer.restore_best()
     return trainer, seconds + trainer.seconds
 
 
 def taught(
-    setup: Setup, task: Task, objective: Objective, on_step: Callable[[Record], None] | None = None
+    setup: Setup,
+    task: Task,
+    objective: Objective,
+    on_step: Callable[[Record], None] | None = None,
+    kept: Progress | None = None,
+    part: str = "",
 ) -> tuple[Dataset, float]:
     """The training frames with the forces that are missing taken from an ensemble, and the seconds that took.
 
     `setup.teachers` conservative potentials learn from the labels alone, with other weights and batches each; the mean
     of their forces stands in for a label. The student never sees more quantum labels than its rivals.
     """
-    teachers, seconds = [], 0.0
+    kept, teachers, seconds = kept or Progress(), [], 0.0
     for k in range(setup.teachers):
-        # Far from the seeds of the students, so that no student is a copy of a teacher.
-        one = replace(setup, head="conservative", teachers=0, seed=setup.seed + 1000 * (k + 1))
-        trainer, spent = train(one, task, supervised(objective), on_step)
-        teachers.append(trainer.potential.predict(task.train)[1])
+        name = f"{part} teacher {k}"
+        spent = kept.value(name)
+        if spent is not None:
+            forces = kept.arrays(name, [len(frame) for frame in task.train])
+        else:
+            # Far from the seeds of the students, so that no student is a copy of a teacher.
+            one = replace(setup, head="conservative", teachers=0, seed=setup.seed + 1000 * (k + 1))
+            trainer, spent = train(one, task, supervised(objective), on_step, kept, name)
+            forces = trainer.potential.predict(task.train)[1]
+            kept.note_arrays(name, forces, spent)
+        teachers.append(forces)
         seconds += spent
     frames = [
         frame if frame.forces is not None else replace(frame, forces=np.mean(answers, axis=0))
@@ -257,7 +316,12 @@ def taught(
     return Dataset(frames, task.train.metadata, task.train.isolated_energies), seconds
 
 
-def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | None = None) -> dict[str, Any]:
+def run(
+    setup: Setup,
+    objective: Objective,
+    on_step: Callable[[Record], None] | None = None,
+    kept: Progress | None = None,
+) -> dict[str, Any]:
     """Train one potential and score it: one cell of a study.
 
     Returns
@@ -268,10 +332,10 @@ def run(setup: Setup, objective: Objective, on_step: Callable[[Record], None] | 
         process's cores while it trained (what a machine that is shared with others does not change), "steps", and
         "counts" of the frames; "flights", how long every replica was alive and why no longer, where `flight_ps` asks.
     """
-    task = prepare(setup)
+    task, kept = prepare(setup), kept or Progress()
     begun = time.process_time()
-    trainer, seconds = train(setup, task, objective, on_step)
-    core_seconds = time.process_time() - begun
+    trainer, seconds = train(setup, task, objective, on_step, kept)
+    core_seconds = kept.earlier + time.process_time() - begun
     potential = trainer.potential
     parts = {setup.test_part or test_part(setup.data) or setup.data: task.test}
     if setup.elsewhere:

@@ -38,7 +38,18 @@ BOND_FRACTION = 0.3  # the paper keeps ε under 30 % of a bond
 
 
 class TrainingDiverged(ValueError):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number.
+
+    Attributes
+    ----------
+    trainer : Trainer or None
+        Of `piwsl_lab.study.train`, with the best weights in its potential.
+    part : str
+        What that training was called.
+    """
+
+    trainer: Trainer | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +92,12 @@ def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) ->
     ...     print(record.step, record.loss)  # doctest: +SKIP
     """
     trainer = Trainer(potential, train, objective, **options)
-    while not trainer.finished:
-        yield trainer.step()
+    try:
+        while not trainer.finished:
+            yield trainer.step()
+    except TrainingDiverged:
+        trainer.restore_best()
+        raise
     trainer.restore_best()
 
 
@@ -179,6 +194,7 @@ class Trainer:
         self.steps, self.done, self.seconds = steps, 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
         self.best_metrics: Metrics | None = None
+        self.best_step = 0  # 0: none is known
         self.last: Record | None = None  # of the step that was counted last
         self._begun: Attempt | None = None
         self._taken: Attempt | None = None  # its weights have moved, and it is not counted yet
@@ -270,6 +286,7 @@ class Trainer:
             # In this order: if an interrupt comes between the two, the same weights are taken once more.
             self.best_weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
             self.best_metrics = metrics
+            self.best_step = self.done if self._taken is None else self._taken.step
         return metrics
 
     def _fit_shift(self) -> None:
@@ -313,8 +330,9 @@ class Trainer:
         self.optimiser.step()
 
     def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
+        best = f"the best weights are those of step {self.best_step}" if self.best_weights else "nothing was validated"
         return TrainingDiverged(
-            f"{what} became {value.item()} at step {self.done + 1}: lower the learning rate "
+            f"{what} became {value.item()} at step {self.done + 1} ({best}): lower the learning rate "
             f"({self.settings['learning_rate']}) or the weights of the objective ({self.current})"
         )
 

@@ -29,7 +29,10 @@ LAYERS = (
         "best_step",
         "attempt",
         "training",
+        "checkpoint_file",
         "checkpoint",
+        "progress",
+        "runs",
         "study",
         "comparison",
         "dynamics",
@@ -37,7 +40,7 @@ LAYERS = (
         "softening",
     ),
     ("grid",),
-    ("launch", "doctor", "cli", "cli_study", "cli_fly", "cli_course"),
+    ("launch", "doctor", "cli", "cli_train", "cli_study", "cli_fly", "cli_course"),
     ("lab",),
 )
 # The shell looks after the patches of other libraries, and reads what learners answered; both lie in the front room.

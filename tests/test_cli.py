@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 import subprocess
 import sys
 
 import pytest
 
 import piwsl_lab
-from piwsl_lab import cli, comparison, study
-from piwsl_lab.metrics import Metrics
+from piwsl_lab import cli, cli_train, comparison, study
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
@@ -46,7 +44,7 @@ def test_without_a_command_the_laboratory_opens(monkeypatch):
 
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_flags_have_the_defaults_of_the_library(command):
-    setup, objective = cli._choices(flags_of(command), seed=0)
+    setup, objective = cli_train.choices(flags_of(command), seed=0)
     assert setup == Setup()
     assert objective == dataclasses.replace(Objective(), pitc=100.0)
     assert (setup.energies, setup.forces, setup.steps, setup.batch_size) == (50, 50, 3000, 8)
@@ -57,7 +55,7 @@ def test_every_flag_arrives():
     words = "compare --data x.xyz --energies 7 --forces 5 --model schnet --head conservative --pitc 3 --pisc 0.5"
     words += " --epsilon 0.02 --order 1 --steps 9 --batch-size 2 --seeds 4 --device cuda:1 --teachers 2 --json out.json"
     arguments = flags_of(*words.split())
-    setup, objective = cli._choices(arguments, seed=2)
+    setup, objective = cli_train.choices(arguments, seed=2)
     assert setup == Setup(
         data="x.xyz",
         energies=7,
@@ -191,14 +189,6 @@ def test_a_warning_is_one_line(capsys):
     _, _, error = run("train", *SHORT, "--epsilon", "0.5", capsys=capsys)
     (warning,) = [line for line in error.splitlines() if "warning" in line]
     assert warning.startswith("piwsl-lab: warning: epsilon=0.5")
-
-
-def test_what_could_not_be_measured_is_null_in_the_json(tmp_path):
-    out = tmp_path / "out.json"
-    cli._write_json(out, {"scores": [dataclasses.asdict(Metrics(energy_mae=0.5))], "infinite": math.inf})
-    written = json.loads(out.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
-    assert (written["scores"][0]["energy_mae"], written["scores"][0]["force_rmse"]) == (0.5, None)
-    assert written["infinite"] is None
 
 
 def test_help_is_quick_and_names_every_command():

@@ -12,7 +12,7 @@ import torch
 from ase.io import write
 from frames import labelled
 
-from piwsl_lab import cli, comparison, study
+from piwsl_lab import cli, cli_train, comparison, study
 from piwsl_lab.comparison import RIVALS, compare, ratio, rival, steps_in
 from piwsl_lab.data import load
 from piwsl_lab.displacements import DIRECTIONS
@@ -165,8 +165,8 @@ def test_a_student_sees_the_hidden_forces_as_the_mean_of_its_teachers_and_nothin
     task = prepare(given)
     teachers, inner = [], study.train
 
-    def spied(one, given_task, objective, on_step=None):
-        trainer, seconds = inner(one, given_task, objective, on_step)
+    def spied(one, given_task, objective, *rest):
+        trainer, seconds = inner(one, given_task, objective, *rest)
         teachers.append((one, given_task, objective, trainer))
         return trainer, seconds
 
@@ -317,9 +317,9 @@ def choices_of(command, flag):
 
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_command_line_spells_out_what_the_library_has(command):
-    assert cli.PISC_FORMS == PISC_FORMS == tuple(choices_of(command, "--pisc-form"))
-    assert cli.DIRECTIONS == tuple(DIRECTIONS) == tuple(choices_of(command, "--direction"))
-    assert cli.RIVALS == tuple(RIVALS) == tuple(choices_of("compare", "--rival"))
+    assert cli_train.PISC_FORMS == PISC_FORMS == tuple(choices_of(command, "--pisc-form"))
+    assert cli_train.DIRECTIONS == tuple(DIRECTIONS) == tuple(choices_of(command, "--direction"))
+    assert cli_train.RIVALS == tuple(RIVALS) == tuple(choices_of("compare", "--rival"))
     assert tuple(choices_of(command, "--model")) == tuple(MODELS)
     assert sorted(choices_of(command, "--head")) == sorted(HEADS)
     assert tuple(choices_of(command, "--centres")) == CENTRES

@@ -96,7 +96,7 @@ def test_an_element_that_training_never_sees_is_found_before_training(tmp_path):
         ({"model": "gap"}, "no model is called 'gap'"),
         ({"head": "dual-ish"}, "head 'dual-ish' does not exist"),
         ({"test": 0}, "test=0 must be at least 1"),
-        ({"seed": -1}, "seed=-1 must be 0 or larger"),
+        ({"seed": -1}, "seed=-1 must be from 0 to 4294967295"),
     ],
 )
 def test_impossible_setups_are_named(options, message):

@@ -5,13 +5,14 @@ Where replicas flew, flights.csv has a row for each.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from piwsl_lab.grid import Cell, Study, flights, statistics, text
 from piwsl_lab.grid.statistics import LEVEL, QUANTITIES, RESAMPLES, Row
-from piwsl_lab.grid.store import Store, write_whole
+from piwsl_lab.grid.store import Store, reason
+from piwsl_lab.support.files import write_whole
 
 HEADLINES = ("energy_mae", "force_rmse")
 MOST_LISTED = 40  # cells that were not run, by name
@@ -51,7 +52,7 @@ def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Ro
     scored = [row for row in rows if not row["part"].startswith(flights.FLIGHT)]
     summary, duels = statistics.summarise(study, scored), statistics.duels(study, scored)
     out = "" if store.folder == study.folder else f" --out {store.folder}"
-    parts = [f"# {study.title}", study.description.strip()]
+    parts = [f"# {plain(study.title)}", study.description.strip()]
     parts += [
         f"Made by `piwsl-lab study report {study.path}{out}` from the runs of `piwsl-lab study {study.path}{out}`.",
         f"Numbers are means over seeds with a {100 * LEVEL:.0f} % interval in brackets: the percentile bootstrap of "
@@ -65,7 +66,7 @@ def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Ro
     if not summary:
         parts.append("Nothing has finished yet.")
     for data, part in dict.fromkeys((row["data"], row["part"]) for row in summary):
-        parts.append(f"### {data}, tested on {part}")
+        parts.append(f"### {plain(data)}, tested on {plain(part)}")
         parts.append(_results([row for row in summary if (row["data"], row["part"]) == (data, part)], study))
     if any(len(method.rivals) > 1 for method in study.methods):
         parts += ["## Head to head", _duels(duels, study)]
@@ -114,7 +115,7 @@ def _coverage(study: Study, store: Store) -> list[str]:
     broken = [cell for cell in study.cells if cell.key in failed]
     if broken:
         parts.append(f"Failed ({len(broken)}; `--retry` runs them again):")
-        parts.append("\n".join(f"* {cell.title}: {_reason(failed[cell.key])}" for cell in broken))
+        parts.append("\n".join(f"* {plain(cell.title)}: {plain(reason(failed[cell.key]))}" for cell in broken))
     missing = [cell for cell in study.cells if cell.key not in finished and cell.key not in failed]
     return [*parts, *_missing(study, missing)]
 
@@ -122,14 +123,10 @@ def _coverage(study: Study, store: Store) -> list[str]:
 def _missing(study: Study, missing: Sequence[Cell]) -> list[str]:
     if not missing:
         return []
-    parts = [f"Not run ({len(missing)}):", "\n".join(f"* {cell.title}" for cell in missing[:MOST_LISTED])]
+    parts = [f"Not run ({len(missing)}):", "\n".join(f"* {plain(cell.title)}" for cell in missing[:MOST_LISTED])]
     if len(missing) > MOST_LISTED:
         parts.append(f"… and {len(missing) - MOST_LISTED} more: `piwsl-lab study list {study.path}`.")
     return parts
-
-
-def _reason(path: Path) -> str:
-    return json.loads(path.read_text(encoding="utf-8"))["failed"]
 
 
 def _results(rows: Sequence[Row], study: Study) -> str:
@@ -167,9 +164,16 @@ def _rivals(rows: Sequence[Row]) -> str:
     found = dict.fromkeys(
         (row["title"], row["output"], row["against"], row["paired"]) for row in rows if "ratio" in row
     )
-    return "\n".join(f"* {title} ({output}) against {rival}, {paired}" for title, output, rival, paired in found)
+    return "\n".join(
+        f"* {plain(title)} ({output}) against {plain(rival)}, {paired}" for title, output, rival, paired in found
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [[*map(plain, head)], ["---"] * len(head), *([*map(plain, row)] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain(words: str) -> str:
+    """Words of a file as Markdown shows them: in one line, and without a meaning of their own."""
+    return re.sub(r"([\\`*_{}\[\]<>|#&~])", r"\\\1", " ".join(words.split()))

@@ -1,7 +1,7 @@
 """Runs the cells of a study in worker processes, keeps every finished one and tells how far it is.
 
 A run's numbers depend on its fields alone: each worker has one thread, and neither the number of workers nor the order
-enters. The runner is the only one that writes; a worker sends its answer through a pipe.
+enters. The runner writes the results; a worker sends its answer through a pipe, and keeps only what it has begun.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -168,11 +169,11 @@ class _Worker:
             pass  # it died in the middle of a line
         answers.put((self, None))
 
-    def give(self, cell: Cell) -> None:
-        """Send a run."""
+    def give(self, cell: Cell, progress: Path) -> None:
+        """Send a run, and where it keeps what it has done."""
         self.cell = cell
         try:
-            self.process.stdin.write(json.dumps(fields_of(cell)) + "\n")
+            self.process.stdin.write(json.dumps({**fields_of(cell), "progress": str(progress)}) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # it has just died: its thread will say so
@@ -260,7 +261,7 @@ class _Pool:
                 cell = self.waiting.popleft()
                 self.progress.state[cell.key] = "running"
                 self.progress.started[cell.key] = time.monotonic()
-                worker.give(cell)
+                worker.give(cell, self.store.progress(cell))
 
     def _take(self, worker: _Worker, answer: dict[str, Any] | None) -> str:
         """Act on one message of a worker; the news in one line, or ""."""

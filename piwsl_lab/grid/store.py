@@ -10,15 +10,27 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from piwsl_lab.grid import Cell
+from piwsl_lab.support.files import PARTIAL, write_json
+from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
 
-PARTIAL = ".tmp"
 FAILED = ".failed.json"
+LONGEST_NAME = 150  # characters of a file's name before its key
+COST = Number(0)
+SCORE = Number(null=True)
+RUN = {"setup": {str: ANYTHING}, "objective": {str: ANYTHING}, "wall": COST}
+RESULT = {
+    "rows": [{"part": Text(), "output": Text()}],
+    "seconds": COST,
+    "core_seconds": COST,
+    "steps": Number(0, whole=True),
+    "flights?": {str: [{"ps": Number(0), "reason": Text()}]},
+}
 
 
 class Store:
@@ -33,6 +45,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runs = folder / "runs"
+        self.begun = folder / "begun"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -63,8 +76,12 @@ class Store:
 
     def clean(self) -> None:
         """Delete what a killed runner left half-written; the lock has to be held."""
-        for path in self.runs.glob(f"*{PARTIAL}"):
+        for path in (path for folder in (self.runs, self.begun) for path in folder.glob(f".*{PARTIAL}")):
             path.unlink()
+
+    def progress(self, cell: Cell) -> Path:
+        """Where a run keeps what it has done until it is finished."""
+        return self.begun / f"{cell.key}.safetensors"
 
     def finished(self) -> dict[str, Path]:
         """Files of the finished runs by key, whether or not the study still asks for them."""
@@ -84,11 +101,8 @@ class Store:
         ValueError
             The file cannot be read, or was made when the defaults of the library were others.
         """
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            asked, made = fields_of(cell), {kind: stored[kind] for kind in ("setup", "objective")}
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} is no result of a run ({error!r}): delete it, and the run is repeated") from None
+        stored = _read(path)
+        asked, made = fields_of(cell), {kind: stored[kind] for kind in ("setup", "objective")}
         for kind, values in asked.items():
             for name in values.keys() & made[kind].keys():
                 if values[name] != made[kind][name]:
@@ -102,30 +116,38 @@ class Store:
         """Store the answer of a worker, {"result": …} or {"failed": …}, with all that decided it."""
         suffix = FAILED if "failed" in answer else ".json"
         words = f"{cell.method}-{Path(cell.setup.data).name}-{cell.value('labels')}-s{cell.seed}"
-        path = self.runs / f"{re.sub(r'[^A-Za-z0-9._]+', '-', words)}-{cell.key}{suffix}"
-        content = {"cell": cell.title, **fields_of(cell), **answer}
-        write_whole(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        name = re.sub(r"[^A-Za-z0-9._]+", "-", words)[:LONGEST_NAME]
+        path = self.runs / f"{name}-{cell.key}{suffix}"
+        self.runs.mkdir(parents=True, exist_ok=True)  # somebody may have taken it away
+        write_json(path, {"cell": cell.title, **fields_of(cell), **answer})
+        self.progress(cell).unlink(missing_ok=True)
+        with suppress(OSError):  # others have begun too
+            self.begun.rmdir()
         if "failed" not in answer:
             for old in self.runs.glob(f"*-{cell.key}{FAILED}"):
                 old.unlink()
         return path
 
 
+def reason(path: Path) -> str:
+    """Why a run failed, from its file; errors as for `Store.load`."""
+    return _read(path, {"failed": Text()})["failed"]
+
+
+def _read(path: Path, also: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The content of a run's file, looked at."""
+    try:
+        stored = read_json(path.read_text(encoding="utf-8"))
+        require(stored, {**RUN, **({"result": RESULT} if also is None else also)})
+        for row in stored["result"]["rows"] if also is None else ():
+            require({k: v for k, v in row.items() if k not in ("part", "output")}, {str: SCORE}, "a row of result.rows")
+        if also is None and not stored["result"]["rows"]:
+            raise ValueError("result.rows is empty")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no result of a run ({error}): delete it, and the run is repeated") from None
+    return stored
+
+
 def fields_of(cell: Cell) -> dict[str, Any]:
     """Every field of the run, as JSON gives it back."""
     return json.loads(json.dumps({"setup": asdict(cell.setup), "objective": asdict(cell.objective)}))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a kill or a power cut."""
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself
-    finally:
-        os.close(folder)

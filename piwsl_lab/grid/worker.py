@@ -1,6 +1,6 @@
 """One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.grid.worker``.
 
-It writes no file. It ends with the process that started it: when that one is gone, however it went, the pipe on
+It writes one file: what its run has done so far. It ends with the process that started it: when that one is gone, however it went, the pipe on
 standard input is closed, and a thread that waits for this ends the worker at once.
 """
 
@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 REPORT_EVERY = 0.5  # s between two notes of progress
@@ -58,9 +59,9 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
     import piwsl_lab
     from piwsl_lab.grid import typed
-    from piwsl_lab.metrics import without_nan
     from piwsl_lab.objective import Objective
     from piwsl_lab.study import Setup, run
+    from piwsl_lab.support.files import without_nan
 
     setup, objective = typed(Setup, job["setup"]), typed(Objective, job["objective"])
     said = time.monotonic()
@@ -74,12 +75,27 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result = run(setup, objective, on_step)
+            result = run(setup, objective, on_step, _progress(job.get("progress")))
         except ValueError as error:
             return {"failed": f"{type(error).__name__}: {error}"}
     versions = {"piwsl-lab": piwsl_lab.__version__, "torch": torch.__version__, "python": platform.python_version()}
     words = sorted({str(warning.message) for warning in caught})
     return {"result": without_nan(result), "warnings": words, "versions": versions}
+
+
+def _progress(path: str | None) -> Any:
+    """What the run kept before it was broken off; a file that is of no use is passed over in words."""
+    from piwsl_lab.checkpoint_file import CheckpointError
+    from piwsl_lab.progress import Progress
+
+    kept = Progress(None if path is None else Path(path))
+    if kept.is_kept:
+        try:
+            kept.open()
+        except CheckpointError as error:
+            warnings.warn(f"begun anew: {error}", stacklevel=1)
+            return Progress(kept.path)
+    return kept
 
 
 if __name__ == "__main__":

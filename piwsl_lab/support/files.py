@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -9,6 +10,17 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "free some space, or raise the limit on the size of files",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "make the folder first",
+    errno.ENOTDIR: "name a folder that is there",
+    errno.EROFS: "choose another folder",
+    errno.EACCES: "choose another folder, or see who may use this one",
+    errno.EPERM: "choose another folder, or see who may use this one",
+}
 PARTIAL = ".part"  # ends the name of a file that is being written; it begins with a dot
 
 
@@ -32,7 +44,8 @@ def write_whole(path: str | Path, content: bytes | str) -> Path:
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{PARTIAL}")
+    # Short enough for any name that the system takes: a letter has up to four bytes, a name 255.
+    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{PARTIAL}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with open(partial, "wb", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
         try:
@@ -65,6 +78,20 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def in_words(error: OSError, path: str | Path | None = None) -> str:
+    """What went wrong with a file, in one sentence with a remedy.
+
+    Parameters
+    ----------
+    error : OSError
+    path : path, optional
+        The file that was meant; by default the one that the error names.
+    """
+    name = path or error.filename or "the output"
+    remedy = REMEDIES.get(error.errno, "see what is wrong with that place, or choose another")
+    return f"{name}: {error.strerror or error}; {remedy}"
 
 
 def _settle(folder: Path) -> None:
