@@ -165,7 +165,7 @@ def _check_trainer(header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     if state["done"] > state["settings"]["steps"]:
         raise ValueError(f"trainer.done is {state['done']}, more than the steps of the run")
     if state["best_metrics"] is not None:
-        require(state["best_metrics"], {str: Number(0, nan=True)}, "trainer.best_metrics")
+        require(state["best_metrics"], {str: Number(nan=True)}, "trainer.best_metrics")
     for prefix in ("best.", "optimiser."):
         for name, value in under(tensors, prefix).items():
             _check_finite(f"{prefix}{name}", value)

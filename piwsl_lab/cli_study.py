@@ -183,19 +183,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m piwsl_lab.cli_study STUDY.toml``: the command by itself."""
-    parser = argparse.ArgumentParser(prog="piwsl-lab")
-    add(parser.add_subparsers(required=True))
-    arguments = parser.parse_args(["study", *(sys.argv[1:] if argv is None else argv)])
-    try:
-        return arguments.run(arguments)
-    except ValueError as error:
-        print(f"piwsl-lab: {error}", file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

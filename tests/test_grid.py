@@ -15,13 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from piwsl_lab import cli_study
+from piwsl_lab import cli, cli_study
 from piwsl_lab.grid import FIELDS, Cell, statistics, text
 from piwsl_lab.grid.file import read
 from piwsl_lab.grid.report import write_report
 from piwsl_lab.grid.runner import look, run_cells
 from piwsl_lab.grid.statistics import Interval, interval, ratio, verdict
-from piwsl_lab.grid.store import Store, write_whole
+from piwsl_lab.grid.store import Store
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
@@ -232,13 +232,13 @@ def test_workers_that_cannot_start_and_impossible_numbers_end_the_study(tmp_path
 def test_one_runner_a_folder_and_leftovers_go(tmp_path):
     study, store = study_of(tmp_path), Store(tmp_path / "out")
     store.runs.mkdir(parents=True)
-    (store.runs / "half.json.tmp").write_text('{"setup": ')
+    (store.runs / ".half.json.0123.part").write_text('{"setup": ')
     with Store(tmp_path / "out").lock():
         with pytest.raises(ValueError, match=rf"in use by another .* \(process {os.getpid()}\): wait for it.*--out"):
             quick(study, store)
-        assert (store.runs / "half.json.tmp").exists()
+        assert (store.runs / ".half.json.0123.part").exists()
     quick(study, store)
-    assert not list(store.runs.glob("*.tmp"))
+    assert not list(store.runs.glob("*.part"))
 
 
 def test_a_result_that_is_broken_or_of_other_defaults_is_named(tmp_path):
@@ -267,13 +267,13 @@ def test_the_time_limit_keeps_what_is_finished(tmp_path, monkeypatch):
 def test_the_command_lists_and_reports(tmp_path, capsys):
     study_of(tmp_path)
     path = str(tmp_path / "study.toml")
-    assert cli_study.main(["list", path, "--only", "labels=8"]) == 0
+    assert cli.main(["study", "list", path, "--only", "labels=8"]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].split(maxsplit=1) == ["-", "supervised ethanol 8 labels seed 0"]
     assert "0 of 6 done, 0 failed" in printed
-    assert cli_study.main(["report", path]) == 0
+    assert cli.main(["study", "report", path]) == 0
     assert "Nothing has finished yet" in (tmp_path / "study" / "summary.md").read_text()
-    assert cli_study.main(["draw", path]) == 2
+    assert cli.main(["study", "draw", path]) == 2
     assert "write study [run|report|list] STUDY.toml" in capsys.readouterr().err
     assert [cli_study.duration(s) for s in (12.3, 300, 7500)] == ["12 s", "5 min", "2 h 05 min"]
 
@@ -400,15 +400,6 @@ def test_the_figures_say_what_they_show(tmp_path, capsys):
     assert "piwsl-lab study report" in capsys.readouterr().err
 
 
-def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    write_whole(path, b"first")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"second")
-    assert path.read_bytes() == b"first"
-
-
 # The real command, killed
 
 
@@ -457,7 +448,7 @@ def test_a_study_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(
     finish(whole)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert len(store.finished()) == 12
-    assert not list(store.runs.glob("*.tmp"))
+    assert not list(store.runs.glob("*.part"))
     for one in (undisturbed, store):
         write_report(study, one)
     assert (undisturbed.folder / "results.csv").read_bytes() == (store.folder / "results.csv").read_bytes()

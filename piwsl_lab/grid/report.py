@@ -176,4 +176,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def plain(words: str) -> str:
     """Words of a file as Markdown shows them: in one line, and without a meaning of their own."""
-    return re.sub(r"([\\`*_{}\[\]<>|#&~])", r"\\\1", " ".join(words.split()))
+    return re.sub(r"[\\`|<]|\](?=\()", r"\\\g<0>", " ".join(words.split()))

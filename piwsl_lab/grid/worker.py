@@ -1,7 +1,7 @@
 """One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.grid.worker``.
 
-It writes one file: what its run has done so far. It ends with the process that started it: when that one is gone, however it went, the pipe on
-standard input is closed, and a thread that waits for this ends the worker at once.
+It writes one file: what its run has done so far. It ends with the process that started it: when that one is gone,
+however it went, the pipe on standard input is closed, and a thread that waits for this ends the worker at once.
 """
 
 from __future__ import annotations
