@@ -14,6 +14,7 @@ import stat
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from piwsl_lab.support.signals import INTERRUPTED
 if TYPE_CHECKING:
     from piwsl_lab.objective import Objective
     from piwsl_lab.runs import KeptRun
-    from piwsl_lab.study import Setup
+    from piwsl_lab.study import Setup, Task
     from piwsl_lab.training import Record, TrainingDiverged
 
 # Spelt out here, so that --help needs no torch; a test holds them against the library.
@@ -123,10 +124,7 @@ def _device(text: str) -> str:
 
 def main_train(arguments: argparse.Namespace) -> int:
     """Train one potential, score it, write the files, print a table."""
-    from piwsl_lab.checkpoint import save
-    from piwsl_lab.metrics import evaluate
-    from piwsl_lab.study import prepare, train
-    from piwsl_lab.training import TrainingDiverged
+    from piwsl_lab.study import prepare
 
     _check_writable(arguments.json, arguments.save)
     if arguments.save and arguments.save.suffix != ".safetensors":
@@ -134,7 +132,16 @@ def main_train(arguments: argparse.Namespace) -> int:
     setup, objective = choices(arguments, arguments.seed)
     task = prepare(setup)
     config = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
-    kept = _kept("train", arguments, config)
+    with closing(_kept("train", arguments, config)) as kept:
+        return _train(arguments, setup, objective, task, kept)
+
+
+def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, task: Task, kept: KeptRun) -> int:
+    from piwsl_lab.checkpoint import save
+    from piwsl_lab.metrics import evaluate
+    from piwsl_lab.study import train
+    from piwsl_lab.training import TrainingDiverged
+
     kept.same_data("of the run", task)
     try:
         with _bar(setup.steps * (1 + setup.teachers), kept) as bar:
@@ -149,6 +156,7 @@ def main_train(arguments: argparse.Namespace) -> int:
     if arguments.save:
         writers.append(lambda: save(arguments.save, trainer.potential))
     if arguments.json:
+        config = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
         writers.append(lambda: write_json(arguments.json, {"config": config, **result}))
     head = f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames"
     return _deliver(arguments, kept, writers, f"{head}\n{_table({'result': result})}")
@@ -156,15 +164,21 @@ def main_train(arguments: argparse.Namespace) -> int:
 
 def main_compare(arguments: argparse.Namespace) -> int:
     """Train twins for every seed, write the file, print a table."""
-    from piwsl_lab.comparison import compare, rival
-    from piwsl_lab.training import TrainingDiverged
+    from piwsl_lab.comparison import rival
 
     _check_writable(arguments.json)
     setup, objective = choices(arguments, seed=0)
     other = rival(arguments.rival, setup, objective)[0]
     asked = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
     names = {name: getattr(arguments, name) for name in ("seeds", "rival", "equal_time")}
-    kept = _kept("compare", arguments, asked | names)
+    with closing(_kept("compare", arguments, asked | names)) as kept:
+        return _compare(arguments, setup, objective, other, kept)
+
+
+def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, other: Setup, kept: KeptRun) -> int:
+    from piwsl_lab.comparison import compare
+    from piwsl_lab.training import TrainingDiverged
+
     total = arguments.seeds * setup.steps * (2 + setup.teachers + other.teachers)
     try:
         # With --equal-time nobody knows beforehand how many steps the rival makes.

@@ -64,10 +64,14 @@ class KeptRun(Progress):
 
     def remove(self) -> None:
         """The result is delivered: the file goes, and its folder if nothing else is in it."""
+        self.close()
+        super().remove()
+
+    def close(self) -> None:
+        """Let go of the file: others may go on with it."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-        super().remove()
 
     def _place(self, content: bytes) -> None:
         """The first time: in the first folder that can be written to, under a name that is nobody's."""
@@ -80,9 +84,7 @@ class KeptRun(Progress):
                 self._lock, path = next(self._free(last))
                 write_whole(path, content)
             except OSError:
-                if self._lock is not None:
-                    self._lock.release()
-                    self._lock = None
+                self.close()
                 with suppress(OSError):
                     last.rmdir()
                 if last == self.folders[-1]:

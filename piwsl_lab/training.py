@@ -330,10 +330,11 @@ class Trainer:
         self.optimiser.step()
 
     def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
-        best = f"the best weights are those of step {self.best_step}" if self.best_weights else "nothing was validated"
+        best = f"those of step {self.best_step} are the best" if self.best_weights else "none were validated before"
         return TrainingDiverged(
-            f"{what} became {value.item()} at step {self.done + 1} ({best}): lower the learning rate "
-            f"({self.settings['learning_rate']}) or the weights of the objective ({self.current})"
+            f"{what} became {value.item()} at step {self.done + 1}: lower the learning rate "
+            f"({self.settings['learning_rate']}) or the weights of the objective ({self.current}); "
+            f"of the weights of the potential, {best}"
         )
 
     def _set_learning_rate(self) -> None:

@@ -1,0 +1,423 @@
+"""Nothing that took a minute is lost: signals, kills, divergence and full disks, and `--resume` afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import (
+    CODES,
+    ENV,
+    SIGNALS,
+    SMALL,
+    finish,
+    kept_in,
+    numbers,
+    same_weights,
+    start,
+    table_of,
+    wait_for_progress,
+    write_small,
+)
+
+from piwsl_lab import cli, study
+from piwsl_lab.checkpoint import load_potential
+from piwsl_lab.comparison import compare
+from piwsl_lab.objective import Objective
+from piwsl_lab.progress import Progress
+from piwsl_lab.study import Setup, prepare, run, train
+from piwsl_lab.training import TrainingDiverged
+
+TRAIN = f"train {SMALL} --steps 100 --save a.safetensors --json a.json".split()
+COMPARE = f"compare {SMALL} --seeds 2 --steps 20 --json a.json".split()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_small(folder)
+    code, out, error = finish(start(folder, *TRAIN))
+    assert code == 0, error
+    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "a.safetensors", "small.xyz"]
+    return folder, table_of(out)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_f2_train_goes_on_bit_for_bit_after_a_signal(name, tmp_path, undisturbed):
+    """F2: `train` kept nothing until the very end."""
+    write_small(tmp_path)
+    process = start(tmp_path, *TRAIN)
+    wait_for_progress(process, tmp_path, moves=2)
+    process.send_signal(SIGNALS[name])
+    code, out, error = finish(process)
+    assert (code, out) == (CODES[name], "")
+    assert "Traceback" not in error
+    (kept,) = kept_in(tmp_path)
+    assert not (tmp_path / "a.json").exists()
+    load_potential(kept)
+    if name != "KILL":
+        assert f"kept in {kept.relative_to(tmp_path)}. Go on with: piwsl-lab train --data small.xyz" in error
+        assert error.strip().endswith("--json a.json --resume")
+    code, out, error = finish(start(tmp_path, *TRAIN, "--resume"))
+    assert code == 0, error
+    assert table_of(out) == undisturbed[1]
+    assert numbers(tmp_path, "a.json") == numbers(undisturbed[0], "a.json")
+    assert same_weights(tmp_path / "a.safetensors", undisturbed[0] / "a.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.safetensors", "small.xyz"]
+
+
+def test_f2_compare_goes_on_bit_for_bit(tmp_path, capsys, monkeypatch):
+    """F2: finished twins and seeds were lost with the rest."""
+    write_small(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    process = start(tmp_path, *COMPARE)
+    wait_for_progress(process, tmp_path, moves=50)  # of about 85: in the second seed
+    process.kill()
+    finish(process)
+    assert cli.main(["compare", *COMPARE[1:], "--resume", "--json", "resumed.json"]) == 0
+    resumed = table_of(capsys.readouterr().out)
+    assert cli.main(COMPARE) == 0
+    assert table_of(capsys.readouterr().out)[:-1] == resumed[:-1]
+    assert numbers(tmp_path, "a.json") == numbers(tmp_path, "resumed.json")
+    assert not kept_in(tmp_path)
+
+
+# In one process: an interrupt after so many steps
+
+
+class After:
+    """An `on_step` that presses Ctrl-C at one step of all."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def __call__(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    write_small(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    fields = {"model": "schnet", "channels": 8, "layers": 1, "batch_size": 2, "device": "cpu", "steps": 20}
+    return lambda **other: Setup(**{"data": "small.xyz", "energies": 8, "forces": 8, **fields, **other})
+
+
+def opened(path: Path) -> Progress:
+    kept = Progress(path)
+    if kept.is_kept:
+        kept.open()
+    return kept
+
+
+@pytest.mark.parametrize("steps", [[1], [7, 3], [19], [20, 1, 1], [33], [59]])
+def test_teachers_and_students_go_on_where_they_were(small, steps, tmp_path):
+    setup, objective = small(forces=3, teachers=2), Objective(pitc=10.0)
+    task = prepare(setup)
+    whole, _ = train(setup, task, objective)
+    for step in steps:
+        with pytest.raises(KeyboardInterrupt):
+            train(setup, task, objective, After(step), opened(tmp_path / "kept.safetensors"), "it")
+    done = []
+    again, seconds = train(setup, task, objective, done.append, opened(tmp_path / "kept.safetensors"), "it")
+    assert len(done) == 60 - sum(steps)
+    assert seconds > again.seconds
+    for name, value in whole.potential.state_dict().items():
+        assert value.equal(again.potential.state_dict()[name])
+
+
+@pytest.mark.parametrize("options", [{}, {"equal_time": True}, {"against": "ensemble"}])
+def test_twins_go_on_where_they_were(small, options, tmp_path, monkeypatch):
+    monkeypatch.setattr("piwsl_lab.comparison.PILOT_STEPS", 3)
+    setup, objective = small(forces=3, steps=6), Objective(pitc=10.0)
+    path, count = tmp_path / "kept.safetensors", 0
+    while True:
+        count += 1
+        kept = opened(path)
+        try:
+            found = compare(setup, objective, 2, After(7), kept=kept, **options)
+        except KeyboardInterrupt:
+            continue
+        break
+    assert count > 3
+    if "equal_time" not in options:
+        whole = compare(setup, objective, 2, **options)
+        for name in found.keys() - {"config"}:
+            assert found[name] | {"seconds": 0} == whole[name] | {"seconds": 0}
+        assert found["config"] == whole["config"]
+    else:
+        # The steps were measured once, from the seconds of the twin that was finished before.
+        assert found["supervised"]["steps"] == [kept.value(f"steps of supervised, seed {seed}") for seed in (0, 1)]
+        assert found["piwsl"]["seconds"] == [kept.value(f"piwsl, seed {seed}")["seconds"] for seed in (0, 1)]
+
+
+def test_a_cell_of_a_study_goes_on_and_counts_all_its_core_time(small, tmp_path):
+    whole = run(small(), Objective())
+    path = tmp_path / "begun" / "key.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), Objective(), After(13), opened(path))
+    kept, done = opened(path), []
+    found = run(small(), Objective(), done.append, kept)
+    assert len(done) == 7
+    assert found["rows"] == whole["rows"]
+    assert found["core_seconds"] > kept.earlier > 0
+
+
+def test_other_frames_are_not_gone_on_with(small, tmp_path):
+    path = tmp_path / "kept.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        compare(small(), Objective(), 1, After(25), kept=opened(path))
+    from ase.io import read, write
+
+    frames = read("small.xyz", ":")
+    frames[3].positions += 0.01
+    write("small.xyz", frames)
+    with pytest.raises(ValueError, match=r"kept.safetensors: the run began with other frames or labels"):
+        compare(small(), Objective(), 1, kept=opened(path))
+
+
+# Where it lies
+
+
+def interrupted(monkeypatch, step: int, *words: str) -> int:
+    """A command that is interrupted at a step, in this process."""
+    inner, press = study.Trainer.step, After(step)
+
+    def step_and_press(trainer):
+        record = inner(trainer)
+        press()
+        return record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study.Trainer, "step", step_and_press)
+        return cli.main(words)
+
+
+SHORT = ["--steps", "10", *SMALL.split()]
+
+
+def test_a_run_of_another_command_is_never_overwritten(small, monkeypatch, capsys, tmp_path):
+    for words in (["train"], ["train", "--seed", "1"], ["compare"], ["train"], ["train", "--pitc", "1"]):
+        assert interrupted(monkeypatch, 6, *words, *SHORT) == 130
+    error = capsys.readouterr().err
+    assert len(kept_in(tmp_path)) == 5
+    assert error.count("holds this very run, interrupted: --resume would go on with it") == 1
+    assert cli.main(["train", *SHORT, "--resume"]) == 0
+    assert cli.main(["train", *SHORT, "--seed", "1", "--resume"]) == 0
+    assert len(kept_in(tmp_path)) == 3
+    capsys.readouterr()
+    assert cli.main(["train", *SHORT, "--seed", "2", "--resume"]) == 0
+    assert "nothing is kept of this run in piwsl-lab-runs: it begins at its first step" in capsys.readouterr().err
+
+
+def test_two_at_once_do_not_touch_each_other(tmp_path):
+    write_small(tmp_path)
+    both = [start(tmp_path, *TRAIN[:-4], "--json", f"{k}.json") for k in (0, 1)]
+    for process in both:
+        assert finish(process)[0] == 0
+    assert numbers(tmp_path, "0.json") == numbers(tmp_path, "1.json")
+    assert not (tmp_path / "piwsl-lab-runs").exists()
+
+
+def test_a_run_in_hand_is_not_gone_on_with_by_another(small, monkeypatch, tmp_path):
+    from piwsl_lab.runs import KeptRun
+
+    one = KeptRun("train", {"a": 1}, [Path()])
+    task = prepare(small())
+    with pytest.raises(KeyboardInterrupt):
+        train(small(), task, Objective(), After(3), one, "it")
+    other = KeptRun("train", {"a": 1}, [Path()])
+    assert not other.find()
+    with pytest.raises(KeyboardInterrupt):
+        train(small(), task, Objective(), After(3), other, "it")
+    assert len(kept_in(tmp_path)) == 2
+    assert one.path != other.path
+    assert not KeptRun("train", {"a": 2}, [Path()]).left_behind()
+
+
+# Divergence
+
+
+def test_f11_after_divergence_the_best_weights_are_saved(small, monkeypatch, capsys, tmp_path):
+    """F11: the last weights were left, and nothing was saved."""
+    inner = study.Trainer._descend
+
+    def bursts(trainer, loss, begun):
+        inner(trainer, loss * float("nan") if trainer.done == 7 else loss, begun)
+
+    monkeypatch.setattr(study.Trainer, "_descend", bursts)
+    task = prepare(small())
+    with pytest.raises(
+        TrainingDiverged, match=r"at step 8: lower the learning rate.*of step \d are the best"
+    ) as caught:
+        train(small(), task, Objective())
+    trainer = caught.value.trainer
+    assert 0 < trainer.best_step <= 7
+    for name, value in trainer.best_weights.items():
+        assert value.equal(trainer.potential.state_dict()[name])
+    assert cli.main(["train", *SHORT, "--save", "best.safetensors"]) == 2
+    assert "best.safetensors holds the weights of step" in capsys.readouterr().err
+    load_potential("best.safetensors")
+    assert cli.main(["train", *SHORT]) == 2
+    (best,) = kept_in(tmp_path)
+    load_potential(best)
+    monkeypatch.setattr(
+        study.Trainer,
+        "_descend",
+        lambda t, loss, begun: inner(t, loss * float("nan") if t.done == 7 and t.settings["seed"] else loss, begun),
+    )
+    assert cli.main(["compare", *SHORT, "--seeds", "2"]) == 2
+    error = capsys.readouterr().err
+    assert "supervised, seed 1: the loss became nan at step 8" in error
+    assert "1 seed(s) are finished:" in error
+
+
+# Places that cannot be written to
+
+
+def full_disk(folder: Path) -> Path:
+    """A file system of 64 kB in a folder."""
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    return folder
+
+
+@pytest.fixture
+def disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    yield full_disk(folder)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a test may still stand in it
+
+
+def test_f8_a_full_disk_costs_no_result(small, disk, capsys, tmp_path, monkeypatch):
+    """F8: a full disk ended in a traceback, and the training was lost."""
+    (disk / "junk").write_bytes(b"x" * 40_000)
+    words = ["train", *SHORT, "--save", str(disk / "a.safetensors"), "--json", "a.json"]
+    assert cli.main(words) == 1
+    printed = capsys.readouterr()
+    assert "energy MAE" in printed.out
+    assert "a.safetensors: cannot be written (No space left on device); free some space" in printed.err
+    assert "--resume writes it" in printed.err
+    assert [path.name for path in disk.iterdir()] == ["junk"]
+    assert json.loads(Path("a.json").read_text())["energy_mae"]
+    monkeypatch.setattr(study.Trainer, "step", lambda _: pytest.fail("it trained once more"))
+    words[words.index(str(disk / "a.safetensors"))] = "elsewhere.safetensors"
+    assert cli.main([*words, "--resume"]) == 0
+    load_potential("elsewhere.safetensors")
+    assert not kept_in(tmp_path)
+
+
+def test_f8_where_nothing_can_be_kept_the_run_goes_on_and_says_so(small, disk, capsys, monkeypatch):
+    """Progress goes beside the files where the working folder is full; where all is full, one warning."""
+    (disk / "junk").write_bytes(b"x" * 60_000)
+    monkeypatch.setattr("piwsl_lab.data.catalog.pooch.os_cache", lambda _: str(disk / "cache"))
+    data = str(Path("small.xyz").resolve())
+    words = ["train", *SHORT, "--data", data]
+    other = Path("beside").resolve()
+    other.mkdir()
+    monkeypatch.chdir(disk)
+    assert cli.main(words) == 0
+    printed = capsys.readouterr()
+    assert "energy MAE" in printed.out
+    assert printed.err.count("cannot be kept") == 1
+    assert [path.name for path in disk.iterdir()] == ["junk"]
+    assert interrupted(monkeypatch, 6, *words) == 130
+    assert "interrupted, nothing is kept (" in capsys.readouterr().err
+    assert interrupted(monkeypatch, 6, *words, "--save", str(other / "a.safetensors")) == 130
+    assert len(kept_in(other)) == 1
+    assert cli.main([*words, "--save", str(other / "a.safetensors"), "--resume"]) == 0
+    assert [path.name for path in other.iterdir()] == ["a.safetensors"]
+
+
+LIMITED = """
+import resource, signal, sys
+from piwsl_lab import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_f8_files_that_may_not_grow_are_said_and_never_torn(tmp_path):
+    write_small(tmp_path)
+    words = ["train", *SHORT, "--save", "a.safetensors", "--json", "a.json"]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *words], cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 1, done.stderr
+    assert "energy MAE" in done.stdout
+    assert "a.safetensors: cannot be written (File too large)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.rglob("*")} == {"small.xyz", "a.json"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json", "x" * 300], "File name too long; choose a shorter name"),
+        (["--save", f"{'x' * 300}.safetensors"], "File name too long"),
+        (["--json", "small.xyz/out.json"], "Not a directory; name a folder that is there"),
+        (["--save", "small.xyz/out.safetensors"], "Not a directory"),
+    ],
+)
+def test_f8_a_place_that_cannot_be_is_refused_before_the_training(words, message, small, monkeypatch, capsys):
+    monkeypatch.setattr(study, "prepare", lambda _: pytest.fail("it began"))
+    assert cli.main(["train", *SHORT, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_f8_a_folder_that_vanishes_costs_no_result(small, monkeypatch, capsys):
+    Path("out").mkdir()
+    inner = study.evaluate
+    monkeypatch.setattr(
+        "piwsl_lab.metrics.evaluate", lambda *a: (Path("out").exists() and Path("out").rmdir(), inner(*a))[1]
+    )
+    assert cli.main(["train", *SHORT, "--json", "out/a.json"]) == 1
+    printed = capsys.readouterr()
+    assert "energy MAE" in printed.out
+    assert "out/a.json: No such file or directory; make the folder first" in printed.err
+
+
+@pytest.mark.parametrize("words", [["datasets"], ["--help"], ["train", "--help"], ["train", *SHORT]])
+def test_f8_a_full_standard_output_is_said(words, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    write_small(tmp_path)
+    with open("/dev/full", "w") as full:
+        process = start(tmp_path, *words, stdout=full, stderr=subprocess.PIPE)
+        code, _, error = finish(process)
+    assert code == 1
+    assert "No space left on device" in error
+    assert "Traceback" not in error
+    assert "Exception ignored" not in error
+    assert len(kept_in(tmp_path)) == (words == ["train", *SHORT])
+
+
+@pytest.mark.parametrize(
+    ("coding", "words"),
+    [
+        ("gbk", ["train", *SHORT]),
+        ("ascii", ["train", *SHORT]),
+        ("cp1252", ["train", "--help"]),
+        ("ascii", ["--help"]),
+        ("ascii", ["datasets"]),
+        ("gbk", ["doctor"]),
+    ],
+)
+def test_case_37_a_terminal_of_another_code_page(coding, words, tmp_path):
+    write_small(tmp_path)
+    code, out, error = finish(
+        start(tmp_path, *words, env={**ENV, "PYTHONIOENCODING": coding}, errors="replace"),
+    )
+    assert "Traceback" not in error
+    assert code == 0 or words == ["doctor"], error
+    assert any(word in out for word in ("force MAE, meV/", "usage: piwsl-lab", "ethanol:500K", "torch"))
