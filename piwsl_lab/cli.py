@@ -98,10 +98,15 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     _say(f"warning: {message}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says when its help cannot be written."""
+
+    def print_help(self, file: Any = None) -> None:
+        print(self.format_help(), end="", file=file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="piwsl-lab", description=piwsl_lab.__doc__.splitlines()[0], epilog="Without a command: lab."
-    )
+    parser = _Parser(prog="piwsl-lab", description=piwsl_lab.__doc__.splitlines()[0], epilog="Without a command: lab.")
     parser.add_argument("--version", action="version", version=piwsl_lab.__version__)
     commands = parser.add_subparsers(metavar="command", required=True)
 

@@ -16,6 +16,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from piwsl_lab.support.files import write_whole
+
 FIRST_NOTEBOOK = "00_quickstart.ipynb"
 COPY_FOLDER = "piwsl-lab-notebooks"
 MANIFEST = ".piwsl-lab.json"
@@ -79,17 +81,17 @@ def copy_notebooks(source: Path, target: Path) -> CopyReport:
         if current == new:
             report.kept.append(name)
         elif current is None:
-            _write_atomically(target / name, content)
+            write_whole(target / name, content)
             report.added.append(name)
         elif current == handed_over.get(name):
-            _write_atomically(target / name, content)
+            write_whole(target / name, content)
             report.updated.append(name)
         elif handed_over.get(name) == new:
             report.kept.append(name)
         else:
             report.offered.append(_offer_beside(target, notebook.stem, content, handed_over))
         handed_over[name] = new
-    _write_atomically(target / MANIFEST, json.dumps(handed_over, indent=2, sort_keys=True).encode() + b"\n")
+    write_whole(target / MANIFEST, json.dumps(handed_over, indent=2, sort_keys=True).encode() + b"\n")
     return report
 
 
@@ -131,9 +133,11 @@ def launch(*, browser: bool = True, port: int | None = None, directory: Path | N
 
 
 def _run(arguments: list[str]) -> int:
-    """Run JupyterLab in the foreground; a Ctrl-C reaches it directly, a SIGTERM is handed on."""
+    """Run JupyterLab in the foreground; a Ctrl-C reaches it directly, SIGTERM and SIGHUP are handed on."""
     process = subprocess.Popen(arguments)
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    heard = [n for n in numbers if n is not None and signal.getsignal(n) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, lambda *_: process.terminate()) for number in heard}
     try:
         while True:
             try:
@@ -141,7 +145,8 @@ def _run(arguments: list[str]) -> int:
             except KeyboardInterrupt:
                 continue  # the terminal sent it to JupyterLab too, which is closing
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _offer_beside(target: Path, stem: str, content: bytes, handed_over: dict[str, str]) -> str:
@@ -152,7 +157,7 @@ def _offer_beside(target: Path, stem: str, content: bytes, handed_over: dict[str
         if _hash_of_file(target / name) in (None, _hash(content), handed_over.get(name)):
             break
         count += 1
-    _write_atomically(target / name, content)
+    write_whole(target / name, content)
     handed_over[name] = _hash(content)
     return name
 
@@ -162,7 +167,7 @@ def _read_manifest(path: Path) -> dict[str, str]:
         return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LaunchError(f"{path} is damaged; delete it (your notebooks stay as they are)") from error
     if not isinstance(manifest, dict):
         raise LaunchError(f"{path} is damaged; delete it (your notebooks stay as they are)")
@@ -175,9 +180,3 @@ def _hash(content: bytes) -> str:
 
 def _hash_of_file(path: Path) -> str | None:
     return _hash(path.read_bytes()) if path.exists() else None
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

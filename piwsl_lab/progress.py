@@ -67,6 +67,11 @@ class Progress:
         return self.path is not None
 
     @property
+    def place(self) -> Path | None:
+        """Where it lies, or would lie."""
+        return self.path
+
+    @property
     def is_kept(self) -> bool:
         """Whether there is something to go on with."""
         return self.path is not None and self.path.is_file()
@@ -181,9 +186,10 @@ class Progress:
         try:
             self._place(content)
         except OSError as error:
+            words = in_words(error, self.place)
             if not self.failure:
-                warnings.warn(f"what this run has done cannot be kept: {in_words(error)}", stacklevel=4)
-            self.failure = in_words(error)
+                warnings.warn(f"what this run has done cannot be kept: {words}", stacklevel=4)
+            self.failure = words
         else:
             self.failure = ""
 

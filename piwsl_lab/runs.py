@@ -47,6 +47,11 @@ class KeptRun(Progress):
     def keeps(self) -> bool:
         return True
 
+    @property
+    def place(self) -> Path:
+        """Where it lies, or would lie."""
+        return self.path or self.folders[0]
+
     def find(self) -> bool:
         """Go on with the newest file of this run that no other process has in hand; whether there was one."""
         for path in sorted(self.left_behind(), key=lambda path: path.stat().st_mtime, reverse=True):

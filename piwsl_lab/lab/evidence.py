@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -36,6 +37,7 @@ from piwsl_lab.lab.study_tables import (
     seed_factor,
     tally,
 )
+from piwsl_lab.support.files import in_words, write_whole
 
 # The door to all that the notebook of evidence uses.
 __all__ = [
@@ -99,16 +101,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m piwsl_lab.lab.evidence", description=__doc__)
     parser.add_argument("folder", type=Path, help="where `piwsl-lab study report` wrote summary.csv")
     folder = parser.parse_args(argv).folder
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
-        rows = read_summary(folder)
+        print(_write(folder), flush=True)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    report = folder / "summary.md"
-    title = report.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") if report.is_file() else folder.name
+    except OSError as error:
+        print(in_words(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _write(folder: Path) -> Path:
+    rows = read_summary(folder)
     made = figures([row for row in rows if not row["part"].startswith("flight at ")])
     if (folder / "flights.csv").is_file():
         made.append(survival(read_table(folder / "flights.csv")))
-    (folder / "figures.html").write_text(page(title, made), encoding="utf-8")
-    print(folder / "figures.html")
-    return 0
+    return write_whole(folder / "figures.html", page(_title(folder), made))
+
+
+def _title(folder: Path) -> str:
+    """Of the study, from its report; the name of the folder where there is none."""
+    report = folder / "summary.md"
+    if not report.is_file():
+        return folder.name
+    try:
+        first = report.read_text(encoding="utf-8").partition("\n")[0]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{report}: is no text ({error}): make it anew with `piwsl-lab study report`") from None
+    return re.sub(r"\\(?=[\\`|<\]])", "", first.lstrip("# ")) or folder.name

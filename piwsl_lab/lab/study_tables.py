@@ -9,12 +9,25 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 from typing import Any
 
-from piwsl_lab.data import test_part
-from piwsl_lab.grid import statistics
+from piwsl_lab.data import DataError, test_part
+from piwsl_lab.grid import flights, statistics
+from piwsl_lab.grid.report import RATIOS, STATISTICS
+from piwsl_lab.study import SCORES
 
 Row = dict[str, Any]
 KNOWN_STUDY = "sparse-labels.toml"  # tells the studies of this laboratory from another folder of that name
 WORDS = ("data", "method", "title", "part", "output", "quantity", "unit", "against", "paired", "shown", "reason")
+TOO_MANY = "\n"  # holds what a line has too much; no column is called so
+ALWAYS = {"energies", "forces", "seeds", "seed", "mean", "low", "high", "temperature", "replica"}
+ALWAYS |= {"length_ps"}
+POSITIVE = {"ratio", "ratio_low", "ratio_high", "cost"}
+NUMBERS = ALWAYS | POSITIVE | {"alive_ps", "core_seconds", "seconds", "steps", *SCORES}
+COLUMNS = {
+    "summary.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
+    "duels.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
+    "flights.csv": ("data", "energies", "forces", "method", *flights.COLUMNS),
+    "results.csv": ("data", "energies", "forces", "method", "seed", "part", "output"),
+}
 VERDICTS = (statistics.LOWER, statistics.HIGHER, statistics.NOTHING, statistics.TOO_FEW)
 
 
@@ -30,11 +43,48 @@ def read_summary(folder: Path) -> list[Row]:
 
 
 def read_table(path: Path) -> list[Row]:
-    """Rows of one CSV file of a report, numbers as numbers; nan where there is none."""
+    """Rows of one CSV file of a report, numbers as numbers; nan where there is none.
+
+    Raises
+    ------
+    ValueError
+        There is no such file, or it is not as the report wrote it: a column is missing, a line is cut off, or what
+        should be a number is none.
+    """
     if not path.is_file():
         raise ValueError(f"{path} does not exist: make it with `piwsl-lab study report STUDY.toml`")
-    with open(path, encoding="utf-8", newline="") as file:
-        return [{k: v if k in WORDS else _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file, restkey=TOO_MANY, strict=True)
+            _check_columns(path, table.fieldnames or [])
+            return [_row(row, table.line_num) for row in table]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged ({error}): make it anew with `piwsl-lab study report`") from None
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    wanted = COLUMNS.get(path.name, ("data", "energies", "forces", "method"))
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    if len(set(names)) < len(names):
+        raise ValueError("two of its columns have the same name")
+
+
+def _row(row: dict[str, Any], line: int) -> Row:
+    if TOO_MANY in row or None in row.values():
+        raise ValueError(f"line {line} has more or fewer entries than the first")
+    found = {name: text if name in WORDS else _number(text) for name, text in row.items()}
+    for name, value in found.items():
+        if name in NUMBERS and isinstance(value, str):
+            raise ValueError(f"line {line}: {name} is {value[:40]!r} and should be a number")
+        if name in ALWAYS and not math.isfinite(value):
+            raise ValueError(f"line {line}: {name} is not given")
+        if name in POSITIVE and value <= 0:
+            raise ValueError(f"line {line}: {name} is {value:g} and should be above 0")
+        if name == "shown" and value not in ("", *VERDICTS):
+            raise ValueError(f"line {line}: shown is {value[:40]!r} and should be one of {', '.join(VERDICTS)}")
+    return found
 
 
 def find_studies(package: Path | None = None) -> Path | None:
@@ -49,7 +99,15 @@ def find_studies(package: Path | None = None) -> Path | None:
 
 def own_test(rows: Iterable[Row]) -> list[Row]:
     """Rows scored where their training data is meant to be tested: no other temperature, path or scan."""
-    return [row for row in rows if row["part"] == (test_part(row["data"]) or row["data"])]
+    return [row for row in rows if row["part"] == (_published(row["data"]) or row["data"])]
+
+
+def _published(data: str) -> str | None:
+    """The published test part of a set; none for a file, whether or not it is still there."""
+    try:
+        return test_part(data)
+    except DataError:
+        return None
 
 
 def duels(folder: Path, method: str, rival: str, quantity: str, output: str, elsewhere: bool = False) -> list[Row]:
@@ -129,9 +187,10 @@ def tally(rows: Sequence[Row]) -> str:
 def _number(text: str) -> float | str:
     """A number, nan for nothing, or the word itself: an order is 1, 2 or "symmetric"."""
     try:
-        return float(text) if text else math.nan
+        value = float(text) if text else math.nan
     except ValueError:
         return text
+    return text if math.isinf(value) or (text and math.isnan(value)) else value
 
 
 def label_text(row: Row) -> str:
