@@ -139,7 +139,10 @@ def resume(
     potential, state = load_potential(path).train(), header["trainer"]
     with damaged(path):
         objective, settings, seen = Objective(**state["objective"]), state["settings"], state["fingerprints"]
-    trainer = Trainer(potential, train, objective, validation=validation, pool=pool, device=device, **settings)
+    try:
+        trainer = Trainer(potential, train, objective, validation=validation, pool=pool, device=device, **settings)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: cannot go on with these frames: {error}") from error
     if _fingerprints(trainer) != seen:
         raise CheckpointError(
             f"{path}: was trained or validated on other frames or labels, or had another pool; resume with the same "

@@ -19,6 +19,7 @@ from piwsl_lab.terms import Batch
 CONSISTENCY = ("pitc", "pisc", "gradient", "curl")  # ask the model about itself, read no label
 RIVALS = ("weak", "noisy", "denoise")  # displaced inputs with labels
 WEIGHTS = ("energy", "force", *CONSISTENCY, *RIVALS)
+LARGEST_EPSILON = 5.0  # Å: neighbour lists reach as far as the cutoff and twice this
 CENTRES = ("labelled", "pool")
 CHOICES = {
     "order": ORDERS,
@@ -103,8 +104,11 @@ class Objective:
             weight = getattr(self, name)
             if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"the weight {name}={weight} must be a finite number, 0 (off) or larger")
-        if not (isinstance(self.epsilon, int | float) and math.isfinite(self.epsilon) and self.epsilon > 0):
-            raise ValueError(f"epsilon={self.epsilon} Å must be larger than 0; 0.01 to 0.1 Å is the useful range")
+        if not (isinstance(self.epsilon, int | float) and 0 < self.epsilon <= LARGEST_EPSILON):
+            raise ValueError(
+                f"epsilon={self.epsilon} Å must be larger than 0 and at most {LARGEST_EPSILON} Å; 0.01 to 0.1 Å is the "
+                "useful range"
+            )
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(

@@ -173,6 +173,8 @@ def _typed(f: Any, value: Any) -> Any:
     simple = {"int": int, "float": float, "str": str, "bool": bool, "None": type(None)}
     if kinds <= set(simple) and type(value) not in [simple[kind] for kind in kinds]:
         raise ValueError(f"{f.name} = {value!r} has the wrong type; give {' or '.join(sorted(kinds - {'None'}))}")
+    if f.name == "schedules" and not (isinstance(value, dict) and all(isinstance(v, dict) for v in value.values())):
+        raise ValueError(f"schedules = {value!r} has to be a table of tables, such as epsilon = {{kind = …}}")
     return tuple(value) if isinstance(value, list) and any(k.startswith("tuple") for k in kinds) else value
 
 

@@ -15,6 +15,7 @@ field takes that field out of the grid for itself, so that a supervised method i
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 from piwsl_lab.grid import FIELDS, LABELS, Cell, Method, Study, check_names, check_pattern, close_to, typed
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
+from piwsl_lab.support.shapes import ANYTHING, Text, require
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +32,8 @@ else:
     import tomli as tomllib
 
 TABLES = ("name", "title", "description", "setup", "objective", "grid", "method", "cells")
+WORDS = {"name?": Text(), "title?": Text(), "description?": Text(), "cells?": {str: ANYTHING}}
+MOST_SEEDS, MOST_RUNS = 1000, 100_000
 METHOD_KEYS = ("name", "title", "against", "only", "skip")
 
 
@@ -46,7 +50,7 @@ def read(path: Path | str) -> Study:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: the study cannot be read ({error}); give the path of a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of TOML, or of a number with thousands of digits
         raise ValueError(f"{path} is not valid TOML: {error}") from None
     try:
         return _study(path, content)
@@ -56,10 +60,11 @@ def read(path: Path | str) -> Study:
 
 def _study(path: Path, content: dict[str, Any]) -> Study:
     check_names(content, TABLES, "the file")
+    require(content, WORDS)
     common = {**_table(content, "setup", Setup), **_table(content, "objective", Objective)}
     axes, seeds = _axes(content.get("grid"))
     raw = content.get("method") or []
-    if not isinstance(raw, list) or not raw:
+    if not isinstance(raw, list) or not raw or not all(isinstance(entry, dict) for entry in raw):
         raise ValueError('there is no [[method]]: give at least one, with name = "…"')
     methods = _methods(raw)
     first = _priorities(content.get("cells", {}))
@@ -107,15 +112,22 @@ def _axes(grid: Any) -> tuple[dict[str, list], list[int]]:
         raise ValueError("[grid] is empty: give at least data = […], labels = […] and seeds = 3")
     axes = dict(grid)
     given = axes.pop("seeds", 1)
-    seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
-    if not isinstance(seeds, list) or not seeds or len(set(seeds)) < len(seeds):
+    counted = isinstance(given, int) and not isinstance(given, bool)
+    seeds = list(range(min(given, MOST_SEEDS + 1))) if counted else given
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"[grid] seeds = {given!r}: give how many, 1 or more, or a list without repeats")
+    if len(seeds) > MOST_SEEDS:
+        raise ValueError(f"[grid] seeds = {given if counted else len(seeds)}: give at most {MOST_SEEDS}")
     if "seed" in axes:
         raise ValueError("[grid] seed: the axis is called seeds")
     check_names(axes, (*FIELDS[Setup], *FIELDS[Objective], LABELS, "seeds"), "[grid]")
     for name, values in axes.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"[grid] {name} = {values!r} is empty or no list: write {name} = [value, …]")
+    runs = math.prod(map(len, axes.values())) * len(seeds)
+    if runs > MOST_RUNS:
+        raise ValueError(f"[grid] asks for {runs} runs of every method; at most {MOST_RUNS} are possible")
     if LABELS in axes and {"energies", "forces"} & set(axes):
         raise ValueError("[grid] labels sets energies and forces together: give either labels or those two")
     return axes, seeds
@@ -138,6 +150,8 @@ def _methods(raw: Iterable[dict[str, Any]]) -> tuple[Method, ...]:
             raise ValueError(f"{place}: seeds belong to [grid]")
         rivals = entry.get("against", [] if entry["name"] == rival else rival)
         rivals = [rivals] if isinstance(rivals, str) else rivals
+        require(rivals, [Text()], f"{place}: against")
+        require(entry, {"title?": Text()}, place)
         for against in rivals:
             if against not in names or against == entry["name"]:
                 raise ValueError(f"{place}: against = {against!r} is no other method{close_to(against, names)}")
