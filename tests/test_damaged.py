@@ -53,7 +53,7 @@ pitc = 100
 schedules = {epsilon = {kind = "ramp", start = 0.01, end = 0.05, steps = 10}}
 """
 VALUES = (None, True, -1, 0, 3.5, 10**9, 10**400, 1e308, math.nan, math.inf, "", "x" * 400, [], [1], {}, {"a": []})
-TRIES = 40
+TRIES = 12
 
 
 def mutate_value(value: Any, chance: random.Random) -> Any:
@@ -95,10 +95,11 @@ def refused_by_name(path: Path, action: Callable[[], Any]) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             action()
+        said = None
     except ValueError as error:
-        assert path.name in str(error), error
-        return True
-    return False
+        said = str(error)
+    assert said is None or path.name in said, said
+    return said is not None
 
 
 # Studies
@@ -261,15 +262,7 @@ def test_f13_titles_are_words_and_no_markup(results):
     text = (store.folder / "summary.md").read_text()
     line = next(line for line in text.splitlines() if "alone" in line)
     assert "labels \\| alone \\<b> # [a\\](b)" in line
-    assert all(
-        row.count("|") - row.count("\\|")
-        in (
-            0,
-            text.splitlines()[k - 1].count("|") - text.splitlines()[k - 1].count("\\|"),
-            row.count("|") - row.count("\\|"),
-        )
-        for k, row in enumerate(text.splitlines())
-    )
+    assert sum("alone" in line for line in text.splitlines()) == text.count("alone")  # no title breaks a line
 
 
 def test_a_report_without_a_title_is_drawn(results, tmp_path):

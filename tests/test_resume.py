@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,11 @@ from piwsl_lab.comparison import compare
 from piwsl_lab.objective import Objective
 from piwsl_lab.progress import Progress
 from piwsl_lab.study import Setup, prepare, run, train
+from piwsl_lab.support.interrupts import held
+from piwsl_lab.support.signals import as_interrupts
 from piwsl_lab.training import TrainingDiverged
 
-TRAIN = f"train {SMALL} --steps 100 --save a.safetensors --json a.json".split()
+TRAIN = f"train {SMALL} --steps 60 --save a.safetensors --json a.json".split()
 COMPARE = f"compare {SMALL} --seeds 2 --steps 20 --json a.json".split()
 
 
@@ -116,7 +119,7 @@ def opened(path: Path) -> Progress:
     return kept
 
 
-@pytest.mark.parametrize("steps", [[1], [7, 3], [19], [20, 1, 1], [33], [59]])
+@pytest.mark.parametrize("steps", [[7, 3], [20, 1, 1], [33], [59]])
 def test_teachers_and_students_go_on_where_they_were(small, steps, tmp_path):
     setup, objective = small(forces=3, teachers=2), Objective(pitc=10.0)
     task = prepare(setup)
@@ -182,6 +185,41 @@ def test_other_frames_are_not_gone_on_with(small, tmp_path):
         compare(small(), Objective(), 1, kept=opened(path))
 
 
+# Signals
+
+
+def test_a_stop_signal_goes_the_way_of_ctrl_c_and_what_was_ignored_stays_so():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a shell, for what runs in the background
+        with as_interrupts() as stop:
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert (stop.number, stop.code(130), stop.code(2)) == (signal.SIGTERM, 143, 2)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def broken_off(done: list[str]) -> None:
+    with as_interrupts(), held():
+        signal.raise_signal(signal.SIGTERM)
+        done.append("step")
+    done.append("too late")
+
+
+def test_a_stop_signal_waits_where_ctrl_c_does():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        broken_off(done)
+    assert done == ["step"]
+
+
 # Where it lies
 
 
@@ -218,7 +256,8 @@ def test_a_run_of_another_command_is_never_overwritten(small, monkeypatch, capsy
 
 def test_two_at_once_do_not_touch_each_other(tmp_path):
     write_small(tmp_path)
-    both = [start(tmp_path, *TRAIN[:-4], "--json", f"{k}.json") for k in (0, 1)]
+    words = ["train", *SMALL.split(), "--steps", "20"]
+    both = [start(tmp_path, *words, "--json", f"{k}.json") for k in (0, 1)]
     for process in both:
         assert finish(process)[0] == 0
     assert numbers(tmp_path, "0.json") == numbers(tmp_path, "1.json")
