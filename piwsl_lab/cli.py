@@ -55,6 +55,8 @@ def _answer(words: list[str]) -> int:
         _say(error)
         return BAD_INPUT
     except KeyboardInterrupt:
+        # Python ends with a code of its own where an interrupt met a text that was being executed, as imports do.
+        exec("")
         _say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:

@@ -206,6 +206,13 @@ def test_a_stop_signal_goes_the_way_of_ctrl_c_and_what_was_ignored_stays_so():
             signal.signal(number, handler)
 
 
+def test_an_interrupt_of_an_import_does_not_change_the_exit_code():
+    """Python remembers an interrupt that met executed text, as of a dataclass, and ends by SIGINT."""
+    source = "import sys; from piwsl_lab import cli; cli._doctor = lambda _: exec('raise KeyboardInterrupt'); "
+    done = subprocess.run([sys.executable, "-c", f"{source}sys.exit(cli.main(['doctor']))"], check=False, env=ENV)
+    assert done.returncode == 130
+
+
 def broken_off(done: list[str]) -> None:
     with as_interrupts(), held():
         signal.raise_signal(signal.SIGTERM)
