@@ -6,6 +6,7 @@ Every module that needs torch is imported by the command that uses it, so that `
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import warnings
@@ -16,8 +17,10 @@ from typing import Any, TextIO
 import piwsl_lab
 from piwsl_lab import cli_course, cli_fly, cli_study, cli_train
 from piwsl_lab.support.files import in_words
+from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
 
+TRAINING = ("train", "compare", "study", "fly")  # commands that need torch
 FAILED, BAD_INPUT, NOBODY_READS = 1, 2, 141
 
 
@@ -48,6 +51,10 @@ def _answer(words: list[str]) -> int:
             try:
                 arguments = _parser().parse_args(words)
                 arguments.words_given = words
+                if words[0] in TRAINING:
+                    # C++ of other libraries aborts the process when an interrupt meets its import.
+                    with held():
+                        importlib.import_module("piwsl_lab.study")
                 return arguments.run(arguments)
             finally:
                 _flush()

@@ -206,11 +206,25 @@ def test_a_stop_signal_goes_the_way_of_ctrl_c_and_what_was_ignored_stays_so():
             signal.signal(number, handler)
 
 
-def test_an_interrupt_of_an_import_does_not_change_the_exit_code():
-    """Python remembers an interrupt that met executed text, as of a dataclass, and ends by SIGINT."""
-    source = "import sys; from piwsl_lab import cli; cli._doctor = lambda _: exec('raise KeyboardInterrupt'); "
-    done = subprocess.run([sys.executable, "-c", f"{source}sys.exit(cli.main(['doctor']))"], check=False, env=ENV)
-    assert done.returncode == 130
+def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(tmp_path):
+    """Python remembers an interrupt that met such text, as of a dataclass, and `python -m` then ends by SIGINT."""
+    lines = ["import sys", "from piwsl_lab import cli", "cli._doctor = lambda _: exec('raise KeyboardInterrupt')"]
+    (tmp_path / "stopped.py").write_text("\n".join([*lines, "sys.exit(cli.main(['doctor']))"]))
+    env = {**ENV, "PYTHONPATH": os.pathsep.join([str(tmp_path), ENV.get("PYTHONPATH", "")])}
+    assert subprocess.run([sys.executable, "-m", "stopped"], check=False, env=env).returncode == 130
+
+
+def test_an_interrupt_waits_for_the_import_of_torch(monkeypatch, capsys):
+    seen = []
+
+    def importing(name):
+        signal.raise_signal(signal.SIGINT)
+        seen.append(name)
+
+    monkeypatch.setattr(cli.importlib, "import_module", importing)
+    monkeypatch.setattr(cli.cli_train, "main_train", lambda _: pytest.fail("it went on"))
+    assert cli.main(["train"]) == 130
+    assert seen == ["piwsl_lab.study"]
 
 
 def broken_off(done: list[str]) -> None:
