@@ -141,7 +141,9 @@ def look(cells: Sequence[Cell], store: Store, retry: bool = False) -> Progress:
     for cell in cells:
         if cell.key in finished:
             progress.state[cell.key] = "done"
-            progress.seconds[cell.key] = store.load(cell, finished[cell.key])["wall"]
+            stored = store.load(cell, finished[cell.key])
+            if "wall" in stored:
+                progress.seconds[cell.key] = stored["wall"]
         elif cell.key in failed and not retry:
             progress.state[cell.key] = "failed"
     return progress

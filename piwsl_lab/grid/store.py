@@ -23,7 +23,7 @@ FAILED = ".failed.json"
 LONGEST_NAME = 150  # characters of a file's name before its key
 COST = Number(0)
 SCORE = Number(null=True)
-RUN = {"setup": {str: ANYTHING}, "objective": {str: ANYTHING}, "wall": COST}
+RUN = {"setup": {str: ANYTHING}, "objective": {str: ANYTHING}, "wall?": COST}
 RESULT = {
     "rows": [{"part": Text(), "output": Text()}],
     "seconds": COST,
