@@ -1,0 +1,258 @@
+"""Do energies and forces of a data set belong together? Differences of energies against the work of the forces.
+
+Between two configurations of the same atoms the energy changes by minus the work of the forces. With energies in eV
+and forces in eV/Å the ratio of the two is 1. Any other unit, or gradients in place of forces, gives another ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from ase import units
+from scipy.spatial import cKDTree
+
+from piwsl_lab.data.frame import Frame
+
+FRAMES = 2000  # of one composition that are compared, spread over the whole set
+ATOMS = 500_000  # of one composition that are compared: it bounds the memory
+COMPOSITIONS = 8  # the largest ones are compared
+COORDINATES = 1800  # in the fit of one composition: a matrix of this size takes 0.3 s
+FEWEST = 8  # frames or pairs from which a ratio is told
+REACH = 1.5  # Å, farthest move of an atom between two frames that a straight line joins well
+SAMPLES = 200  # drawn again for the interval
+
+ENERGY_UNITS = {
+    "eV": 1.0,
+    "hartree": units.Hartree,
+    "kcal/mol": units.kcal / units.mol,
+    "kJ/mol": units.kJ / units.mol,
+    "rydberg": units.Rydberg,
+    "meV": 1e-3,
+}
+FORCE_UNITS = {
+    "eV/Å": 1.0,
+    "hartree/bohr": units.Hartree / units.Bohr,
+    "kcal/mol/Å": units.kcal / units.mol,
+    "kJ/mol/Å": units.kJ / units.mol,
+    "eV/bohr": 1 / units.Bohr,
+    "rydberg/bohr": units.Rydberg / units.Bohr,
+    "kcal/mol/bohr": units.kcal / units.mol / units.Bohr,
+    "kJ/mol/nm": 0.1 * units.kJ / units.mol,
+    "hartree/Å": units.Hartree,
+    "meV/Å": 1e-3,
+}
+
+
+class Ratio(NamedTuple):
+    """Energy differences divided by minus the work of the forces: 1 where they belong together.
+
+    `low` and `high` bound it with 99 %; `points` is the number of frames or pairs of frames behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    correlation: float
+    points: int
+
+    @property
+    def sure(self) -> bool:
+        """Whether the forces explain the energies well enough to judge their units."""
+        known = self.low * self.high > 0 and max(self.high / self.low, self.low / self.high) < 2.0
+        return known and abs(self.correlation) > 0.7 and self.points >= FEWEST
+
+    @property
+    def right(self) -> bool:
+        """Whether 1 is possible; the closest mistake, forces per bohr, is off by 1.9."""
+        return self.high > 0.74 and self.low < 1.35
+
+
+def energy_force_ratio(frames: Sequence[Frame]) -> Ratio | None:
+    """The ratio of a set, or None where no two frames can be compared.
+
+    Two estimates are made, and the one with the narrower interval counts. Molecules: a Gaussian process is fitted to
+    the forces alone, and its energies are compared. Everything: the trapezoid rule, ΔE = −½ ΔR·(Fₐ + F_b), between
+    frames that are close to each other. Only frames with both labels, the same atoms in the same order and the same
+    cell are compared.
+    """
+    fits, pairs = [], []
+    for group in _comparable(frames):
+        if not group[0].pbc.any():
+            fits += _fitted(group)
+        pairs += _joined(group)
+    found = [_ratio(np.array(points)) for points in (fits, pairs) if len(points) >= FEWEST]
+    return min(found, key=lambda ratio: (not ratio.sure, ratio.high - ratio.low), default=None)
+
+
+def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
+    """What would explain a ratio, the simplest first: ["energies in hartree and forces in eV/Å", …].
+
+    Parameters
+    ----------
+    ratio : Ratio
+    n_atoms : int
+        Atoms of every frame, where all have the same number.
+    """
+    table = {
+        f"energies in {energy} and forces in {force}": b / a
+        for energy, a in ENERGY_UNITS.items()
+        for force, b in FORCE_UNITS.items()
+    }
+    table["positions in bohr"] = units.Bohr
+    if n_atoms > 1:
+        table["energies per atom in place of total energies"] = 1 / n_atoms
+    low, high = sorted((abs(ratio.low) / 1.12, abs(ratio.high) * 1.12))
+    if low < 1 < high:
+        return []
+    distance = {name: abs(np.log(abs(ratio.value) / factor)) for name, factor in table.items() if low < factor < high}
+    names = sorted(distance, key=lambda name: round(distance[name], 2))
+    return [name for name in names if distance[name] < distance[names[0]] + 0.05][:3]
+
+
+def _comparable(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames with both labels, the same atoms and the same cell: the largest groups, thinned out evenly."""
+    groups: dict[bytes, list[Frame]] = {}
+    for frame in frames:
+        if frame.energy is not None and frame.forces is not None and len(frame) > 1:
+            cell = np.round(frame.cell[frame.pbc], 3) + 0.0
+            groups.setdefault(frame.numbers.tobytes() + frame.pbc.tobytes() + cell.tobytes(), []).append(frame)
+    largest = sorted(groups.values(), key=len, reverse=True)[: COMPOSITIONS if len(groups) < 100 else 4 * COMPOSITIONS]
+    return [_spread(group, min(FRAMES, ATOMS // len(group[0]))) for group in largest if len(group) > 1]
+
+
+def _spread(group: list[Frame], size: int) -> list[Frame]:
+    size = max(2, size)
+    return group if len(group) <= size else [group[i] for i in np.linspace(0, len(group) - 1, size).astype(int)]
+
+
+def _ratio(points: np.ndarray) -> Ratio:
+    """Robust slope through the origin of work [:, 0] over energy [:, 1] with weights [:, 2].
+
+    All errors are in the work: the slope of the energies over the work would come out too small.
+    """
+    work, energy, weight = points[points[:, 1] != 0].T if (points[:, 1] != 0).sum() >= FEWEST else np.ones((3, 1))
+    draws = np.random.default_rng(0).integers(0, len(work), (SAMPLES, len(work)))
+    slopes = [_median(work / energy, weight * np.abs(energy))]
+    slopes += [_median((work / energy)[draw], (weight * np.abs(energy))[draw]) for draw in draws]
+    tiny = 1e-12
+    slopes = np.where(np.abs(slopes) < tiny, tiny, slopes)
+    low, high = np.quantile(slopes[1:], (0.005, 0.995))
+    if low > 0 or high < 0:
+        low, high = 1 / high, 1 / low
+    norm = np.sqrt((weight * work**2).sum() * (weight * energy**2).sum()) + tiny
+    return Ratio(1 / slopes[0], low, high, float((weight * work * energy).sum() / norm), len(work))
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted median."""
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(summed, summed[-1] / 2)])
+
+
+# -- trapezoid between neighbours ----------------------------------------------------------------------------------
+
+
+def _joined(group: list[Frame]) -> list[tuple[float, float, float]]:
+    """(work, energy difference, weight) of frames and their nearest neighbours among the others."""
+    shapes = _some_distances(group)
+    near = cKDTree(shapes).query(shapes, k=min(4, len(group)))[1]
+    pairs = {(min(a, b), max(a, b)) for a, row in enumerate(near) for b in row[1:].tolist() if a != b}
+    found = []
+    for a, b in sorted(pairs):
+        move, turned = _superposed(group[a], group[b])
+        if np.square(move).sum(1).max() < REACH**2:
+            start, end = (move * group[a].forces).sum(), (move * turned).sum()
+            found.append((-(start + end) / 2, group[b].energy - group[a].energy, abs(end - start)))
+    if not found:
+        return []
+    # The forces' change along the way bounds what the trapezoid leaves out.
+    curved = np.array([change for *_, change in found])
+    floor = 0.1 * np.median(curved) + 1e-12
+    return [(work, energy, 1 / (change + floor)) for work, energy, change in found]
+
+
+def _some_distances(group: list[Frame]) -> np.ndarray:
+    """Up to 200 interatomic distances of every frame, the same ones for all, in Å."""
+    i, j = _some_pairs(len(group[0]))
+    positions = np.stack([frame.positions for frame in group])
+    return np.linalg.norm(_nearest_image(positions[:, j] - positions[:, i], group[0]), axis=2)
+
+
+def _some_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    if n <= 20:
+        return np.triu_indices(n, 1)
+    i, j = np.random.default_rng(0).integers(0, n, (2, 250))
+    return i[i != j][:200], j[i != j][:200]
+
+
+def _nearest_image(vectors: np.ndarray, frame: Frame) -> np.ndarray:
+    if not frame.pbc.any():
+        return vectors
+    lattice = frame.cell[frame.pbc]
+    return vectors - np.round(vectors @ np.linalg.pinv(lattice)) @ lattice
+
+
+def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """How every atom moves from a to b [N, 3], and the forces of b [N, 3], both as a lies in space."""
+    if a.pbc.any():
+        move = _nearest_image(b.positions - a.positions, a)
+        move = _nearest_image(move - move.mean(axis=0), a)
+        return move - move.mean(axis=0), b.forces
+    here, there = a.positions - a.positions.mean(axis=0), b.positions - b.positions.mean(axis=0)
+    left, _, right = np.linalg.svd(there.T @ here)
+    turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
+    return there @ turn - here, b.forces @ turn
+
+
+# -- Gaussian process on forces --------------------------------------------------------------------------------------
+
+
+def _fitted(group: list[Frame]) -> list[tuple[float, float, float]]:
+    """(energy from the forces, labelled energy, weight) of some frames, both from their medians."""
+    size = COORDINATES // (3 * len(group[0]))
+    if min(size, len(group)) < 5:
+        return []
+    group = _spread(group, min(size, 60))
+    from_forces = _integrated(np.stack([f.positions for f in group]), np.stack([f.forces for f in group]))
+    labels = np.array([frame.energy for frame in group])
+    return [
+        (work, energy, 1.0)
+        for work, energy in zip(from_forces - np.median(from_forces), labels - np.median(labels), strict=True)
+    ]
+
+
+def _integrated(positions: np.ndarray, forces: np.ndarray) -> np.ndarray:
+    """Energies [S] up to a constant that explain the forces [S, N, 3] at positions [S, N, 3].
+
+    The posterior mean of a Gaussian process over the inverse distances D of all pairs, with the Matérn kernel of
+    smoothness 5/2, conditioned on the forces (Chmiela et al., Sci. Adv. 3, e1603015 (2017)).
+    """
+    s, n = positions.shape[:2]
+    i, j = np.triu_indices(n, 1)
+    vectors = positions[:, i] - positions[:, j]
+    inverse = 1 / np.linalg.norm(vectors, axis=2)
+    slopes = np.zeros((s, len(i), n, 3))
+    pair = np.arange(len(i))
+    slopes[:, pair, i] = -vectors * inverse[:, :, None] ** 3
+    slopes[:, pair, j] = -slopes[:, pair, i]
+    slopes = slopes.reshape(s, len(i), 3 * n)
+    apart = np.linalg.norm(inverse[:, None] - inverse[None], axis=2)
+    rate = np.sqrt(5) / max(4 * np.median(apart[np.triu_indices(s, 1)]), 1e-9)
+    decay = np.exp(-rate * apart)
+    kernel = np.empty((s, 3 * n, s, 3 * n))
+    for a in range(s):
+        along = inverse[a] - inverse
+        scaled = slopes * (decay[a] * (1 + rate * apart[a]))[:, None, None]
+        same = np.tensordot(slopes[a], scaled, (0, 1))
+        first, second = along @ slopes[a], np.einsum("bp,bpl->bl", along, slopes)
+        crossed = np.einsum("bk,bl,b->kbl", first, second, decay[a])
+        kernel[a] = same - rate**2 * crossed
+    kernel = kernel.reshape(s * 3 * n, s * 3 * n)
+    kernel[np.diag_indices(len(kernel))] += 1e-4 * np.trace(kernel) / len(kernel)
+    weights = np.linalg.solve(kernel, -forces.reshape(-1)).reshape(s, 3 * n)
+    pulled = np.einsum("bpl,bl->bp", slopes, weights)
+    along = np.einsum("abp,bp->ab", inverse[:, None] - inverse[None], pulled)
+    return (decay * (1 + rate * apart) * along).sum(axis=1)
