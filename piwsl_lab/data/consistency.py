@@ -23,26 +23,28 @@ FEWEST = 8  # frames or pairs from which a ratio is told
 REACH = 1.5  # Å, farthest move of an atom between two frames that a straight line joins well
 SAMPLES = 200  # drawn again for the interval
 
-ENERGY_UNITS = {
-    "eV": 1.0,
-    "hartree": units.Hartree,
-    "kcal/mol": units.kcal / units.mol,
-    "kJ/mol": units.kJ / units.mol,
-    "rydberg": units.Rydberg,
-    "meV": 1e-3,
-}
-FORCE_UNITS = {
-    "eV/Å": 1.0,
-    "hartree/bohr": units.Hartree / units.Bohr,
-    "kcal/mol/Å": units.kcal / units.mol,
-    "kJ/mol/Å": units.kJ / units.mol,
-    "eV/bohr": 1 / units.Bohr,
-    "rydberg/bohr": units.Rydberg / units.Bohr,
-    "kcal/mol/bohr": units.kcal / units.mol / units.Bohr,
-    "kJ/mol/nm": 0.1 * units.kJ / units.mol,
-    "hartree/Å": units.Hartree,
-    "meV/Å": 1e-3,
-}
+KCAL, KJ, HARTREE, BOHR = units.kcal / units.mol, units.kJ / units.mol, units.Hartree, units.Bohr
+# What a ratio may come from, the usual first: (cause, ratio).
+CAUSES = (
+    ("forces are per bohr (energies in eV or hartree, forces in eV/bohr or hartree/bohr)", 1 / BOHR),
+    ("energies in eV and forces in kcal/mol/Å", KCAL),
+    ("energies in hartree and forces in eV/Å", 1 / HARTREE),
+    ("energies in kcal/mol and forces in eV/Å", 1 / KCAL),
+    ("energies in kJ/mol and forces in eV/Å", 1 / KJ),
+    ("energies in eV and forces in hartree/bohr", HARTREE / BOHR),
+    ("positions in bohr", BOHR),
+    ("energies in eV and forces in kJ/mol/Å", KJ),
+    ("energies in hartree and forces in kcal/mol/Å", KCAL / HARTREE),
+    ("energies in kcal/mol and forces in hartree/bohr", HARTREE / BOHR / KCAL),
+    ("energies in kcal/mol and forces in kJ/mol/Å", KJ / KCAL),
+    ("energies in kJ/mol and forces in kcal/mol/Å", KCAL / KJ),
+    ("energies in kJ/mol and forces in kJ/mol/nm", 0.1),
+    ("energies in eV and forces in kJ/mol/nm", 0.1 * KJ),
+    ("energies in rydberg and forces in eV/Å", 2 / HARTREE),
+    ("energies in eV and forces in rydberg/bohr", HARTREE / BOHR / 2),
+    ("energies in meV and forces in eV/Å", 1e3),
+    ("energies in eV and forces in meV/Å", 1e-3),
+)
 
 
 class Ratio(NamedTuple):
@@ -87,7 +89,7 @@ def energy_force_ratio(frames: Sequence[Frame]) -> Ratio | None:
 
 
 def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
-    """What would explain a ratio, the simplest first: ["energies in hartree and forces in eV/Å", …].
+    """What would explain a ratio, the likeliest first: ["energies in hartree and forces in eV/Å", …].
 
     Parameters
     ----------
@@ -95,20 +97,13 @@ def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
     n_atoms : int
         Atoms of every frame, where all have the same number.
     """
-    table = {
-        f"energies in {energy} and forces in {force}": b / a
-        for energy, a in ENERGY_UNITS.items()
-        for force, b in FORCE_UNITS.items()
-    }
-    table["positions in bohr"] = units.Bohr
+    table = dict(CAUSES)
     if n_atoms > 1:
         table["energies per atom in place of total energies"] = 1 / n_atoms
-    low, high = sorted((abs(ratio.low) / 1.12, abs(ratio.high) * 1.12))
-    if low < 1 < high:
-        return []
-    distance = {name: abs(np.log(abs(ratio.value) / factor)) for name, factor in table.items() if low < factor < high}
-    names = sorted(distance, key=lambda name: round(distance[name], 2))
-    return [name for name in names if distance[name] < distance[names[0]] + 0.05][:3]
+    # Between unlike frames the trapezoid is off by a fifth.
+    distance = {name: abs(np.log(abs(ratio.value) / factor)) for name, factor in table.items()}
+    near = [name for name in table if distance[name] < min(0.25, abs(np.log(abs(ratio.value))))]
+    return sorted(near, key=lambda name: round(distance[name], 1))[:3]
 
 
 def _comparable(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 from ase import Atoms
@@ -18,6 +18,9 @@ from piwsl_lab.data.convert import frames_of, to_atoms
 from piwsl_lab.data.duplicates import duplicate_groups
 from piwsl_lab.data.frame import DataError, Frame
 from piwsl_lab.data.isolated import set_apart
+
+if TYPE_CHECKING:
+    from piwsl_lab.data.check import Report
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,16 @@ class Dataset(Sequence[Frame]):
             )
             for i, frame in enumerate(self)
         )
+
+    def check(self) -> Report:
+        """Look for what is wrong with these frames and between them, with numbers: ``print(dataset.check())``.
+
+        Copies with two energies, energies and forces of different units or sign, place-holders, outliers, mixed
+        charges and methods, and what reading passed over.
+        """
+        from piwsl_lab.data.check import check
+
+        return check(self)
 
     def reference_energies(self) -> dict[int, float]:
         """Energy of each element (eV), to be subtracted from total energies before they become float32.
