@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 import piwsl_lab
-from piwsl_lab import cli_course, cli_fly, cli_study, cli_train
+from piwsl_lab import cli_check, cli_course, cli_fly, cli_study, cli_train
 from piwsl_lab.support.files import in_words
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     cli_train.add(commands)
+    cli_check.add(commands)
     cli_study.add(commands)
     cli_fly.add(commands)
     cli_course.add(commands)

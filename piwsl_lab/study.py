@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from ase.data import chemical_symbols
 
 from piwsl_lab.data import Dataset, datasets, load, other_parts, require_disjoint, test_part
+from piwsl_lab.data.draw import Labels, draw
 from piwsl_lab.dynamics import Trial, conservation, try_out
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import HEADS, MODELS, build
@@ -130,11 +132,11 @@ class Task(NamedTuple):
 
 
 def prepare(setup: Setup) -> Task:
-    """Load, split and budget the data of a run.
+    """Load, split and budget the data of a run; `piwsl_lab.data.draw` says how frames are drawn.
 
     The test frames do not depend on the seed of the run, nor on the budget while the set is large enough for both, so
-    that runs are compared on the same ones; `setup.seed` picks which frames are labelled. With one seed, a larger
-    training set contains the smaller.
+    that runs are compared on the same ones; `setup.seed` picks which frames are labelled. Labels are drawn where they
+    exist: 200 energies of which 40 frames have forces give 50 energies and 20 forces.
 
     Raises
     ------
@@ -142,43 +144,16 @@ def prepare(setup: Setup) -> Task:
         More labels or frames are asked for than there are; the message says how many there are.
     """
     setup.check()
-    labels = max(setup.energies, setup.forces)
-    n_validation = max(4, labels // 5) if setup.validation is None else setup.validation
-    pool = _with_labels(load(setup.data), setup, labels + n_validation + 1)
+    budget = Labels(setup.energies, setup.forces)
+    n_validation = max(4, max(budget) // 5) if setup.validation is None else setup.validation
+    share = n_validation / max(budget)
+    validated = Labels(round(share * budget.energies), round(share * budget.forces))
     published = test_part(setup.data)
-    if published:
-        rest, test = pool, _at_most(load(published), setup.test)
-    else:
-        n_test = min(setup.test, len(pool) - labels - n_validation)
-        if n_test < 1:
-            raise ValueError(
-                f"{setup.data} has {len(pool)} frames: {labels} to train on and {n_validation} to validate leave none "
-                "to test on; ask for fewer labels"
-            )
-        # `split` fills validation first and gives what is left to its last part.
-        _, test, rest = pool.split(0, n_test, None, seed=0)
-    if setup.test_part:
-        test = _at_most(load(setup.test_part), setup.test)
-    # The part that `split` fills first is nested: a larger training set then contains the smaller one.
-    validation, train, unlabelled = rest.split(n_validation, labels, None, seed=setup.seed)
-    train = train.budget(setup.energies, setup.forces, seed=setup.seed)
-    if n_validation:
-        share = n_validation / labels
-        validation = validation.budget(
-            round(share * setup.energies), round(share * setup.forces), seed=setup.seed
-        ).labelled()
-    _check_parts(train, validation, test, unlabelled)
-    return Task(train, validation, test, unlabelled.unlabelled())
-
-
-def _with_labels(pool: Dataset, setup: Setup, enough: int) -> Dataset:
-    """Only the frames that have every kind of label asked for, where there are enough of them."""
-    complete = [
-        i
-        for i, frame in enumerate(pool)
-        if (frame.energy is not None or not setup.energies) and (frame.forces is not None or not setup.forces)
-    ]
-    return pool[complete] if enough <= len(complete) < len(pool) else pool
+    test = _at_most(load(published), setup.test) if published else None
+    parts = draw(load(setup.data), budget, validated, setup.test, test, setup.seed)
+    test = _at_most(load(setup.test_part), setup.test) if setup.test_part else parts.test
+    _check_parts(parts.train, parts.validation, test, parts.rest)
+    return Task(parts.train, parts.validation, test, parts.rest.unlabelled())
 
 
 def _check_parts(train: Dataset, validation: Dataset, test: Dataset, pool: Dataset) -> None:
@@ -186,14 +161,17 @@ def _check_parts(train: Dataset, validation: Dataset, test: Dataset, pool: Datas
     require_disjoint(train=train, validation=validation, test=test, pool=pool)
     unseen = sorted({*validation.elements, *test.elements} - set(train.elements))
     if unseen:
+        names = ", ".join(chemical_symbols[z] for z in unseen)
         raise ValueError(
-            f"the test or validation frames hold the elements {unseen} (atomic numbers), the {len(train)} training "
-            f"frames only {list(train.elements)}: ask for more labels or take another seed"
+            f"the test or validation frames hold {names}, which none of the {len(train)} training frames does: "
+            f"train on a set with frames that hold {names}, or leave such frames out of {test.metadata.name}"
         )
 
 
 def _at_most(dataset: Dataset, frames: int) -> Dataset:
-    return dataset.split(0, 0, min(frames, len(dataset)), seed=0).test
+    """Frames to test on: random ones that have labels."""
+    labelled = dataset.labelled()
+    return labelled.split(0, 0, min(frames, len(labelled)), seed=0).test
 
 
 def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:

@@ -40,7 +40,7 @@ LAYERS = (
         "softening",
     ),
     ("grid",),
-    ("launch", "doctor", "cli", "cli_train", "cli_study", "cli_fly", "cli_course"),
+    ("launch", "doctor", "cli", "cli_check", "cli_train", "cli_study", "cli_fly", "cli_course"),
     ("lab",),
 )
 # The shell looks after the patches of other libraries, and reads what learners answered; both lie in the front room.

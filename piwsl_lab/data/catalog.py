@@ -17,6 +17,7 @@ from pathlib import Path
 import pooch
 from tqdm import tqdm
 
+from piwsl_lab.data.check import warn_about
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
 from piwsl_lab.data.io import read, read_frames
@@ -54,7 +55,8 @@ def load(name_or_path: str | Path | Sequence[str | Path], labels: bool = True) -
     """
     entry, part_name = _find(name_or_path)
     if entry is None:
-        return read(name_or_path, labels)
+        own = read(name_or_path, labels)
+        return warn_about(own, name_or_path) if labels else own
     part = entry.parts[part_name]
     metadata = Metadata(
         name=f"{entry.name}:{part_name}",

@@ -74,7 +74,9 @@ def implausible_energies(frames: Sequence[Frame]) -> tuple[int, ...]:
     """Frames whose energy is larger than all their electrons could bind."""
     bound = 1.1 * ALL_ELECTRONS * np.arange(119) ** (7 / 3)
     return tuple(
-        i for i, frame in enumerate(frames) if frame.energy is not None and abs(frame.energy) > bound[frame.numbers].sum()
+        i
+        for i, frame in enumerate(frames)
+        if frame.energy is not None and abs(frame.energy) > bound[frame.numbers].sum()
     )
 
 

@@ -1,0 +1,255 @@
+"""Training, validation and test frames for a budget of labels, drawn where the labels are."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from piwsl_lab.data.dataset import Dataset
+from piwsl_lab.data.duplicates import duplicate_groups
+from piwsl_lab.data.frame import DataError, DataWarning
+
+
+class Labels(NamedTuple):
+    """How many labels of each kind a part gets."""
+
+    energies: int
+    forces: int
+
+
+class Draw(NamedTuple):
+    """Disjoint parts: labels beyond the budget are hidden in `train` and `validation`, `rest` is what is left."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    rest: Dataset
+
+
+def draw(
+    pool: Dataset, train: Labels, validation: Labels, n_test: int, test: Dataset | None = None, seed: int = 0
+) -> Draw:
+    """Draw the parts of a run; copies of one geometry never end up in two of them.
+
+    The test frames come first and do not depend on the seed, nor on the budget while the set is large enough for both:
+    only frames are tested on that training and validation can spare. Then come training and validation along one
+    permutation; with one seed, a larger training set contains the smaller. A frame with both kinds of labels gives
+    both. Frames without a label that is asked for go to the rest, if training knows their elements. Training sees every
+    element that the other parts hold: a frame that has a rare one is drawn first, with a `DataWarning`.
+
+    Parameters
+    ----------
+    pool : Dataset
+    train, validation : Labels
+        What each part gets.
+    n_test : int
+        Frames to test on at most, where they come from the pool.
+    test : Dataset, optional
+        Frames to test on that are no part of the pool.
+    seed : int
+
+    Raises
+    ------
+    DataError
+        There are fewer labels than asked for. The message says how many there are and which part wants them.
+    """
+    stock = _Stock(pool, train, validation, seed)
+    stock.require(n_test if test is None else 0)
+    spare = 0
+    while True:
+        tested, order = ([], np.arange(len(pool))) if test is not None else stock.test(n_test, spare)
+        chosen = stock.train_and_validation(order, test.elements if test is not None else pool[tested].elements)
+        if chosen is not None and (tested or test is not None):
+            break
+        if not tested:
+            raise stock.too_few_geometries(test is None)
+        # Copies that the end of a part cuts off are lost to all: leave more for training.
+        spare = max(1, 2 * spare)
+    trained, validated, rest = chosen
+    known = frozenset().union(*(stock.elements[i] for i in trained))
+    stock.tell_rare(trained, test if test is not None else pool[tested])
+    return Draw(
+        pool[trained].budget(*train, seed=seed),
+        pool[validated].budget(*validation, seed=seed).labelled() if validated else pool[[]],
+        test if test is not None else pool[tested],
+        pool[[i for i in rest if stock.elements[i] <= known]],
+    )
+
+
+class _Stock:
+    """Who has which label, and what is still to be had."""
+
+    def __init__(self, pool: Dataset, train: Labels, validation: Labels, seed: int) -> None:
+        self.pool, self.parts, self.seed = pool, (train, validation), seed
+        self.groups = duplicate_groups(pool)
+        has = [(frame.energy is not None, frame.forces is not None) for frame in pool]
+        self.there = np.array(has, dtype=bool).reshape(-1, 2)
+        # A label that nobody asks for is no reason to draw a frame.
+        self.has = self.there & (np.array(train) > 0)
+        self.elements = [frozenset(np.unique(frame.numbers).tolist()) for frame in pool]
+        self.rare: set[int] = set()  # elements that training sees only because their frames were kept for it
+
+    def require(self, n_test: int) -> None:
+        """Raise a DataError that names the first kind of label there is too little of."""
+        train, validation = self.parts
+        for k, kind in enumerate(Labels._fields):
+            there, want, more = int(self.there[:, k].sum()), train[k], validation[k]
+            name = self.pool.metadata.name
+            if want and not there:
+                raise DataError(f"{name} has no {kind}: ask for 0 {kind}, or give a file that has them")
+            if want + more + bool(n_test) > there and want:
+                raise DataError(f"{name} has {there} frames with {kind}: {self._asked(k, n_test)}")
+
+    def _asked(self, k: int, n_test: int) -> str:
+        train, validation = self.parts
+        there, most = int(self.there[:, k].sum()), train[k]
+        while most and most + round(most * validation[k] / train[k]) + bool(n_test) > there:
+            most -= 1
+        left = "leave none to test on" if n_test else "are more"
+        return (
+            f"{train[k]} to train on and {validation[k]} to validate {left}; "
+            f"ask for fewer labels, at most {most} {Labels._fields[k]}"
+        )
+
+    def too_few_geometries(self, testing: bool) -> DataError:
+        """What to say when copies or single labels make the set smaller than its number of frames."""
+        train, validation = self.parts
+        places = len(np.unique(self.groups[self.has.any(axis=1)]))
+        return DataError(
+            f"{self.pool.metadata.name}: {sum(map(max, self.parts))} labelled frames asked for "
+            f"({max(train)} to train on, {max(validation)} to validate{', at least 1 to test' if testing else ''}), "
+            f"but its {len(self.pool)} frames show {places} different geometries with these labels, "
+            "and copies stay in one part; ask for fewer labels"
+        )
+
+    # -- test ----------------------------------------------------------------------------------------------------------
+
+    def test(self, most: int, spare: int) -> tuple[list[int], np.ndarray]:
+        """Frames to test on, and the others in the order in which they were passed."""
+        order = _shuffled(self.groups, 0)
+        left = np.array([(self.has.all(axis=1)).sum(), *(self.has & ~self.has[:, ::-1]).sum(axis=0)])
+        holders = np.zeros(119, dtype=np.int64)
+        for i in np.flatnonzero(self.has.any(axis=1)):
+            holders[list(self.elements[i])] += 1
+        members = _members(self.groups)
+        taken: dict[int, bool] = {}
+        tested = []
+        for i in self._one_of_each_first(order):
+            if len(tested) == most:
+                break
+            if not self.has[i].any():
+                continue
+            group = int(self.groups[i])
+            if group not in taken:
+                cost, lost = self._cost(members[group])
+                last = np.flatnonzero((holders <= lost) & (lost > 0)).tolist()
+                taken[group] = self._enough(left - cost, spare) and not last
+                self.rare.update(last)
+                if taken[group]:
+                    left, holders = left - cost, holders - lost
+            if taken[group]:
+                tested.append(i)
+        gone = [group for group, away in taken.items() if away]
+        return tested, order[~np.isin(self.groups[order], gone)]
+
+    def _one_of_each_first(self, order: np.ndarray) -> list[int]:
+        """An order in which every kind of label is met at once: the test is to hold all of them."""
+        first = [int(order[self.has[order, k].argmax()]) for k in range(2) if self.has[:, k].any()]
+        return list(dict.fromkeys([*first, *order.tolist()]))
+
+    def _cost(self, group: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Frames with both labels, energies alone, forces alone, and frames by element, that go with a group."""
+        cost, lost = np.zeros(3, dtype=np.int64), np.zeros(119, dtype=np.int64)
+        for i in group:
+            if self.has[i].any():
+                cost[0 if self.has[i].all() else 1 if self.has[i, 0] else 2] += 1
+                lost[list(self.elements[i])] += 1
+        return cost, lost
+
+    def _enough(self, left: np.ndarray, spare: int) -> bool:
+        """Whether training and validation find their labels among (both, energies alone, forces alone)."""
+        for labels in self.parts:
+            use = _shares(left, labels)
+            if (use > left).any():
+                return False
+            left = left - use
+        return int(left.sum()) >= spare
+
+    # -- train and validation ------------------------------------------------------------------------------------------
+
+    def train_and_validation(
+        self, order: np.ndarray, tested: tuple[int, ...]
+    ) -> tuple[list[int], list[int], list[int]] | None:
+        """Frames to train on, to validate on and the rest; None where the labels do not suffice."""
+        queue = order[_shuffled(_renumbered(self.groups[order]), self.seed)]
+        first: list[int] = []
+        while True:
+            queue = np.array([*first, *(i for i in queue.tolist() if i not in first)], dtype=np.int64)
+            train, rest = self._take(queue, self.parts[0], len(first))
+            validation, rest = self._take(rest, self.parts[1])
+            if train is None or validation is None:
+                return None
+            seen = frozenset().union(*(self.elements[i] for i in train))
+            unseen = frozenset(tested).union(*(self.elements[i] for i in validation)) - seen
+            holder = next((i for i in queue.tolist() if self.has[i].any() and self.elements[i] & unseen), None)
+            if holder is None or len(first) == len(train):
+                return train, validation, rest.tolist()
+            first.append(holder)
+            self.rare |= self.elements[holder] & unseen
+
+    def _take(self, queue: np.ndarray, labels: Labels, forced: int = 0) -> tuple[list[int] | None, np.ndarray]:
+        """The first frames of a queue that have the labels, and the queue without them and their copies."""
+        if not max(labels):
+            return [], queue
+        has = self.has[queue]
+        kinds = [has.all(axis=1), has[:, 0] & ~has[:, 1], has[:, 1] & ~has[:, 0]]
+        left = np.array([kind.sum() for kind in kinds])
+        use = _shares(left, labels)
+        if (use > left).any():
+            return None, queue
+        use = np.maximum(use, [kind[:forced].sum() for kind in kinds])
+        chosen = np.zeros(len(queue), dtype=bool)
+        for kind, size in zip(kinds, use, strict=True):
+            chosen[np.flatnonzero(kind)[:size]] = True
+        return queue[chosen].tolist(), queue[~np.isin(self.groups[queue], self.groups[queue[chosen]])]
+
+    def tell_rare(self, train: list[int], test: Dataset) -> None:
+        """Warn of elements that training sees only because a frame was put first for them."""
+        for z in sorted(self.rare):
+            there = sum(z in elements for elements in self.elements)
+            drawn = sum(z in self.elements[i] for i in train)
+            tested = sum(z in frame.numbers for frame in test)
+            warnings.warn(
+                f"{self.pool.metadata.name}: {chemical_symbols[z]} is in {there} of {len(self.pool)} frames. Training "
+                f"gets {drawn} of them first, since a potential knows only elements it was trained on; {tested} of "
+                f"{len(test)} test frames hold it.",
+                DataWarning,
+                stacklevel=2,
+            )
+
+
+def _shares(left: np.ndarray, labels: Labels) -> np.ndarray:
+    """Frames with both labels, with an energy alone and with forces alone that give the labels with the least waste."""
+    both, energy, force = left
+    shared = min(both, max(min(labels), labels.energies - energy, labels.forces - force))
+    return np.array([shared, max(0, labels.energies - shared), max(0, labels.forces - shared)])
+
+
+def _shuffled(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Places of frames along a random permutation of their groups: copies stand side by side, as in `Dataset.split`."""
+    order = np.random.default_rng(seed).permutation(groups.max() + 1 if len(groups) else 0)
+    return np.argsort(np.argsort(order)[groups], kind="stable")
+
+
+def _renumbered(groups: np.ndarray) -> np.ndarray:
+    """Group numbers counted from 0 in order of first appearance."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def _members(groups: np.ndarray) -> list[list[int]]:
+    order = np.argsort(groups, kind="stable")
+    return [part.tolist() for part in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)]

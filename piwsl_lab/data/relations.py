@@ -1,0 +1,137 @@
+"""What may be wrong between the frames of a data set: copies, place-holders, units of energies against forces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from piwsl_lab.data.consistency import Ratio, causes, energy_force_ratio
+from piwsl_lab.data.findings import METHOD_KEYS, Finding, numbered
+from piwsl_lab.data.frame import Frame
+
+
+def copies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]:
+    """Frames of one geometry: noted, and wrong where their energies differ."""
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else []
+    shared = [group.tolist() for group in members if len(group) > 1]
+    if not shared:
+        return []
+    odd, largest = [], 0.0
+    for group in shared:
+        energies = [frames[i].energy for i in group if frames[i].energy is not None]
+        spread = max(energies) - min(energies) if energies else 0.0
+        if spread > _same_energy([frames[i] for i in group]):
+            odd.append(group)
+            largest = max(largest, spread)
+    total = sum(len(group) for group in shared)
+    found = [
+        Finding(
+            "copies", "note",
+            f"{total} frames are copies: they show {len(shared)} geometries. Copies stay on one side of a split.",
+            tuple(i for group in shared for i in group),
+        )
+    ]  # fmt: skip
+    if odd:
+        why = _differing(frames, odd)
+        found.append(
+            Finding(
+                "copies", "wrong",
+                f"One geometry has two energies, {len(odd)} time{'s' if len(odd) > 1 else ''}: they differ by up to "
+                f"{largest:.4g} eV (first {numbered(odd[0])}). {why}",
+                tuple(i for group in odd for i in group),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _same_energy(copies: Sequence[Frame]) -> float:
+    """How far energies of copies may differ, eV: atoms of copies may lie 1e-3 Å apart."""
+    pull = [np.abs(frame.forces).sum() for frame in copies if frame.forces is not None]
+    return 0.01 + 0.002 * max(pull, default=10.0 * len(copies[0]))
+
+
+def _differing(frames: Sequence[Frame], groups: Sequence[Sequence[int]]) -> str:
+    """What else differs between copies with two energies, in words."""
+    known = ("charge", "spin", "multiplicity", *METHOD_KEYS)
+    values: dict[str, set] = {}
+    always: Counter = Counter()
+    for group in groups:
+        for key in {key for i in group for key in frames[i].info}:
+            seen = {frames[i].info.get(key) for i in group}
+            values.setdefault(key, set()).update(seen)
+            always[key] += len(seen) > 1
+    # A key with a new value in every frame is a number of the frame, not a reason.
+    told = [key for key, n in always.items() if n == len(groups) and (len(values[key]) <= 10 or key in known)]
+    told.sort(key=lambda key: (key not in known, key))
+    if not told:
+        return "Keep one energy for each geometry: the other may be of another method, charge or spin."
+    shown = [f"{key} ({', '.join(sorted(map(str, values[key]))[:5])})" for key in told[:3]]
+    return f"They also differ in {', '.join(shown)}: keep one kind in a data set."
+
+
+def equal_energies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]:
+    """One energy that many different geometries share: a place-holder, or rounded numbers."""
+    first = {}
+    for i, group in enumerate(groups.tolist()):
+        if frames[i].energy is not None:
+            first.setdefault(group, i)
+    places = list(first.values())
+    n = len(places)
+    if n < 3:
+        return []
+    counts = Counter(frames[i].energy for i in places)
+    value, most = counts.most_common(1)[0]
+    if most == n:
+        text = (
+            f"All {n} energies are {value:.6g} eV though the geometries differ. This is a place-holder: "
+            "give the total energies, or leave them out and train on forces."
+        )
+        return [Finding("place-holders", "wrong", text, tuple(places))]
+    shared = tuple(i for i in places if frames[i].energy == value)
+    if most >= max(5, n // 10) or (value == 0 and most > 1):
+        text = (
+            f"{most} different geometries share the energy {value:.6g} eV ({numbered(shared)}), "
+            "as place-holders do. Remove these energies if they are none."
+        )
+        return [Finding("place-holders", "doubt", text, shared)]
+    if n >= 20 and len(counts) <= n // 5:
+        text = (
+            f"The {n} energies of different geometries take only {len(counts)} values. "
+            "They are rounded: export them with at least 4 decimals (eV)."
+        )
+        return [Finding("rounded", "doubt", text)]
+    return []
+
+
+def units(frames: Sequence[Frame]) -> list[Finding]:
+    """Energies and forces that do not belong together."""
+    both = [frame for frame in frames if frame.energy is not None and frame.forces is not None]
+    if len(both) < 2:
+        return []
+    ratio = energy_force_ratio(both)
+    if ratio is None or not ratio.sure:
+        text = (
+            f"Units of energies against forces: not tested. The {len(both)} frames with both are too few or too unlike "
+            "for the forces to explain energy differences."
+        )
+        return [Finding("units", "note", text)]
+    seen = f"{ratio.value:.3g} (99 %: {ratio.low:.3g} to {ratio.high:.3g}; 1 is right)"
+    if ratio.right:
+        return [Finding("units", "note", f"Energies and forces belong together: ΔE over the forces' work is {seen}.")]
+    return [Finding("units", "wrong", f"Energies and forces do not belong together: {_blame(ratio, both, seen)}")]
+
+
+def _blame(ratio: Ratio, frames: Sequence[Frame], seen: str) -> str:
+    sizes = {len(frame) for frame in frames}
+    likely = causes(ratio, sizes.pop() if len(sizes) == 1 else 0)
+    text = f"ΔE over the forces' work is {seen}. "
+    if ratio.value < 0:
+        text += "The sign is that of gradients: store forces = −gradient. "
+    if likely:
+        text += f"Likely: {'; or '.join(likely)}. Convert the file to eV, eV/Å and Å."
+    elif ratio.value > 0:
+        text += "No usual pair of units explains it: convert the file to eV, eV/Å and Å."
+    return text.strip()
