@@ -18,7 +18,8 @@ from piwsl_lab.data.frame import Frame
 FRAMES = 2000  # of one composition that are compared, spread over the whole set
 ATOMS = 500_000  # of one composition that are compared: it bounds the memory
 COMPOSITIONS = 8  # the largest ones are compared
-COORDINATES = 1800  # in the fit of one composition: a matrix of this size takes 0.3 s
+COORDINATES = 1800  # in one fit: a matrix of this size takes 0.3 s
+FITS = 3  # of one composition, each to other frames
 FEWEST = 8  # frames or pairs from which a ratio is told
 REACH = 1.5  # Å, farthest move of an atom between two frames that a straight line joins well
 SAMPLES = 200  # drawn again for the interval
@@ -207,16 +208,17 @@ def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
 
 def _fitted(group: list[Frame]) -> list[tuple[float, float, float]]:
     """(energy from the forces, labelled energy, weight) of some frames, both from their medians."""
-    size = COORDINATES // (3 * len(group[0]))
-    if min(size, len(group)) < 5:
-        return []
-    group = _spread(group, min(size, 60))
-    from_forces = _integrated(np.stack([f.positions for f in group]), np.stack([f.forces for f in group]))
-    labels = np.array([frame.energy for frame in group])
-    return [
-        (work, energy, 1.0)
-        for work, energy in zip(from_forces - np.median(from_forces), labels - np.median(labels), strict=True)
-    ]
+    size = min(COORDINATES // (3 * len(group[0])), 60)
+    fits = max(1, min(FITS, len(group) // max(size, 1)))
+    found: list[tuple[float, float, float]] = []
+    for part in (_spread(group[k::fits], size) for k in range(fits)):
+        if min(size, len(part)) < 5:
+            break
+        from_forces = _integrated(np.stack([f.positions for f in part]), np.stack([f.forces for f in part]))
+        labels = np.array([frame.energy for frame in part])
+        away = labels - np.median(labels)
+        found += zip(from_forces - np.median(from_forces), away, np.ones(len(part)), strict=True)
+    return found
 
 
 def _integrated(positions: np.ndarray, forces: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def equal_energies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]
     if n < 3:
         return []
     counts = Counter(frames[i].energy for i in places)
-    value, most = counts.most_common(1)[0]
+    (value, most), *others = counts.most_common(2)
     if most == n:
         text = (
             f"All {n} energies are {value:.6g} eV though the geometries differ. This is a place-holder: "
@@ -91,7 +91,8 @@ def equal_energies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]
         )
         return [Finding("place-holders", "wrong", text, tuple(places))]
     shared = tuple(i for i in places if frames[i].energy == value)
-    if most >= max(5, n // 10) or (value == 0 and most > 1):
+    # Rounded energies are shared, too, but not one of them by far more frames than the next.
+    if most >= max(5, n // 10, 5 * others[0][1]) or (value == 0 and most >= 2 * others[0][1]):
         text = (
             f"{most} different geometries share the energy {value:.6g} eV ({numbered(shared)}), "
             "as place-holders do. Remove these energies if they are none."

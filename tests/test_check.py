@@ -1,0 +1,462 @@
+"""Relations between frames: what `Dataset.check` finds, what it does not accuse, and who tells it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from ase.data import atomic_numbers
+from ase.io import write
+from frames import frame, labelled
+
+from piwsl_lab import cli
+from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, Metadata, datasets, load, read, relations
+from piwsl_lab.data import check as checking
+from piwsl_lab.data.draw import Labels, draw
+from piwsl_lab.study import Setup, prepare
+
+KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol
+# Factors on the energies and forces of a right file, and a word of the cause.
+MISTAKES = {
+    "gradients": (1, -1, "gradients"),
+    "forces per bohr": (1, units.Bohr, "per bohr"),
+    "hartree and hartree/bohr": (1 / units.Hartree, units.Bohr / units.Hartree, "per bohr"),
+    "forces in kcal/mol/Å": (1, 1 / KCAL, "forces in kcal/mol/Å"),
+    "energies in kcal/mol": (1 / KCAL, 1, "energies in kcal/mol"),
+    "energies in hartree": (1 / units.Hartree, 1, "energies in hartree"),
+    "energies in kJ/mol": (1 / KJ, 1, "energies in kJ/mol"),
+    "forces in hartree/bohr": (1, units.Bohr / units.Hartree, "forces in hartree/bohr"),
+    "gradients in hartree/bohr": (1, -units.Bohr / units.Hartree, "gradients"),
+}
+PARTS = [f"{entry.name}:{part}" for entry in datasets() for part in entry.parts]
+NO_FORCES = ("ethanol_pbe:H-removal", "ethanol_pbe:dimers", "acac_pbe:H-transfer", "acac_pbe:dihedral")
+CRYSTALS = ["Cu_test", "Ge_training", "Ge_test", "Li_training", "Li_test", "Mo_training", "Mo_test"]
+CRYSTALS += ["Ni_test", "Si_training", "Si_test"]
+DIMERS = [f"train-id{number}" for number in (0, 2, 3, 4, 5, 6)]
+
+
+def serious(data: Dataset) -> list[str]:
+    return [finding.text for finding in data.check().serious]
+
+
+def kinds(data: Dataset, level: str) -> set[str]:
+    return {finding.kind for finding in data.check().findings if finding.level == level}
+
+
+def scaled(data, energy: float, force: float) -> Dataset:
+    """A set whose labels are written in other units."""
+    frames = [replace(f, energy=f.energy * energy, forces=f.forces * force) for f in data]
+    return Dataset(frames, Metadata("scaled"))
+
+
+def crystal_frames(path: Path) -> Dataset:
+    """Frames of the mlearn sets, which are JSON of pymatgen."""
+    found = []
+    for entry in json.loads(path.read_text("utf-8")):
+        sites, outputs = entry["structure"]["sites"], entry["outputs"]
+        numbers = [atomic_numbers[site["species"][0]["element"]] for site in sites]
+        positions = [site["xyz"] for site in sites]
+        cell = entry["structure"]["lattice"]["matrix"]
+        found.append(Frame(numbers, positions, cell, True, outputs["energy"], np.array(outputs["forces"])))
+    return Dataset(found, Metadata(path.stem))
+
+
+@cache
+def md() -> Dataset:
+    return load("ethanol")
+
+
+def ethanol(n: int, stride: int = 12) -> list[Frame]:
+    return [md()[i * stride] for i in range(n)]
+
+
+def file_of(path: Path, frames) -> str:
+    write(path, Dataset(frames).to_atoms(), format="extxyz")
+    return str(path)
+
+
+@cache
+def known(name: str, mirror: Path) -> Dataset:
+    """A right set."""
+    if name in CRYSTALS:
+        return crystal_frames(mirror / "mlearn" / f"{name}.json")
+    return read(mirror / "les_dimers" / f"{name}.xyz") if name in DIMERS else load(name)
+
+
+# -- nothing is accused, nothing is missed ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PARTS + CRYSTALS + DIMERS)
+def test_right_sets_are_not_accused(name, mirror):
+    assert serious(known(name, mirror)) == []
+
+
+@pytest.mark.parametrize("name", [part for part in PARTS if part not in NO_FORCES] + CRYSTALS)
+def test_case_36_other_units_and_signs_are_named_in_every_set(name, mirror):
+    whole = known(name, mirror)
+    part = whole[:: max(1, len(whole) // 500)]
+    for mistake in ("gradients", "forces per bohr", "forces in kcal/mol/Å", "energies in hartree"):
+        energy, force, cause = MISTAKES[mistake]
+        (found,) = relations.units(list(scaled(part, energy, force)))
+        assert found.level == "wrong"
+        assert cause in found.text
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_case_36_eighty_frames_are_enough(mistake, tmp_path):
+    energy, force, cause = MISTAKES[mistake]
+    path = file_of(tmp_path / "mixed.xyz", scaled(ethanol(80, 20), energy, force))
+    with pytest.warns(DataWarning, match=f"(?s)do not belong together.*{cause}.*piwsl-lab check {path}"):
+        load(path)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["ethanol:800K", "aspirin", "ethanol:300K"])
+def test_small_random_parts_are_not_accused(name, seed):
+    whole = load(name)
+    for size in (6, 12, 25, 50):
+        part = whole[np.random.default_rng(seed).choice(len(whole), size, replace=False)]
+        assert serious(part) == []
+
+
+def test_too_few_frames_are_said_not_to_be_tested():
+    (note,) = [f for f in Dataset(ethanol(4)).check().findings if f.kind == "units"]
+    assert note.level == "note"
+    assert "not tested" in note.text
+    assert "4 frames" in note.text
+
+
+def test_energies_per_atom_are_named():
+    assert "energies per atom" in " ".join(serious(scaled(ethanol(60), 1 / 9, 1)))
+
+
+def test_frames_turned_in_space_are_compared():
+    """The forces of a turned molecule are turned: superposition has to turn them, too."""
+    rng, turned = np.random.default_rng(0), []
+    for f in load("ethanol:300K")[:200]:
+        turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        turn *= np.sign(np.linalg.det(turn))
+        turned.append(replace(f, positions=f.positions @ turn + rng.normal(0, 5, 3), forces=f.forces @ turn))
+    (finding,) = [f for f in Dataset(turned).check().findings if f.kind == "units"]
+    assert "belong together" in finding.text
+
+
+# -- copies and electronic states -------------------------------------------------------------------------------------
+
+
+def charged(n: int = 30) -> list[Frame]:
+    """Every geometry with charge 0, 1 and −1."""
+    return [
+        replace(f, energy=f.energy + shift, info={**f.info, "charge": charge})
+        for f in ethanol(n)
+        for charge, shift in ((0, 0.0), (1, 10.5), (-1, 1.9))
+    ]
+
+
+def test_case_16_one_geometry_with_three_energies_names_the_charge(tmp_path):
+    path = file_of(tmp_path / "charges.xyz", charged())
+    with pytest.warns(
+        DataWarning, match=r"30 times: they differ by up to 10\.5 eV .*frames 0, 1, 2.*charge \(-1, 0, 1\)"
+    ):
+        data = load(path)
+    assert {"copies"} == {finding.kind for finding in data.check().wrong}
+    assert "states" in kinds(data, "doubt")
+
+
+def test_case_27_one_geometry_with_the_energies_of_two_methods():
+    frames = []
+    for f in ethanol(30, 20):
+        frames += [replace(f, info={"method": "A"})]
+        frames += [replace(f, energy=f.energy - 3875.0, forces=1.03 * f.forces, info={"method": "B"})]
+    text = " ".join(serious(Dataset(frames)))
+    assert "differ by up to 3875 eV" in text
+    assert "method (A, B)" in text
+
+
+def test_copies_of_one_energy_are_a_note():
+    frames = ethanol(20)
+    report = Dataset([*frames, *frames[:3]]).check()
+    assert not report.serious
+    assert "6 frames are copies: they show 3 geometries" in str(report)
+
+
+def test_two_methods_without_copies_are_two_kinds_of_energies():
+    frames = [replace(f, energy=f.energy - 40 * (i % 2)) for i, f in enumerate(ethanol(60))]
+    assert "two kinds of energies" in " ".join(serious(Dataset(frames)))
+
+
+def test_other_charges_without_copies_are_said():
+    frames = [replace(f, info={"charge": int(i == 5)}) for i, f in enumerate(ethanol(20))]
+    (finding,) = Dataset(frames).check().serious
+    assert finding.frames == (5,)
+    assert "neutral (19 frames), +1 e (1 frame)" in finding.text
+
+
+# -- place-holders and outliers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, -154.7])
+def test_case_28_one_energy_for_all_geometries(value, tmp_path):
+    path = file_of(tmp_path / "energy0.xyz", [replace(f, energy=value) for f in ethanol(12)])
+    with pytest.warns(DataWarning, match=f"All 12 energies are {value:g} eV"):
+        load(path)
+
+
+def test_some_energies_that_are_place_holders():
+    frames = [replace(f, energy=0.0) if i in (3, 8, 9) else f for i, f in enumerate(ethanol(40))]
+    found = [f for f in Dataset(frames).check().serious if f.kind == "place-holders"]
+    assert found[0].frames == (3, 8, 9)
+
+
+def test_rounded_energies():
+    frames = [replace(f, energy=round(f.energy, 1)) for f in ethanol(100)]
+    assert "rounded" in kinds(Dataset(frames), "doubt")
+
+
+def test_forces_of_zero():
+    bare = [replace(f, forces=0 * f.forces) for f in ethanol(20)]
+    assert "All 20 frames with forces have forces of exactly zero" in " ".join(serious(Dataset(bare)))
+    some = [replace(f, forces=0 * f.forces) if i < 4 else f for i, f in enumerate(ethanol(40))]
+    assert "4 of 40 frames with forces" in " ".join(serious(Dataset(some)))
+
+
+def test_case_17_outliers_are_named(tmp_path):
+    odd, frames = (3, 11, 17, 29, 41, 53), ethanol(60)
+    for i in odd:
+        forces = frames[i].forces.copy()
+        forces[0] = [4e4, -3e4, 1e4]
+        frames[i] = replace(frames[i], energy=frames[i].energy + 900.0, forces=forces)
+    path = file_of(tmp_path / "outliers.xyz", frames)
+    with pytest.warns(DataWarning, match=r"4e\+04 eV/Å.*frames 3, 11, 17, 29, 41, 53"):
+        data = load(path)
+    outliers = [finding for finding in data.check().wrong if finding.kind == "outliers"]
+    assert [finding.frames for finding in outliers] == [odd, odd]
+    # What is left is still held against its units.
+    assert "Energies and forces belong together" in str(data.check())
+
+
+@pytest.mark.parametrize(("energy", "force"), [(300.0, 1.0), (0.0, 500.0)])
+def test_one_outlier_of_either_label_is_enough(energy, force):
+    frames = ethanol(50)
+    frames[7] = replace(frames[7], energy=frames[7].energy + energy, forces=frames[7].forces * force)
+    (finding,) = [f for f in Dataset(frames).check().serious if f.kind == "outliers"]
+    assert finding.frames == (7,)
+
+
+def test_outliers_of_different_size_are_all_found():
+    frames = [replace(f, energy=f.energy + 50.0 * i * (i > 45)) for i, f in enumerate(ethanol(50))]
+    (finding,) = [f for f in Dataset(frames).check().serious if f.kind == "outliers"]
+    assert finding.frames == (46, 47, 48, 49)
+
+
+@pytest.mark.parametrize("unit", [KCAL, KJ])
+def test_energies_beyond_what_electrons_bind(unit, mirror):
+    assert "energies" in kinds(scaled(load("ethanol_pbe")[:50], 1 / unit, 1 / unit), "wrong")
+
+
+def test_notes_on_elements_distances_net_forces_and_missing_labels():
+    frames = ethanol(20)
+    frames[4] = replace(frames[4], numbers=np.r_[frames[4].numbers[:-1], 9], energy=None, forces=None)
+    frames[5] = replace(frames[5], forces=frames[5].forces + 0.1)
+    squeezed = frames[6].positions.copy()
+    squeezed[1] = squeezed[0] + [0.3, 0, 0]
+    frames[6] = replace(frames[6], positions=squeezed)
+    notes = {
+        f.kind: f for f in Dataset(frames, remarks=["column X was passed over"]).check().findings if f.level == "note"
+    }
+    assert "F in 1 of 20 frames" in notes["elements"].text
+    assert notes["net force"].frames == (5,)
+    assert notes["distances"].frames == (6,)
+    assert "19 of 20 have an energy" in notes["labels"].text
+    assert notes["reading"].text == "column X was passed over"
+
+
+def test_empty_and_tiny_sets_have_a_report():
+    assert "no frames" in str(Dataset([]).check())
+    assert not Dataset([frame([1], [[0, 0, 0]], energy=-13.6)]).check().serious
+    assert not Dataset([frame([1, 1], [[0, 0, 0], [0.74, 0, 0]])]).check().serious
+
+
+# -- who tells it -----------------------------------------------------------------------------------------------------
+
+
+def test_a_catalogued_set_and_a_right_file_warn_of_nothing(tmp_path):
+    path = file_of(tmp_path / "right.xyz", ethanol(40))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load("ethanol")
+        load(path)
+
+
+def test_a_file_is_looked_at_once_until_it_changes(tmp_path, monkeypatch):
+    path = file_of(tmp_path / "mine.xyz", ethanol(12))
+    looked = []
+    whole = checking.check
+    monkeypatch.setattr(checking, "check", lambda data: looked.append(data) or whole(data))
+    load(path)
+    load(path)
+    assert len(looked) == 1
+    file_of(tmp_path / "mine.xyz", [replace(f, energy=0.0) for f in ethanol(12)])
+    with pytest.warns(DataWarning, match="All 12 energies are 0 eV"):
+        load(path)
+
+
+def test_the_command_prints_the_report_and_says_by_its_exit_code_whether_something_is_wrong(tmp_path, capsys):
+    right = file_of(tmp_path / "right.xyz", ethanol(40))
+    wrong = file_of(tmp_path / "wrong.xyz", scaled(ethanol(40), 1, -1))
+    assert cli.main(["check", right]) == 0
+    printed = capsys.readouterr()
+    assert "40 frames of 9 atoms" in printed.out
+    assert "Nothing looks wrong." in printed.out
+    out = tmp_path / "found.json"
+    assert cli.main(["check", right, wrong, "--json", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "wrong  Energies and forces do not belong together" in printed.out
+    assert printed.err == ""
+    stored = json.loads(out.read_text("utf-8"))
+    assert [entry["name"] for entry in stored] == [right, wrong]
+    assert stored[1]["findings"][0]["level"] == "wrong"
+    assert cli.main(["check", "ethanol"]) == 0
+    assert cli.main(["check", str(tmp_path / "none.xyz")]) == 2
+
+
+# -- draws ------------------------------------------------------------------------------------------------------------
+
+
+def sparse(n: int = 200, every: int = 5) -> list[Frame]:
+    """Every frame has an energy, every fifth has forces."""
+    return [f if i % every == 0 else replace(f, forces=None) for i, f in enumerate(ethanol(n, 9))]
+
+
+@pytest.mark.parametrize(
+    ("energies", "forces"), [(50, 20), (50, 10), (50, 5), (100, 20), (100, 25), (60, 12), (30, 32), (0, 30)]
+)
+def test_case_31_labels_are_drawn_where_they_are(energies, forces, tmp_path):
+    path = file_of(tmp_path / "sparse.xyz", sparse())
+    tests = set()
+    for seed in range(10):
+        task = prepare(Setup(data=path, energies=energies, forces=forces, seed=seed))
+        assert (task.train.n_energies, task.train.n_forces) == (energies, forces)
+        assert len(task.train) == max(energies, forces)
+        size = max(4, max(energies, forces) // 5)
+        share = size / max(energies, forces)
+        assert (task.validation.n_energies, task.validation.n_forces) == (
+            round(share * energies),
+            round(share * forces),
+        )
+        assert task.test.n_forces > 0
+        assert task.test.n_energies == len(task.test) > 0 or not energies
+        tests.add(frozenset(f.positions.tobytes() for f in task.test))
+    assert len(tests) == 1
+
+
+def test_case_31_labels_on_different_frames(tmp_path):
+    whole = ethanol(100)
+    frames = [replace(f, forces=None) if i % 2 else replace(f, energy=None) for i, f in enumerate(whole)]
+    for seed in range(5):
+        task = prepare(Setup(data=file_of(tmp_path / "either.xyz", frames), energies=30, forces=20, seed=seed))
+        assert (task.train.n_energies, task.train.n_forces, len(task.train)) == (30, 20, 50)
+        assert task.test.n_energies
+        assert task.test.n_forces
+
+
+def test_case_31_a_larger_training_set_contains_the_smaller(tmp_path):
+    path = file_of(tmp_path / "sparse.xyz", sparse())
+    small, large = (
+        {f.positions.tobytes() for f in prepare(Setup(data=path, energies=n, forces=n // 5, test=20)).train}
+        for n in (40, 100)
+    )
+    assert small < large
+
+
+@pytest.mark.parametrize(
+    ("energies", "forces", "message"),
+    [
+        (
+            50,
+            40,
+            r"40 frames with forces: 40 to train on and 8 to validate leave none to test on; .* at most 32 forces",
+        ),
+        (190, 5, r"200 frames with energies: 190 to train on and 38 to validate leave none"),
+    ],
+)
+def test_case_31_what_cannot_be_had_is_said_with_a_number_that_works(energies, forces, message, tmp_path):
+    path = file_of(tmp_path / "sparse.xyz", sparse())
+    with pytest.raises(ValueError, match=message):
+        prepare(Setup(data=path, energies=energies, forces=forces))
+    prepare(Setup(data=path, energies=50, forces=32))
+
+
+def test_a_label_that_no_frame_has_is_named(tmp_path):
+    path = file_of(tmp_path / "energies.xyz", [replace(f, forces=None) for f in ethanol(30)])
+    with pytest.raises(DataError, match="has no forces: ask for 0 forces"):
+        prepare(Setup(data=path, energies=10, forces=10))
+
+
+def test_case_32_forces_alone_can_be_drawn():
+    """From the reader on it is the work of the doors; the draw asks for no energy."""
+    data = Dataset([replace(f, energy=None) for f in ethanol(40)])
+    parts = draw(data, Labels(0, 15), Labels(0, 4), 500)
+    assert [(len(part), part.n_forces) for part in parts[:3]] == [(15, 15), (4, 4), (21, 21)]
+
+
+def test_case_16_copies_do_not_keep_a_run_from_its_frames(tmp_path):
+    """30 geometries of 3 frames each: 20 to train on, 4 to validate, and the roles are right when they are too few."""
+    path = file_of(tmp_path / "charges.xyz", charged())
+    with pytest.warns(DataWarning, match="two energies"):
+        task = prepare(Setup(data=path, energies=20, forces=20))
+    assert (len(task.train), len(task.validation), len(task.test)) == (20, 4, 63)
+    with (
+        pytest.warns(DataWarning, match="two energies"),
+        pytest.raises(
+            ValueError, match=r"87 .*\(73 to train on, 14 to validate, at least 1 to test\).*30 different geometries"
+        ),
+    ):
+        prepare(Setup(data=path, energies=73, forces=73))
+
+
+def test_case_26_a_rare_element_is_trained_on_wherever_it_stands(tmp_path):
+    """One frame of 60 holds Cl: all places, all seeds. Where it would have been tested on, that is said."""
+    whole = ethanol(60, 15)
+    numbers, told = np.r_[whole[0].numbers[:-1], 17], 0
+    for place in range(60):
+        frames = list(whole)
+        frames[place] = replace(whole[place], numbers=numbers, energy=whole[place].energy - 12000.0)
+        data = Dataset(frames, Metadata("one_Cl.xyz"))
+        for seed in range(12):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                parts = draw(data, Labels(20, 20), Labels(4, 4), 500, seed=seed)
+            assert 17 in parts.train.elements
+            assert [len(part) for part in parts] == [20, 4, 36, 0]
+            words = [str(warning.message) for warning in caught]
+            assert all("Cl is in 1 of 60 frames" in text and "0 of 36 test frames" in text for text in words)
+            told += len(words)
+    assert told > 360
+
+
+def test_case_26_the_test_frames_do_not_depend_on_the_seed_where_an_element_is_rare(tmp_path):
+    frames = ethanol(60, 15)
+    for i in (4, 30, 44):
+        frames[i] = replace(frames[i], numbers=np.r_[frames[i].numbers[:-1], 17], energy=frames[i].energy - 12000.0)
+    path, tests = file_of(tmp_path / "three_Cl.xyz", frames), set()
+    for seed in range(8):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            task = prepare(Setup(data=path, energies=10, forces=10, seed=seed))
+        assert 17 in task.train.elements
+        tests.add(frozenset(f.positions.tobytes() for f in task.test))
+    assert len(tests) == 1
+
+
+def test_an_element_that_no_training_frame_can_have_is_an_error_that_names_it(tmp_path):
+    path = file_of(tmp_path / "ethanol.xyz", ethanol(60))
+    other = file_of(tmp_path / "silane.xyz", labelled("SiH4", 30))
+    with pytest.raises(ValueError, match=r"hold Si, which none of the 20 training frames does.*leave such frames out"):
+        prepare(Setup(data=path, test_part=other, energies=20, forces=20))
