@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from ase import units
 from ase.calculators.calculator import Calculator, SCFError, all_changes
 from ase.calculators.emt import EMT
 
@@ -104,3 +105,47 @@ def test_oracle_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tblite.ase", None)
     with pytest.raises(DataError, match=r"needs tblite, whose wheels exist for Linux and macOS only: 'pip install"):
         Oracle("gfn2-xtb")
+
+
+@pytest.mark.parametrize(("charge", "multiplicity"), [(0, None), (1, 2), (-1, 2), (2, 1), (0, 3), (1, None)])
+def test_case_16_charge_and_spin_of_a_frame_reach_the_method(
+    oracle: Oracle, charge: int, multiplicity: int | None
+) -> None:
+    """Against tblite's own interface, in bohr and hartree; a neutral frame in between changes nothing."""
+    from tblite.interface import Calculator as Direct
+
+    frame = load("ethanol")[0]
+    direct = Direct("GFN2-xTB", frame.numbers, frame.positions / units.Bohr, charge=charge, uhf=(multiplicity or 1) - 1)
+    direct.set("verbosity", 0)
+    direct.set("accuracy", 0.1)
+    result = direct.singlepoint()
+    neutral = oracle.label(frame.numbers, frame.positions)
+    label = oracle.label(frame.numbers, frame.positions, charge=charge, multiplicity=multiplicity)
+    assert label.energy == pytest.approx(result.get("energy") * units.Hartree, abs=1e-6)
+    np.testing.assert_allclose(label.forces, -result.get("gradient") * units.Hartree / units.Bohr, atol=1e-5)
+    assert (label.charge, label.multiplicity) == (charge, multiplicity)
+    assert oracle.label(frame.numbers, frame.positions).energy == neutral.energy
+    again = oracle.label_frames([label])[0]
+    assert again.energy == pytest.approx(label.energy, abs=1e-8)
+
+
+def test_states_that_cannot_be_had_are_refused(oracle: Oracle) -> None:
+    f = load("ethanol")[0]
+    with pytest.raises(DataError, match="26 electrons cannot have the multiplicity 2"):
+        oracle.label(f.numbers, f.positions, multiplicity=2)
+    with pytest.raises(DataError, match=r"^frame 0 of frames: EMT takes no charge .* the frame has charge \+1"):
+        Oracle(EMT()).label_frames([Frame([29, 29], [[0, 0, 0], [0, 0, 2.4]], info={"charge": 1})])
+    assert Oracle(EMT()).label([29, 29], [[0, 0, 0], [0, 0, 2.4]], multiplicity=1).energy is not None
+
+
+def test_case_16_a_charged_frame_flies_charged(oracle: Oracle) -> None:
+    import torch
+
+    from piwsl_lab.dynamics.forces import OracleForces
+
+    f = load("ethanol")[0]
+    frame = Frame(f.numbers, f.positions, info={"charge": 1, "multiplicity": 2})
+    energies, forces = OracleForces(oracle, Dataset([frame]))(torch.from_numpy(f.positions.copy()))
+    label = oracle.label(f.numbers, f.positions, charge=1, multiplicity=2)
+    assert float(energies[0]) == pytest.approx(label.energy, abs=1e-8)
+    np.testing.assert_allclose(forces.numpy(), label.forces, atol=1e-8)

@@ -13,6 +13,9 @@ from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, Frame
 
 METHODS = {"gfn2-xtb": "GFN2-xTB", "gfn1-xtb": "GFN1-xTB"}
+# Names under which ASE's calculators take the electronic state.
+CHARGE_NAMES = ("charge", "total_charge", "net_charge")
+MULTIPLICITY_NAMES = ("multiplicity", "mult")
 ACCURACY = 0.1  # of the self-consistency: tight enough for forces to be the gradient to 1e-5 eV/Å
 
 
@@ -24,6 +27,7 @@ class Oracle:
     method : str or ase.calculators.calculator.Calculator
         ``"gfn2-xtb"`` or ``"gfn1-xtb"`` (tblite; an ethanol frame takes a few ms), or any ASE calculator
         that has energy and forces. It is reset before every frame: labels do not depend on their order.
+        Charge and multiplicity of a frame are passed on; a calculator that takes none is for neutral singlets only.
 
     Raises
     ------
@@ -38,6 +42,8 @@ class Oracle:
         else:
             self.calculator = method
             self.method = type(method).__name__
+        known = {**getattr(self.calculator, "default_parameters", {}), **self.calculator.parameters}
+        self._state = {name: known[name] for name in CHARGE_NAMES + MULTIPLICITY_NAMES if name in known}
 
     def __repr__(self) -> str:
         return f"Oracle({self.method})"
@@ -48,16 +54,22 @@ class Oracle:
         positions: np.ndarray,
         cell: np.ndarray | None = None,
         pbc: np.ndarray | bool = False,
+        charge: float = 0.0,
+        multiplicity: int | None = None,
     ) -> Frame:
-        """Frame with energy (eV) and forces (eV/Å) at ``positions`` [N, 3] (Å).
+        """Frame with energy (eV) and forces (eV/Å) at ``positions`` [N, 3] (Å), in an electronic state.
+
+        `charge` is in e, `multiplicity` is 2S + 1; None leaves the spin to the method.
 
         Raises
         ------
         DataError
-            When the positions are unusable or the method does not converge.
+            When the positions are unusable, the method does not converge or the state cannot be had.
         """
         cell = np.zeros((3, 3)) if cell is None else cell
-        return self._label(Frame(numbers, positions, cell, False if pbc is None else pbc))
+        info = {"charge": charge} if charge else {}
+        info |= {} if multiplicity is None else {"multiplicity": multiplicity}
+        return self._label(Frame(numbers, positions, cell, False if pbc is None else pbc, info=info))
 
     def label_frames(self, frames: Iterable[Frame]) -> Dataset:
         """The same frames with this method's labels in place of their own; an error names the frame."""
@@ -68,6 +80,7 @@ class Oracle:
 
     def _label(self, frame: Frame) -> Frame:
         atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
+        self._choose_state(frame)
         self.calculator.reset()
         atoms.calc = self.calculator
         try:
@@ -78,6 +91,31 @@ class Oracle:
             raise DataError(
                 f"{self.method} failed ({error}); check the geometry (stretched bonds, wrong charge), or drop the frame"
             ) from error
+
+    def _choose_state(self, frame: Frame) -> None:
+        """Set charge and multiplicity of a frame, or what the calculator came with where the frame says nothing."""
+        charge, multiplicity = frame.charge, frame.multiplicity
+        unpaired = 0 if multiplicity is None else multiplicity - 1
+        electrons = int(frame.numbers.sum()) - charge
+        if multiplicity is not None and (electrons - unpaired) % 2 and charge == int(charge):
+            raise DataError(
+                f"{electrons:.0f} electrons cannot have the multiplicity {multiplicity}; correct charge or multiplicity"
+            )
+        state = dict(self._state)
+        for value, names, word in (
+            (charge or None, CHARGE_NAMES, f"charge {charge:+g}"),
+            (multiplicity, MULTIPLICITY_NAMES, f"multiplicity {multiplicity}"),
+        ):
+            name = next((name for name in names if name in state), None)
+            if name is not None and value is not None:
+                state[name] = value
+            elif value is not None and (value, names) != (1, MULTIPLICITY_NAMES):
+                raise DataError(
+                    f"{self.method} takes no charge or multiplicity, and the frame has {word}; use a calculator that "
+                    "does, such as gfn2-xtb, or leave the frame out"
+                )
+        if state:
+            self.calculator.set(**state)
 
 
 def _xtb(method: str) -> Calculator:
