@@ -88,25 +88,38 @@ class CheckWarning(DataWarning):
     """What `Dataset.check` found in a file that was just loaded."""
 
 
-_told: dict[tuple, str] = {}  # a study loads one file for every cell: it is looked at once
+_looked_at: dict[tuple, Report] = {}  # a study loads one file for every cell
 
 
 def warn_about(dataset: Dataset, path: Any) -> Dataset:
     """Warn in a few words of what looks wrong in a person's own data; returns the data set as it is."""
-    single = isinstance(path, (str, Path)) and Path(path).is_file()
-    key = (str(path), len(dataset), Path(path).stat().st_mtime_ns, Path(path).stat().st_size) if single else ()
-    found = _told.get(key) if single else None
-    if found is None:
-        found = short(check(dataset))
-        if single:
-            _told[key] = found
-    if found:
+    key = _version(path)
+    report = _looked_at.get(key) if key else None
+    if report is None:
+        report = check(dataset)
+        if key:
+            _looked_at[key] = report
+    if report.serious:
         warnings.warn(
-            f"{dataset.metadata.name}: {found} All of it: `piwsl-lab check {path}` or dataset.check().",
+            f"{dataset.metadata.name}: {short(report)} All of it: `piwsl-lab check {path}` or dataset.check().",
             CheckWarning,
             stacklevel=3,
         )
     return dataset
+
+
+def doubts(path: Any) -> str:
+    """What loading a file warned of, as short as can be; "" if it did not, or for a data set of the catalog."""
+    report = _looked_at.get(_version(path))
+    return short(report, most=1) if report else ""
+
+
+def _version(path: Any) -> tuple:
+    """What tells one content of a file from the next; nothing for several files."""
+    if not isinstance(path, (str, Path)) or not Path(path).is_file():
+        return ()
+    status = Path(path).stat()
+    return str(path), status.st_mtime_ns, status.st_size
 
 
 def short(report: Report, most: int = 4) -> str:

@@ -202,6 +202,8 @@ def status(session: Session, pending: list[str], mistake: str = "", stored: bool
         text = f"<b>{state}.</b> {escape(physics(now, twin.name, schedules) + _heads(session))}"
         if notice:
             text = f'<b class="piwsl-warn">{escape(notice)}</b> {text}'
+    if words := getattr(session, "doubts", ""):
+        text += f' <span class="piwsl-warn">{escape(words)} dataset.check() says more.</span>'
     if stored:
         text = f'<span class="piwsl-warn">{STORED}, until you press Train.</span> {text}'
     if pending:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from piwsl_lab.data.check import doubts
 from piwsl_lab.graph import GraphSet
 from piwsl_lab.lab import saved
 from piwsl_lab.lab.colours import kind_of
@@ -56,6 +57,8 @@ class Session(Driven):
     twins : list of Twin
     pins : list of dict
         The pinned runs.
+    doubts : str
+        What looks wrong in a data file of one's own; "" if nothing does.
     taught : dict of bool
         By name: whether a twin counts as taught by PIWSL.
     next_monitor : int
@@ -109,7 +112,7 @@ class Session(Driven):
             self.setup, self.task = built.setup, built.task
             self.test_frames, self._monitored = built.test_frames, built.monitored
             self.twins: list[Twin] = built.twins
-            self.error, self.notice = None, ""
+            self.error, self.notice, self.doubts = None, "", built.doubts
 
     def _head(self, head: str, name: str, objective: Objective, last: bool) -> str:
         """Where the forces of a twin come from."""
@@ -337,5 +340,6 @@ class _Built:
 
     def __init__(self, setup: Setup, task: Task, twins: list[Twin]) -> None:
         self.setup, self.task, self.twins = setup, task, twins
+        self.doubts = doubts(setup.data)
         self.test_frames = task.test[:MONITOR_FRAMES]
         self.monitored: GraphSet = twins[0].potential.graphs(self.test_frames, skin=0.0)
