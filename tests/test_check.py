@@ -327,7 +327,8 @@ def test_the_command_prints_the_report_and_says_by_its_exit_code_whether_somethi
 
 
 def test_the_dashboard_says_what_looks_wrong_in_a_file(tmp_path):
-    from piwsl_lab.lab import Session, report
+    from piwsl_lab.lab import report
+    from piwsl_lab.lab.session import Session
 
     path = file_of(tmp_path / "gradients.xyz", scaled(ethanol(80), 1, -1))
     setup = Setup(data=path, energies=10, forces=10, channels=8, layers=1, steps=4)

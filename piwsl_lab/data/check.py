@@ -12,26 +12,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from piwsl_lab.data import findings, relations
 from piwsl_lab.data.duplicates import duplicate_groups
-from piwsl_lab.data.findings import Finding, element_counts, listed, state
+from piwsl_lab.data.findings import (
+    Finding,
+    distances,
+    element_counts,
+    elements,
+    energies,
+    forces,
+    labels,
+    listed,
+    methods,
+    net_forces,
+    state,
+    states,
+    zero_forces,
+)
 from piwsl_lab.data.frame import DataWarning
+from piwsl_lab.data.relations import copies, equal_energies, units
 
 if TYPE_CHECKING:
     from piwsl_lab.data.dataset import Dataset
 
 LEVELS = ("wrong", "doubt", "note")
-LOOKS = (
-    findings.states,
-    findings.methods,
-    findings.zero_forces,
-    findings.energies,
-    findings.forces,
-    findings.distances,
-    findings.net_forces,
-    findings.elements,
-    findings.labels,
-)
+LOOKS = (states, methods, zero_forces, energies, forces, distances, net_forces, elements, labels)
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,12 @@ def check(dataset: Dataset) -> Report:
     frames = tuple(dataset)
     groups = duplicate_groups(frames)
     found = [Finding("reading", "note", remark) for remark in dataset.remarks]
-    found += relations.copies(frames, groups) + relations.equal_energies(frames, groups)
+    found += copies(frames, groups) + equal_energies(frames, groups)
     for look in LOOKS:
         found += look(frames)
     # One frame with absurd forces would hide what the others say about units.
     unlike = {i for finding in found if finding.kind in ("outliers", "place-holders") for i in finding.frames}
-    found += relations.units([frame for i, frame in enumerate(frames) if i not in unlike])
+    found += units([frame for i, frame in enumerate(frames) if i not in unlike])
     found.sort(key=lambda finding: LEVELS.index(finding.level))
     return Report(dataset.metadata.name, tuple(_holds(dataset)), tuple(found))
 
@@ -100,8 +104,9 @@ def warn_about(dataset: Dataset, path: Any) -> Dataset:
         if key:
             _looked_at[key] = report
     if report.serious:
+        command = f"`piwsl-lab check {path}` or " if isinstance(path, (str, Path)) else ""
         warnings.warn(
-            f"{dataset.metadata.name}: {short(report)} All of it: `piwsl-lab check {path}` or dataset.check().",
+            f"{dataset.metadata.name}: {short(report)} All of it: {command}dataset.check().",
             CheckWarning,
             stacklevel=3,
         )
