@@ -1,0 +1,76 @@
+"""Which frames splits, budgets and runs draw from the catalogued sets; `python tests/draws.py` stores them.
+
+The stored file belongs to the trained numbers of `studies/`: whoever changes it makes them those of other frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from piwsl_lab import study
+from piwsl_lab.data import Dataset, datasets, load
+from piwsl_lab.study import Setup, prepare
+
+STORED = Path(__file__).with_name("draws.json")
+NAMES = [f"{entry.name}:{part}" for entry in datasets() for part in entry.parts]
+SIZES = [(10, 4, None), (50, 10, 100), (200, 40, 300)]  # train, val, test
+BUDGETS = [(5, 5), (8, 2), (3, None)]  # energies, forces
+SEEDS = [0, 1, 7]
+# The labels that the studies of `studies/` and the notebooks ask for.
+RUNS = [{"energies": 10, "forces": 10}, {"energies": 50, "forces": 50}, {"energies": 100, "forces": 0}]
+RUNS += [{"energies": 50, "forces": 10, "test": 100}, {"energies": 200, "forces": 200, "validation": 20}]
+
+
+def numbered(data: Dataset) -> Dataset:
+    """The same set, whose frames carry their number in `info`."""
+    frames = [replace(frame, info={**frame.info, "number": i}) for i, frame in enumerate(data)]
+    return Dataset(frames, data.metadata, data.isolated_energies, data.remarks)
+
+
+def drawn(*parts: Dataset) -> str:
+    """Numbers and kept labels of the frames of parts, as a short hash."""
+    frames = [
+        [(int(frame.info["number"]), frame.energy is not None, frame.forces is not None) for frame in part]
+        for part in parts
+    ]
+    return hashlib.sha256(json.dumps(frames).encode()).hexdigest()[:16]
+
+
+def splits(name: str) -> dict[str, str]:
+    """Splits and budgets of one part of a catalogued set."""
+    data, found = numbered(load(name)), {}
+    for seed in SEEDS:
+        for train, val, test in SIZES:
+            if train + val + (test or 1) <= len(data):
+                found[f"split {train} {val} {test} seed {seed}"] = drawn(*data.split(train, val, test, seed=seed))
+        for energies, forces in BUDGETS:
+            if (forces or 0) <= data.n_forces:
+                found[f"budget {energies} {forces} seed {seed}"] = drawn(data.budget(energies, forces, seed=seed))
+    return found
+
+
+def runs(name: str, patch: Callable[[str, object], None]) -> dict[str, str]:
+    """What `prepare` draws for runs on a data set; `patch` sets an attribute of `piwsl_lab.study`."""
+    sets: dict[str, Dataset] = {}
+
+    def once(part: str) -> Dataset:
+        return sets[part] if part in sets else sets.setdefault(part, numbered(load(part)))
+
+    patch("load", once)
+    found = {}
+    for seed in SEEDS:
+        for run in RUNS:
+            setup = Setup(data=name, seed=seed, **run)
+            if setup.forces <= once(name).n_forces:
+                found[f"{run} seed {seed}"] = drawn(*prepare(setup))
+    return found
+
+
+if __name__ == "__main__":
+    stored = {"splits": {name: splits(name) for name in NAMES}}
+    stored["runs"] = {e.name: runs(e.name, lambda key, value: setattr(study, key, value)) for e in datasets()}
+    STORED.write_text(json.dumps(stored, indent=0) + "\n", "utf-8")
