@@ -16,9 +16,13 @@ import torch
 from torch import Tensor
 from vesin import NeighborList
 
+from piwsl_lab.data.frame import FARTHEST
+from piwsl_lab.data.geometry import Lattice, pairs_within
+
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset, Frame
 
+FEW_CELLS, MOST_CELLS, FEWEST_CELLS = 64, 50_000, 0.1  # what is asked of vesin, see `_suits_cells`
 DEFAULT_SKIN = 0.5  # Å: covers displacements up to 0.25 Å an atom
 
 
@@ -127,21 +131,54 @@ class AtomGraph:
         )
 
 
-def neighbours(frame: Frame, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+def neighbours(frame: Frame, cutoff: float, positions: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """All directed pairs of one frame within `cutoff` (Å), periodic images included.
+
+    Parameters
+    ----------
+    frame : Frame
+    cutoff : float, Å
+    positions : (N, 3) float, optional
+        Where the atoms are now, Å, if not where the frame has them.
 
     Returns
     -------
     edge_index : int64 array [2, E], sorted by centre
     edge_shift : float64 array [E, 3], Å
+
+    Raises
+    ------
+    ValueError
+        The cutoff asks for more periodic images than fit into memory, or a position is not finite or beyond 1e7 Å.
     """
-    listing = NeighborList(cutoff=cutoff, full_list=True)
-    box = frame.cell if frame.pbc.any() else np.zeros((3, 3))
-    i, j, images = listing.compute(frame.positions, box, frame.pbc.tolist(), quantities="ijS")
+    place = frame.positions if positions is None else positions
+    if not np.abs(place).max() <= FARTHEST:  # also true for nan
+        raise ValueError(f"an atom is at {np.abs(place).max()} Å, beyond {FARTHEST:g} Å: it has no neighbours there")
+    box = frame.cell * frame.pbc[:, None]
+    if _suits_cells(place, box, frame.pbc, cutoff):
+        listing = NeighborList(cutoff=cutoff, full_list=True)
+        i, j, images = listing.compute(place, box, frame.pbc.tolist(), quantities="ijS")
+    else:
+        i, j, images = pairs_within(place, box, frame.pbc, cutoff)
     # A fixed order makes sums, and so whole trainings, reproducible bit for bit.
     order = np.lexsort((*images.T, j, i))
     i, j, images = i[order].astype(np.int64), j[order].astype(np.int64), images[order]
     return np.stack([i, j]), images.astype(np.float64) @ box
+
+
+def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float) -> bool:
+    """Whether vesin's list of cells fits these atoms.
+
+    vesin 0.6.2 kills Python where its list is long and flat. It takes minutes where nearly all cells are empty, where
+    an atom sees hundreds of its own images, and where a frame that repeats in one or two directions is wide.
+    """
+    if pbc.any() and not pbc.all():
+        return False
+    # The distances of opposite faces, in cutoffs.
+    across = 1 / np.linalg.norm(Lattice.of(box, pbc).inverse, axis=0) if pbc.all() else np.ptp(positions, axis=0)
+    cells = across / cutoff
+    few = np.prod(cells.clip(min=1)) <= max(FEW_CELLS, min(len(positions), MOST_CELLS))
+    return bool(few and (cells.min() > FEWEST_CELLS or not pbc.any()))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def _shape(frame: Frame) -> np.ndarray:
     """What rotation, translation and mirroring leave unchanged: all distances, and a crystal's lattice."""
     a, b, c = frame.cell * frame.pbc[:, None]
     lattice = np.linalg.norm([a, b, c, a + b, a + c, b + c], axis=1)
-    return np.concatenate([distances(frame.positions, frame.cell, frame.pbc), lattice])
+    return np.concatenate([distances(frame.positions, frame.cell, frame.pbc, np.triu_indices(len(frame), k=1)), lattice])
 
 
 def _close_rows(rows: np.ndarray) -> list[tuple[int, int]]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from piwsl_lab.data.geometry import shortest_pair
+from piwsl_lab.data.geometry import Lattice, closest_pair, crowding, flatness
 
 SHORTEST_DISTANCE = 0.1  # Å; nothing physical is closer, a copied line in a file is
+SHORTEST_TRANSLATION = 0.5  # Å; no crystal repeats after less, whatever the pressure
+FLATTEST = 1e-6  # of what the cell would hold at right angles; two vectors of a line have about 1e-16
+CROWDED = 12.0  # other atoms within 1 Å of an atom, on average; carbon in the core of a planet has fewer than 1
+CROWD = 500  # atoms; the pairs of fewer fit into memory even if all stand on one heap
+FARTHEST = 1e7  # Å, a millimetre
+STRONGEST = 1e7  # eV/Å, and eV per atom; the electrons of an atom of oganesson are worth 1.5e6 eV
 
 
 class DataError(ValueError):
@@ -51,7 +58,8 @@ class Frame:
     Raises
     ------
     DataError
-        For wrong shapes, numbers that are not finite, and two atoms on one spot.
+        For wrong shapes, numbers that are not finite or beyond what they can mean, cells that are flat or that
+        repeat within 0.5 Å, and two atoms or images on one spot.
     """
 
     numbers: np.ndarray
@@ -86,21 +94,32 @@ class Frame:
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
         if self.energy is not None:
-            object.__setattr__(self, "energy", _energy(self.energy))
+            object.__setattr__(self, "energy", _energy(self.energy, n))
         object.__setattr__(self, "info", MappingProxyType(dict(self.info)))
-        self._check_geometry()
+        _check_sizes(self)
+        _check_cell(self)
+        _check_distances(self)
 
-    def _check_geometry(self) -> None:
-        if self.numbers.min() < 1 or self.numbers.max() > 118:
-            raise DataError(f"numbers holds {self.numbers.min()}..{self.numbers.max()}; atomic numbers are 1 to 118")
-        missing = self.pbc & ~self.cell.any(axis=1)
-        if missing.any():
-            raise DataError("pbc is set along a cell vector that is zero; give the cell or set pbc to False")
-        distance, i, j = shortest_pair(self.positions, self.cell, self.pbc)
-        if distance < SHORTEST_DISTANCE:
-            raise DataError(
-                f"atoms {i} and {j} are on one spot ({distance:.3f} Å apart); remove the frame or the repeated atom"
-            )
+    def with_labels(self, energy: float | None, forces: np.ndarray | None) -> Frame:
+        """The same geometry with these labels, eV and (N, 3) eV/Å; it shares its arrays and is not checked again."""
+        copy = object.__new__(Frame)
+        copy.__dict__.update(self.__dict__)
+        if energy is not None and energy is not self.energy:
+            energy = _energy(energy, len(self))
+        if forces is not None and forces is not self.forces:
+            forces = _array("forces", forces, (len(self), 3), np.float64)
+            _check_size("forces", forces, STRONGEST, "eV/Å")
+        copy.__dict__.update(energy=energy, forces=forces)
+        return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "info": dict(self.info)}  # a view of a dict cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, info=MappingProxyType(state["info"]))
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -150,7 +169,7 @@ def _array(name: str, values: object, shape: tuple[int, ...], dtype: type) -> np
     return converted
 
 
-def _energy(value: object) -> float:
+def _energy(value: object, n: int) -> float:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -160,4 +179,66 @@ def _energy(value: object) -> float:
     energy = float(array.reshape(()))
     if not np.isfinite(energy):
         raise DataError(f"energy is {energy}; remove the frame or compute it again")
+    if abs(energy) > STRONGEST * n:
+        raise DataError(
+            f"energy is {energy:g} eV, more than {n} atoms can have ({STRONGEST:g} eV per atom); "
+            "correct it, or remove the frame"
+        )
     return energy
+
+
+def _check_size(name: str, array: np.ndarray, limit: float, unit: str) -> None:
+    if np.abs(array).max() > limit:
+        bad = np.unravel_index(np.abs(array).argmax(), array.shape)
+        raise DataError(
+            f"{name}{[int(i) for i in bad]} is {array[bad]:g} {unit}, and {limit:g} {unit} is the most that it can "
+            "mean; look for a lost decimal point or another unit, or remove the frame"
+        )
+
+
+def _check_sizes(frame: Frame) -> None:
+    numbers = frame.numbers
+    if numbers.min() < 1 or numbers.max() > 118:
+        raise DataError(f"numbers holds {numbers.min()}..{numbers.max()}; atomic numbers are 1 to 118")
+    _check_size("positions", frame.positions, FARTHEST, "Å")
+    _check_size("cell", frame.cell, FARTHEST, "Å")
+    if frame.forces is not None:
+        _check_size("forces", frame.forces, STRONGEST, "eV/Å")
+
+
+def _check_cell(frame: Frame) -> None:
+    """What repeats must be a lattice of matter: everything that looks for neighbours takes that for granted."""
+    cell, pbc = frame.cell, frame.pbc
+    if (pbc & ~cell.any(axis=1)).any():
+        raise DataError("pbc is set along a cell vector that is zero; give the cell or set pbc to False")
+    shortest = np.linalg.norm(cell[pbc], axis=1).min(initial=np.inf)
+    if shortest >= SHORTEST_TRANSLATION:  # else its length says enough
+        if flatness(cell[pbc]) < FLATTEST:
+            shape = "lie in one plane" if pbc.all() else "are parallel"
+            raise DataError(
+                f"the periodic vectors of the cell {cell.tolist()} {shape}; correct the cell, or set pbc to False "
+                "where nothing repeats"
+            )
+        shortest = np.linalg.norm(Lattice.of(cell, pbc).vectors, axis=1).min(initial=np.inf)
+    if shortest < SHORTEST_TRANSLATION:
+        raise DataError(
+            f"the cell {cell.tolist()} repeats its atoms every {shortest:.3g} Å; nothing repeats within "
+            f"{SHORTEST_TRANSLATION} Å: give the cell in Å, or set pbc to False where nothing repeats"
+        )
+
+
+def _check_distances(frame: Frame) -> None:
+    place = frame.positions, frame.cell, frame.pbc
+    images = f", images of the cell {frame.cell.tolist()} included" if frame.pbc.any() else ""
+    closest = closest_pair(*place, SHORTEST_DISTANCE)
+    if closest is not None:
+        distance, i, j = closest
+        raise DataError(
+            f"atoms {i} and {j} are on one spot ({distance:.3f} Å apart{images}); "
+            "remove the frame or the repeated atom"
+        )
+    if (frame.pbc.any() or len(frame) > CROWD) and (others := crowding(*place)) > CROWDED:
+        raise DataError(
+            f"an atom has {others:.0f} others within 1 Å on average{images}; matter has fewer than one: "
+            "give cell and positions in Å"
+        )
