@@ -17,12 +17,12 @@ from torch import Tensor
 from vesin import NeighborList
 
 from piwsl_lab.data.frame import FARTHEST
-from piwsl_lab.data.geometry import Lattice, pairs_within
+from piwsl_lab.data.geometry import pairs_within
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset, Frame
 
-FEW_CELLS, MOST_CELLS, FEWEST_CELLS = 64, 50_000, 0.1  # what is asked of vesin, see `_suits_cells`
+FEW_CELLS, MOST_CELLS, FEWEST_CELLS = 64, 50_000, 0.25  # what is asked of vesin, see `_suits_cells`
 DEFAULT_SKIN = 0.5  # Å: covers displacements up to 0.25 Å an atom
 
 
@@ -175,7 +175,7 @@ def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff
     if pbc.any() and not pbc.all():
         return False
     # The distances of opposite faces, in cutoffs.
-    across = 1 / np.linalg.norm(Lattice.of(box, pbc).inverse, axis=0) if pbc.all() else np.ptp(positions, axis=0)
+    across = 1 / np.linalg.norm(np.linalg.inv(box), axis=0) if pbc.all() else np.ptp(positions, axis=0)
     cells = across / cutoff
     few = np.prod(cells.clip(min=1)) <= max(FEW_CELLS, min(len(positions), MOST_CELLS))
     return bool(few and (cells.min() > FEWEST_CELLS or not pbc.any()))
