@@ -7,13 +7,15 @@ than the skin. A minibatch is indexing into tensors that already live on the dev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from vesin import NeighborList
 
 from piwsl_lab.data.frame import FARTHEST
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from piwsl_lab.data import Dataset, Frame
 
 FEW_CELLS, MOST_CELLS, FEWEST_CELLS = 64, 50_000, 0.25  # what is asked of vesin, see `_suits_cells`
+FAR = 500.0  # Å from the origin, see `near_origin`
+CHUNK_EDGES = 2**16  # that a potential sees at a time where nothing needs more: 0.4 to 0.9 GB
 DEFAULT_SKIN = 0.5  # Å: covers displacements up to 0.25 Å an atom
 
 
@@ -181,18 +185,43 @@ def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff
     return bool(few and (cells.min() > FEWEST_CELLS or not pbc.any()))
 
 
+def near_origin(
+    frame: Frame, positions: np.ndarray, edge_index: np.ndarray, edge_shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What to take off positions [N, 3] that float32 would round away, and the shifts [E, 3] to go with it, Å.
+
+    Beyond 500 Å float32 keeps less than 3e-5 Å. Atoms that see each other are then moved together to the origin, each
+    group by itself, and atoms outside a periodic cell into it. No vector between neighbours changes, so nothing that
+    a potential computes does. Elsewhere it is all zeros.
+    """
+    if np.abs(positions).max() < FAR:
+        return np.zeros_like(positions), edge_shift
+    box, taken = frame.cell * frame.pbc[:, None], np.zeros_like(positions)
+    if frame.pbc.any():
+        taken = np.floor(positions @ np.linalg.pinv(box)) @ box
+    n = len(positions)
+    bonds = coo_matrix((np.ones(edge_index.shape[1]), tuple(edge_index)), shape=(n, n))
+    count, group = connected_components(bonds, directed=False)
+    centre = np.zeros((count, 3))
+    np.add.at(centre, group, positions - taken)
+    taken = taken + (centre / np.bincount(group)[:, None])[group]
+    return taken, edge_shift + taken[edge_index[1]] - taken[edge_index[0]]
+
+
 @dataclass(frozen=True)
 class GraphSet:
     """A data set as tensors on one device, neighbours included; `batch` assembles graphs by indexing.
 
     `graph` holds all M frames as one `AtomGraph`; `atom_start` and `edge_start` [M + 1] say where each frame's atoms
-    and edges begin. `radius` (Å) is the neighbour radius, cutoff + skin.
+    and edges begin. `radius` (Å) is the neighbour radius, cutoff + skin. `taken` [N, 3] (Å, float64) was taken off the
+    frames' positions, see `near_origin`.
     """
 
     graph: AtomGraph
     atom_start: Tensor
     edge_start: Tensor
     radius: float
+    taken: Tensor
 
     @classmethod
     def build(
@@ -224,17 +253,19 @@ class GraphSet:
             raise ValueError("no frames to build graphs from: the data set is empty")
         frames = list(dataset)
         pairs = [neighbours(frame, cutoff + skin) for frame in frames]
+        near = [near_origin(f, f.positions, *pair) for f, pair in zip(frames, pairs, strict=True)]
+        taken = np.concatenate([off for off, _ in near])
         n_atoms = np.array([len(frame.numbers) for frame in frames])
         n_edges = np.array([edges.shape[1] for edges, _ in pairs])
         atom_start = np.concatenate([[0], np.cumsum(n_atoms)])
         edge_start = np.concatenate([[0], np.cumsum(n_edges)])
         edges = [e + start for (e, _), start in zip(pairs, atom_start[:-1], strict=True)]
         graph = AtomGraph(
-            positions=torch.from_numpy(np.concatenate([f.positions for f in frames])),
+            positions=torch.from_numpy(np.concatenate([f.positions for f in frames]) - taken),
             numbers=torch.from_numpy(np.concatenate([f.numbers for f in frames]).astype(np.int64)),
             structure=torch.from_numpy(np.repeat(np.arange(len(frames)), n_atoms)),
             edge_index=torch.from_numpy(np.concatenate(edges, axis=1)),
-            edge_shift=torch.from_numpy(np.concatenate([shift for _, shift in pairs])),
+            edge_shift=torch.from_numpy(np.concatenate([shift for _, shift in near])),
             cell=torch.from_numpy(np.stack([f.cell for f in frames])),
             n_structures=len(frames),
             energy=torch.from_numpy(_relative_energies(frames, reference or {})),
@@ -249,6 +280,7 @@ class GraphSet:
             atom_start=torch.from_numpy(atom_start).to(device),
             edge_start=torch.from_numpy(edge_start).to(device),
             radius=cutoff + skin,
+            taken=torch.from_numpy(taken).to(device),
         )
 
     def __len__(self) -> int:
@@ -261,6 +293,19 @@ class GraphSet:
     def all(self) -> AtomGraph:
         """Every frame as one graph."""
         return self.graph
+
+    def chunks(self, indices: Tensor | Sequence[int], frames: int) -> Iterator[Tensor]:
+        """`indices` [B] in order, so many frames at a time, or as many as have `CHUNK_EDGES` edges in all."""
+        index = torch.as_tensor(indices, dtype=torch.long)
+        edges = self.edge_start.diff().cpu()[index].tolist()
+        first, load = 0, 0
+        for place, own in enumerate(edges):
+            if place > first and (place - first == frames or load + own > CHUNK_EDGES):
+                yield index[first:place]
+                first, load = place, 0
+            load += own
+        if len(index):
+            yield index[first:]
 
     def batch(self, indices: Tensor | Sequence[int]) -> AtomGraph:
         """The frames at `indices` [B], in that order (repetition allowed), as one graph of B structures."""

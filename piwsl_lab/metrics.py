@@ -77,7 +77,7 @@ def evaluate(potential: Any, data: Dataset | GraphSet, batch_size: int = 64, hea
     """
     graphs = as_graphs(potential, data)
     energy, per_atom, force, cosine = [], [], [], []
-    for indices in torch.arange(len(graphs)).split(batch_size):
+    for indices in graphs.chunks(range(len(graphs)), batch_size):
         graph = graphs.batch(indices)
         prediction = potential(graph, forces=bool(graph.has_forces.any()) and (head or True))
         error = prediction.energy - graph.energy

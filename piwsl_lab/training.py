@@ -294,7 +294,8 @@ class Trainer:
         has_energy = self.graphs.graph.has_energy
         if self.current.energy > 0 and hasattr(self.potential, "fit_shift") and bool(has_energy.any()):
             frames = has_energy.nonzero()[:SHIFT_FRAMES, 0]
-            self.potential.fit_shift(self.graphs.batch(frames), self.current.per_atom)
+            chunks = self.graphs.chunks(frames, SHIFT_FRAMES)
+            self.potential.fit_shift((self.graphs.batch(chunk) for chunk in chunks), self.current.per_atom)
 
     def restore_best(self) -> None:
         """Put the weights of the best validation into the potential (the present ones, if none was made)."""

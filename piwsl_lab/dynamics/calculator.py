@@ -53,6 +53,7 @@ class Calculator(AseCalculator):
         self.potential, self.skin, self.head = potential, skin, head
         self._graph: AtomGraph | None = None
         self._origin: Atoms | None = None
+        self._taken = torch.zeros(0, 3, dtype=torch.float64)
 
     @torch.inference_mode(False)
     def calculate(
@@ -85,12 +86,13 @@ class Calculator(AseCalculator):
         ):
             moved = np.square(atoms.positions - old.positions).sum(1).max()
             if moved < (0.5 * self.skin) ** 2:
-                return self._graph.at(torch.from_numpy(atoms.positions).to(self._graph.positions))
+                return self._graph.at((torch.from_numpy(atoms.positions) - self._taken).to(self._graph.positions))
         frame = Frame(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
         scale, data = self.potential.scale, Dataset([frame])
         self.potential.check_elements(data.elements)
-        graph = GraphSet.build(data, self.potential.cutoff, None, self.skin, dtype=scale.dtype, device=scale.device)
-        self._graph, self._origin = graph.all(), atoms  # a copy of ASE's own, which nobody moves
+        built = GraphSet.build(data, self.potential.cutoff, None, self.skin, dtype=scale.dtype, device=scale.device)
+        self._graph, self._taken = built.all(), built.taken.cpu()
+        self._origin = atoms  # a copy of ASE's own, which nobody moves
         return self._graph
 
     def _strained(self, graph: AtomGraph) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:

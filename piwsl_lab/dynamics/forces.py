@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from piwsl_lab.data import Dataset, Frame, Oracle
-from piwsl_lab.data.frame import DataError
+from piwsl_lab.data.frame import FARTHEST, DataError
 from piwsl_lab.dynamics.limits import check_pairs
-from piwsl_lab.graph import AtomGraph, neighbours
+from piwsl_lab.graph import AtomGraph, near_origin, neighbours
 from piwsl_lab.metrics import as_graphs
 from piwsl_lab.models.potential import require_gradients
 
@@ -78,7 +78,8 @@ class LearnedForces:
         self.graph: AtomGraph = built.all()
         self.radius = built.radius
         self.first = built.atom_start.tolist()
-        self.origin = self.graph.positions.double()
+        self.taken = built.taken
+        self.origin = self.graph.positions.double() + self.taken
         self._why = [""] * len(frames)
         ends = built.edge_start.tolist()
         index, shift = self.graph.edge_index.cpu().numpy(), self.graph.edge_shift.cpu().numpy()
@@ -94,11 +95,14 @@ class LearnedForces:
         positions = positions.clone() if positions.is_inference() else positions
         nowhere = self.refresh(positions)
         with torch.no_grad():
-            prediction = self.potential(self.graph.at(positions.to(self.graph.positions)))
+            prediction = self.potential(self._at(positions))
         energies, forces = prediction.energy.detach().double(), prediction.forces.detach().double()
         for s in nowhere:
             energies[s], forces[self.first[s] : self.first[s + 1]] = torch.nan, torch.nan
         return energies, forces
+
+    def _at(self, positions: Tensor) -> AtomGraph:
+        return self.graph.at((positions - self.taken).to(self.graph.positions))
 
     def refresh(self, positions: Tensor) -> list[int]:
         """Make the neighbour lists anew of the structures that have used half their skin.
@@ -109,15 +113,18 @@ class LearnedForces:
         if not bool(used.any()):
             return []
         stale, nowhere = self.graph.structure[used].unique().tolist(), []
-        here, lists, origin = positions.cpu().numpy(), list(self._lists), self.origin.clone()
+        here, lists = positions.cpu().numpy(), list(self._lists)
+        origin, taken = self.origin.clone(), self.taken.clone()
         for s in stale:
             atoms = slice(self.first[s], self.first[s + 1])
             try:
-                lists[s] = neighbours(replace(self.frames[s], positions=here[atoms]), self.radius)
+                edges, shift = neighbours(self.frames[s], self.radius, here[atoms])
             except DataError as error:  # kept for `why`: the others fly on
                 self._why[s] = str(error)
                 nowhere.append(s)
                 continue
+            apart, shift = near_origin(self.frames[s], here[atoms], edges, shift)
+            lists[s], taken[atoms] = (edges, shift), torch.from_numpy(apart).to(taken)
             origin[atoms], self._why[s] = positions[atoms], ""
         edges = np.concatenate(
             [index + first for (index, _), first in zip(lists, self.first[:-1], strict=True)], axis=1
@@ -130,13 +137,13 @@ class LearnedForces:
             edge_shift=torch.from_numpy(shifts).to(old.edge_shift),
         )
         # All at once: Ctrl-C between them would leave new places beside old neighbours.
-        self._lists, self.origin, self.graph = lists, origin, graph
+        self._lists, self.origin, self.taken, self.graph = lists, origin, taken, graph
         self.rebuilds += len(stale) - len(nowhere)
         return nowhere
 
     def too_close(self, positions: Tensor) -> Tensor:
-        graph = self.graph.at(positions.to(self.graph.positions))
-        bad = (~positions.isfinite().all(1)).to(graph.positions)
+        graph = self._at(positions)
+        bad = (~(positions.abs() < FARTHEST).all(1)).to(graph.positions)  # also true for nan
         near = graph.vectors().square().sum(1) < CLOSEST**2
         return graph.sum_over_atoms(bad.index_add(0, graph.edge_index[0], near.to(graph.positions))) > 0
 

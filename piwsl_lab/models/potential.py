@@ -229,8 +229,8 @@ class Potential(nn.Module, ABC):
         return self
 
     @torch.no_grad()
-    def fit_shift(self, graph: AtomGraph, per_atom: bool = False) -> Potential:
-        """Move `shift` so that the energies of a labelled graph are off by no constant; returns the potential.
+    def fit_shift(self, graphs: AtomGraph | Iterable[AtomGraph], per_atom: bool = False) -> Potential:
+        """Move `shift` so that the energies of labelled graphs are off by no constant; returns the potential.
 
         Forces say nothing about the constant of an energy, and the optimiser finds it slowly; least squares finds it at
         once: min Σ (E_label − E − Σ n_z s_z)² over the labelled structures, n_z atoms of element z in each. Where their
@@ -238,23 +238,27 @@ class Potential(nn.Module, ABC):
 
         Parameters
         ----------
-        graph : AtomGraph of S structures
-            Built with the reference of this potential. Structures without an energy do not count; with none, or with
-            a prediction that is not finite, nothing happens.
+        graphs : AtomGraph of S structures, or several
+            Built with the reference of this potential; one after the other is asked for. Structures without an energy
+            do not count; with none, or with a prediction that is not finite, nothing happens.
         per_atom : bool
             Weigh each structure by the inverse square of its number of atoms.
         """
-        if not bool(graph.has_energy.any()):
+        rows = torch.arange(len(self.elements), device=self.rows.device)
+        systems, rights = [], []
+        for graph in [graphs] if isinstance(graphs, AtomGraph) else graphs:
+            one = (self.rows[graph.numbers][:, None] == rows).double()
+            counts = one.new_zeros(graph.n_structures, len(rows)).index_add(0, graph.structure, one)
+            error = (graph.energy - self(graph, forces=False).energy).double()
+            weight = graph.has_energy.double() / (counts.sum(dim=1) if per_atom else 1.0)
+            systems.append(counts * weight[:, None])
+            rights.append((error * weight)[:, None])
+        if not systems:
             return self
-        rows = torch.arange(len(self.elements), device=graph.numbers.device)
-        one = (self.rows[graph.numbers][:, None] == rows).double()
-        counts = one.new_zeros(graph.n_structures, len(rows)).index_add(0, graph.structure, one)
-        error = (graph.energy - self(graph, forces=False).energy).double()
-        if not bool(error.isfinite().all()):
-            return self
-        weight = graph.has_energy.double() / (counts.sum(dim=1) if per_atom else 1.0)
         # On the CPU: a GPU's least squares has no answer where the compositions are all alike.
-        system, right = (counts * weight[:, None]).cpu(), (error * weight)[:, None].cpu()
+        system, right = torch.cat(systems).cpu(), torch.cat(rights).cpu()
+        if not bool(right.isfinite().all()) or not bool(system.any()):
+            return self
         self.shift += torch.linalg.lstsq(system, right, driver="gelsd").solution[:, 0].to(self.shift)
         return self
 
@@ -270,7 +274,7 @@ class Potential(nn.Module, ABC):
         """Total energies (float64, eV, [M]) and forces (eV/Å, M arrays [N_m, 3]) of every frame of a data set."""
         graphs = self.graphs(dataset, skin=0.0)
         energies, forces = [], []
-        for indices in torch.arange(len(dataset)).split(batch_size):
+        for indices in graphs.chunks(range(len(dataset)), batch_size):
             prediction = self(graphs.batch(indices))
             energies.append(prediction.energy.double().cpu().numpy())
             sizes = [len(dataset[int(i)].numbers) for i in indices]
