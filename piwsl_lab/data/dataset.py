@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from ase import Atoms
@@ -93,6 +93,12 @@ class Dataset(Sequence[Frame]):
             f"{self.n_forces} forces, {self.metadata.method})"
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "isolated_energies": dict(self.isolated_energies)}  # a view cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, isolated_energies=MappingProxyType(state["isolated_energies"]))
+
     def _with(self, frames: Iterable[Frame]) -> Dataset:
         return Dataset(frames, self.metadata, self.isolated_energies, self.remarks)
 
@@ -117,7 +123,7 @@ class Dataset(Sequence[Frame]):
 
     def unlabelled(self) -> Dataset:
         """The same geometries with every label hidden."""
-        return self._with(replace(frame, energy=None, forces=None) for frame in self)
+        return self._with(frame.with_labels(None, None) for frame in self)
 
     def moved(self, positions: np.ndarray) -> Dataset:
         """The same frames without labels at other positions [sum of all atoms, 3], Å, one frame after the other."""
@@ -217,10 +223,8 @@ class Dataset(Sequence[Frame]):
         if not kept["energies"] and not kept["forces"]:
             raise DataError("a budget of 0 energies and 0 forces leaves nothing to learn from; keep one or more")
         return self._with(
-            replace(
-                frame,
-                energy=frame.energy if i in kept["energies"] else None,
-                forces=frame.forces if i in kept["forces"] else None,
+            frame.with_labels(
+                frame.energy if i in kept["energies"] else None, frame.forces if i in kept["forces"] else None
             )
             for i, frame in enumerate(self)
         )

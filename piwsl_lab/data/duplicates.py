@@ -2,65 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from piwsl_lab.data.frame import Frame
 from piwsl_lab.data.geometry import distances
 
-SAME_GEOMETRY = 1e-5  # Å, on every interatomic distance; neighbouring MD frames differ by 1e-3 and more
+# Å, on every interatomic distance. Where each coordinate differs by 1e-3 Å at most, as between a file and its rounded
+# copy, each of two atoms moves by √3 · 1e-3 Å at most. No two frames of a catalogued set are so close, save copies.
+SAME_GEOMETRY = 2 * np.sqrt(3) * 1e-3 + 1e-6
+ALL_PAIRS = 64  # atoms; in a larger frame its distances to ANCHORS atoms say where an atom is
+ANCHORS = 8
+SAMPLE = 64  # distances that are looked at first
+COLUMNS = 8  # those of them that vary most: the tree is made of them
+CANDIDATES = 500_000  # pairs of frames in memory at a time
+NUMBERS = 5_000_000  # distances in memory at a time
 
 
 def duplicate_groups(frames: Sequence[Frame]) -> np.ndarray:
     """Group index of every frame, (S,) int, counted from 0 in order of first appearance.
 
     Two frames are in one group when they have the same atoms in the same order, and the same interatomic
-    distances and cell lengths within 1e-5 Å: copies, also when one of them was moved, rotated or mirrored.
-    Copies whose atoms were reordered are not found.
+    distances and cell lengths within 3.5e-3 Å: copies, also when one of them was rounded to 1e-3 Å,
+    moved, wrapped, rotated or mirrored. A copy of a copy belongs to the group of both.
+    Copies whose atoms were reordered are not found. Above 64 atoms the distances to eight atoms stand for all.
     """
-    parent = list(range(len(frames)))
     composition: dict[bytes, list[int]] = {}
     for index, frame in enumerate(frames):
         composition.setdefault(frame.numbers.tobytes() + frame.pbc.tobytes(), []).append(index)
+    links = []
     for members in composition.values():
-        shapes = np.array([_shape(frames[i]) for i in members])
-        for a, b in _close_rows(shapes):
-            _join(parent, members[a], members[b])
-    roots = [_root(parent, i) for i in range(len(frames))]  # the smallest index of the group
-    return np.unique(roots, return_inverse=True)[1].astype(np.int64) if roots else np.zeros(0, dtype=np.int64)
+        if len(members) > 1:
+            links.append(np.array(members)[_copies([frames[i] for i in members])])
+    joined = _joined(len(frames), links)
+    _, first, group = np.unique(joined, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[group].astype(np.int64)
 
 
-def _shape(frame: Frame) -> np.ndarray:
-    """What rotation, translation and mirroring leave unchanged: all distances, and a crystal's lattice."""
-    a, b, c = frame.cell * frame.pbc[:, None]
-    lattice = np.linalg.norm([a, b, c, a + b, a + c, b + c], axis=1)
-    return np.concatenate([distances(frame.positions, frame.cell, frame.pbc, np.triu_indices(len(frame), k=1)), lattice])
+def _joined(size: int, links: list[np.ndarray]) -> np.ndarray:
+    """A label for each of `size` things: the same where a chain of links, each (n, 2) int, leads."""
+    if not size:
+        return np.zeros(0, dtype=np.int64)
+    a, b = np.concatenate([np.zeros((0, 2), dtype=np.int64), *links]).T
+    return connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(size, size)), directed=False)[1]
 
 
-def _close_rows(rows: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of rows that agree within SAME_GEOMETRY in every column.
-
-    Such rows also agree in their mean, so only neighbours in the order of the means need to be compared.
-    """
-    mean = rows.mean(axis=1)
-    order = np.argsort(mean, kind="stable")
-    pairs = []
-    for place, a in enumerate(order):
-        for b in order[place + 1 :]:
-            if mean[b] - mean[a] > SAME_GEOMETRY:
-                break
-            if np.abs(rows[a] - rows[b]).max() <= SAME_GEOMETRY:
-                pairs.append((int(a), int(b)))
-    return pairs
-
-
-def _root(parent: list[int], i: int) -> int:
-    while parent[i] != i:
-        i = parent[i]
-    return i
+def _copies(frames: Sequence[Frame]) -> np.ndarray:
+    """Links between frames of the same atoms, (n, 2) int, that join all copies."""
+    exact: dict[bytes, int] = {}
+    twins = np.array([exact.setdefault(_bytes(frame), i) for i, frame in enumerate(frames)])
+    links, different = [np.stack([twins, np.arange(len(frames))], axis=1)], np.unique(twins)
+    kept, pairs = [frames[i] for i in different], _pairs(len(frames[0]))
+    some = np.unique(np.linspace(0, len(pairs[0]) - 1, SAMPLE).astype(int)) if len(pairs[0]) else []
+    sample = _shapes(kept, (pairs[0][some], pairs[1][some]))
+    group = np.arange(len(kept))
+    for a, b in _candidates(sample):
+        # Those that a chain of copies joins already need no second look.
+        near = (group[a] != group[b]) & _agree(sample, a, b)
+        a, b = a[near], b[near]
+        if len(a):
+            same = _same_shapes(kept, a, b, pairs) if len(some) < len(pairs[0]) else slice(None)
+            links.append(different[np.stack([a, b], axis=1)[same]])
+            group = _joined(len(frames), links)[different]
+    return np.concatenate(links)
 
 
-def _join(parent: list[int], i: int, j: int) -> None:
-    low, high = sorted((_root(parent, i), _root(parent, j)))
-    parent[high] = low
+def _bytes(frame: Frame) -> bytes:
+    """What only exact copies share. A single atom is the same wherever it is."""
+    positions = frame.positions.tobytes() if len(frame) > 1 else b""
+    return positions + (frame.cell * frame.pbc[:, None]).tobytes()
+
+
+def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of atoms whose distances tell geometries apart."""
+    if n <= ALL_PAIRS:
+        return np.triu_indices(n, k=1)
+    anchors = np.linspace(0, n - 1, ANCHORS).astype(int)
+    i, j = np.repeat(anchors, n), np.tile(np.arange(n), ANCHORS)
+    return i[i != j], j[i != j]
+
+
+def _shapes(frames: Sequence[Frame], pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """What rotation, translation and mirroring leave unchanged: the lattice and distances, (S, 6 + pairs)."""
+    a, b, c = np.stack([frame.cell * frame.pbc[:, None] for frame in frames], axis=1)
+    lattice = np.linalg.norm([a, b, c, a + b, a + c, b + c], axis=2).T
+    return np.concatenate([lattice, [distances(f.positions, f.cell, f.pbc, pairs) for f in frames]], axis=1)
+
+
+def _candidates(sample: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs a < b of rows that agree in the columns that vary most, not too many at a time."""
+    rows = sample[:, np.argsort(sample.var(axis=0))[-COLUMNS:]]
+    tree, query = cKDTree(rows), {"r": SAME_GEOMETRY, "p": np.inf}
+    counts = tree.query_ball_point(rows, return_length=True, **query)
+    crowd = np.flatnonzero(counts > 1)
+    for block in np.split(crowd, np.flatnonzero(np.diff(np.cumsum(counts[crowd]) // CANDIDATES)) + 1):
+        found = tree.query_ball_point(rows[block], **query)
+        a, b = np.repeat(block, counts[block]), np.concatenate([[], *found]).astype(np.int64)
+        yield a[a < b], b[a < b]
+
+
+def _same_shapes(
+    frames: Sequence[Frame], a: np.ndarray, b: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Whether frames a and b agree in the distances of all these pairs of atoms, bool."""
+    answers, at_a_time = [], max(1, NUMBERS // len(pairs[0]))
+    for start in range(0, len(a), at_a_time):
+        part = slice(start, start + at_a_time)
+        needed, place = np.unique([a[part], b[part]], return_inverse=True)
+        shapes = _shapes([frames[i] for i in needed], pairs)
+        answers.append(_agree(shapes, *place.reshape(2, -1)))
+    return np.concatenate(answers)
+
+
+def _agree(shapes: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether rows a and b are of one geometry, bool; memory stays that of a few columns."""
+    same = np.ones(len(a), dtype=bool)
+    for column in shapes.T:
+        same &= np.abs(column[a] - column[b]) <= SAME_GEOMETRY
+    return same

@@ -209,9 +209,11 @@ def _check_sizes(frame: Frame) -> None:
 def _check_cell(frame: Frame) -> None:
     """What repeats must be a lattice of matter: everything that looks for neighbours takes that for granted."""
     cell, pbc = frame.cell, frame.pbc
+    if not pbc.any():
+        return
     if (pbc & ~cell.any(axis=1)).any():
         raise DataError("pbc is set along a cell vector that is zero; give the cell or set pbc to False")
-    shortest = np.linalg.norm(cell[pbc], axis=1).min(initial=np.inf)
+    shortest = np.linalg.norm(cell[pbc], axis=1).min()
     if shortest >= SHORTEST_TRANSLATION:  # else its length says enough
         if flatness(cell[pbc]) < FLATTEST:
             shape = "lie in one plane" if pbc.all() else "are parallel"
@@ -219,7 +221,7 @@ def _check_cell(frame: Frame) -> None:
                 f"the periodic vectors of the cell {cell.tolist()} {shape}; correct the cell, or set pbc to False "
                 "where nothing repeats"
             )
-        shortest = np.linalg.norm(Lattice.of(cell, pbc).vectors, axis=1).min(initial=np.inf)
+        shortest = np.linalg.norm(Lattice.of(cell, pbc).vectors, axis=1).min()
     if shortest < SHORTEST_TRANSLATION:
         raise DataError(
             f"the cell {cell.tolist()} repeats its atoms every {shortest:.3g} Å; nothing repeats within "

@@ -82,8 +82,11 @@ def surroundings(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach
     ValueError
         The reach asks for more than MOST_IMAGES images.
     """
+    n = len(positions)
+    if not pbc.any():
+        return Surroundings(positions, np.arange(n), np.zeros((n, 3), dtype=np.int64))
     lattice = Lattice.of(cell, pbc)
-    n, k = len(positions), len(lattice.vectors)
+    k = len(lattice.vectors)
     owner, image = np.arange(n), -np.floor(positions @ lattice.inverse).astype(np.int64)
     margin = reach * np.linalg.norm(lattice.inverse, axis=0)  # in cells
     if n * np.prod(1 + 2 * margin) > MOST_IMAGES:
