@@ -227,7 +227,7 @@ def test_split_takes_all_that_is_left_and_depends_on_the_seed() -> None:
 
 def test_mirror_images_are_copies_but_neighbouring_frames_are_not() -> None:
     distorted = water(3).positions
-    data = Dataset([Frame([8, 1, 1], r) for r in (distorted, -distorted, distorted * 1.001)])
+    data = Dataset([Frame([8, 1, 1], r) for r in (distorted, -distorted, distorted * 1.01)])
     with pytest.raises(DataError, match="frame 0 of a and frame 0 of b are one geometry"):
         require_disjoint(a=data[[0]], b=data[[1]])
     require_disjoint(a=data[[0]], b=data[[2]])

@@ -100,7 +100,7 @@ def test_torch_has_both_bounds(metadata):
 
 def test_the_core_has_few_requirements_and_all_are_bounded(metadata):
     core = requirements(metadata)
-    assert set(core) == {"tomli", "torch", "numpy", "ase", "vesin", "tblite", "pooch", "safetensors", "tqdm"}
+    assert set(core) == {"tomli", "torch", "numpy", "ase", "scipy", "vesin", "tblite", "pooch", "safetensors", "tqdm"}
     for found in (core | requirements(metadata, "lab")).values():
         operators = {specifier.operator for specifier in found.specifier}
         assert operators == {">=", "<"}, f"{found} needs a lower and an upper bound"

@@ -236,8 +236,7 @@ def _check_distances(frame: Frame) -> None:
     if closest is not None:
         distance, i, j = closest
         raise DataError(
-            f"atoms {i} and {j} are on one spot ({distance:.3f} Å apart{images}); "
-            "remove the frame or the repeated atom"
+            f"atoms {i} and {j} are on one spot ({distance:.3f} Å apart{images}); remove the frame or the repeated atom"
         )
     if (frame.pbc.any() or len(frame) > CROWD) and (others := crowding(*place)) > CROWDED:
         raise DataError(
