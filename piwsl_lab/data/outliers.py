@@ -8,7 +8,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from piwsl_lab.data.frame import Frame
-from piwsl_lab.data.geometry import shortest_pair
+from piwsl_lab.data.geometry import closest_pair
 
 # Å; 0.2 stands for what nobody has measured, and the table ends early.
 RADII = np.full(119, 1.5)
@@ -104,6 +104,9 @@ def squeezed(frame: Frame) -> bool:
 
 
 def _nearest(frame: Frame) -> tuple[float, float]:
-    """Shortest distance over the sum of the covalent radii, and the distance in Å."""
-    distance, i, j = shortest_pair(frame.positions, frame.cell, frame.pbc)
+    """Shortest distance over the sum of the covalent radii, and the distance in Å; infinity where atoms are apart."""
+    found = closest_pair(frame.positions, frame.cell, frame.pbc, within=2 * RADII[frame.numbers].max())
+    if found is None:
+        return np.inf, np.inf
+    distance, i, j = found
     return distance / RADII[frame.numbers[[i, j]]].sum(), distance

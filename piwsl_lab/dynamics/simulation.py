@@ -22,6 +22,7 @@ import torch
 from ase import units
 from torch import Tensor
 
+from piwsl_lab.data.frame import FARTHEST
 from piwsl_lab.dynamics.constraints import degrees_of_freedom, free_coordinates, masses
 from piwsl_lab.dynamics.forces import ForceField, force_field
 from piwsl_lab.dynamics.limits import (
@@ -169,7 +170,7 @@ class Simulation:
         moving = self.alive[self.structure][:, None]
         positions, velocities, heat = self._advance()
         too_close = self.field.too_close(positions)
-        finite = self._sum((~positions.isfinite().all(1)).double()) == 0
+        finite = self._sum((~(positions.abs() < FARTHEST).all(1)).double()) == 0  # nan is not below
         sound = self.alive & ~too_close & finite
         positions = torch.where(sound[self.structure][:, None] & moving, positions, self.positions)
         potential, forces = self.field(positions)
@@ -264,7 +265,7 @@ class Simulation:
             atoms = self.structure == s
             frame = self.frames[s]
             if not bool(finite[s]):
-                reason = "its atoms fly farther than a number can say"
+                reason = f"its atoms are farther than {FARTHEST:g} Å away"
             elif bool(too_close[s]):
                 reason = "two of its atoms would be on one spot"
             else:
