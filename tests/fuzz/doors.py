@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from frames import labelled
 
 import piwsl_lab as lab
+from piwsl_lab import cli
 from piwsl_lab.checkpoint import load_potential, resume
 from piwsl_lab.graph import GraphSet
 from piwsl_lab.grid.file import read
@@ -146,6 +148,19 @@ def session(path: Path) -> list[Step]:
     return [lambda: repr(read_record(path.parent)), lambda: repr(Session.load(path.parent))]
 
 
+def answers(path: Path) -> list[Step]:
+    """Collect what a class has answered."""
+
+    def collect() -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            code = cli.main(["course", "collect", str(path.parent), "--out", str(path.with_suffix(".csv"))])
+        if code:
+            raise ValueError(said.getvalue())
+
+    return [collect]
+
+
 DOORS: dict[str, Callable[[Path], list[Step]]] = {
     "data": data,
     "checkpoint": checkpoint,
@@ -153,4 +168,5 @@ DOORS: dict[str, Callable[[Path], list[Step]]] = {
     "run": run,
     "table": table,
     "session": session,
+    "answers": answers,
 }

@@ -20,7 +20,8 @@ KEYS = (
 )  # fmt: skip
 PROPERTIES = (
     "species:S:1:pos:R:3", "species:S:1:pos:R:3:forces:R:1", "species:S:1:pos:R:4:forces:R:2", "pos:R:3:forces:R:3",
-    "species:S:1:pos:R:1000000000", "species:S:-1:pos:R:3", "species:X:1:pos:R:3", "species:S:1:pos:R", "", ":", "species",
+    "species:S:1:pos:R:1000000000", "species:S:-1:pos:R:3", "species:X:1:pos:R:3", "species:S:1:pos:R", "", ":",
+    "species",
     "species:S:1:pos:I:3:forces:R:3", "species:S:1:pos:L:3:forces:R:3", "species:S:1:pos:R:3:pos:R:3",
     "species:S:1:species:S:1:pos:R:3:forces:R:2", "Z:I:1:pos:R:3:forces:R:3", "species:S:1:pos:S:3:forces:S:3",
     "species:S:1:forces:R:3:pos:R:3", "species:S:1:pos:R:3:masses:R:1:magmoms:R:2", "species:S:0:pos:R:3",
@@ -38,7 +39,9 @@ class Image:
     cell: np.ndarray | None = None
 
     def text(self) -> str:
-        comment = " ".join(f'{key}="{value}"' if set(value) & set(" \t") else f"{key}={value}" for key, value in self.keys)
+        comment = " ".join(
+            f'{key}="{value}"' if set(value) & set(" \t") else f"{key}={value}" for key, value in self.keys
+        )
         return "\n".join([self.count, comment, *(" ".join(row) for row in self.rows)]) + "\n"
 
     def place(self, cell: np.ndarray) -> None:
@@ -146,7 +149,10 @@ def fields(random: Random) -> bytes:
     made = images(random.random() < 0.5)
     chosen = made if random.random() < 0.5 else [random.choice(made)]
     way = random.randrange(6)
-    key, value = random.choice(KEYS), random.choice((*NUMBERS, *WORDS, "[1, 2]", "[[1, 2], [3]]", "T T", '{"a": 1}', "1 2 3"))
+    key, value = (
+        random.choice(KEYS),
+        random.choice((*NUMBERS, *WORDS, "[1, 2]", "[[1, 2], [3]]", "T T", '{"a": 1}', "1 2 3")),
+    )
     properties = random.choice(PROPERTIES)
     count = random.choice(("1000000000", "-1", "0", "1e3", "9 9", "", "x", "9" * 30, "8", "10", "3"))
     for image in chosen:
@@ -161,9 +167,39 @@ def fields(random: Random) -> bytes:
         elif way == 4:
             image.count = count
         else:
-            image.keys = [["Properties", f"{image.keys[-2][1]}:{random.choice(('masses:R:1', 'move_mask:L:1'))}"], *image.keys[-1:]]
+            image.keys = [
+                ["Properties", f"{image.keys[-2][1]}:{random.choice(('masses:R:1', 'move_mask:L:1'))}"],
+                *image.keys[-1:],
+            ]
             image.rows = [[*row, value] for row in image.rows]
     return extxyz(made)
+
+
+def nonsense(random: Random, made: list[Image] | None = None) -> list[Image]:
+    """Frames of which one holds what no file can mean: a reader refuses it, or warns."""
+    made = made or images(random.random() < 0.5)
+    image = random.choice(made)
+    row = random.choice(image.rows)
+    way = random.randrange(7)
+    if way == 0:
+        row[random.randrange(1, 4)] = random.choice(("nan", "inf", "1e300", "-1e150", "1e30"))
+    elif way == 1:
+        image.keys[-1][1] = random.choice(("nan", "inf", "1e300", "-1e30", "T", "True", "x", "1e400"))
+    elif way == 2:
+        row[random.randrange(4, 7)] = random.choice(("nan", "-inf", "1e30", "1e300", "-1e150"))
+    elif way == 3:
+        image.keys.append(["energy", "17.5"])
+    elif way == 4:
+        image.place(np.array([[4, 0, 0], random.choice(([8, 0, 0], [4, 0, 0], [4, 1e-9, 0])), [0, 0, 4]], dtype=float))
+    elif way == 5:
+        image.place(random.choice((1e300, 1e100, 1e-9)) * np.eye(3))
+    else:
+        row[0] = random.choice(("X", "Xx", "119", "0", "-1"))
+    return made
+
+
+def absurd(random: Random) -> bytes:
+    return extxyz(nonsense(random))
 
 
 def large(random: Random) -> bytes:
@@ -171,7 +207,10 @@ def large(random: Random) -> bytes:
     n = random.choice((2000, 5000, 20_000))
     step = random.choice((0.2, 1.5, 6.0, 100.0))
     side = random.choice((1, round(n ** (1 / 3)) + 1))
-    rows = [["C", *(f"{step * x:.3f}" for x in (k // side // side, k // side % side, k % side)), "0", "0", "0"] for k in range(n)]
+    rows = [
+        ["C", *(f"{step * x:.3f}" for x in (k // side // side, k // side % side, k % side)), "0", "0", "0"]
+        for k in range(n)
+    ]
     image = Image(str(n), [["Properties", "species:S:1:pos:R:3:forces:R:3"], ["energy", "1.0"]], rows)
     if random.random() < 0.5:
         image.place(step * side * np.eye(3))

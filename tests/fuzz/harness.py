@@ -18,7 +18,6 @@ import psutil
 
 TESTS = Path(__file__).resolve().parents[1]
 PATIENCE = 20.0  # s of processor time for one file
-WRONG = ("unnamed", "traceback", "memory", "died", "hang")
 
 
 class Reader:
@@ -58,8 +57,9 @@ class Reader:
         paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
         self.words = tempfile.TemporaryFile("w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", self.module], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.words, text=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            [sys.executable, "-X", "faulthandler", "-m", self.module],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.words, text=True, encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         self.starts += 1
         self.lines: queue.Queue[str] = queue.Queue()

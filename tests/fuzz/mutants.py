@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from fuzz import containers, frames_in_text, own_files
+from fuzz import archives, frames_in_text, own_files, through_ase
 from fuzz.raw import BYTES, TEXT, Damage
 from fuzz.values import as_toml
 
 Files = dict[str, bytes]
+WRONG = ("unnamed", "traceback", "memory", "died", "hang")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Mutant:
     def name(self) -> str:
         return f"{self.kind.format}-{self.kind.damage}-{self.seed:04d}"
 
+    def wrong(self, answer: dict[str, Any]) -> str:
+        """What is wrong with what became of it, or nothing. What no file can mean must not pass without a word."""
+        if answer["outcome"] in WRONG:
+            return answer["outcome"]
+        spoke = answer["outcome"] != "ok" or any(words.startswith("DataWarning") for words in answer["warned"])
+        return "silent" if self.kind.damage == "absurd" and not spoke else ""
+
     def write(self, folder: Path) -> Path:
         """Write it, and what belongs beside it, into a folder; the path of the file to open."""
         made = self.kind.make(Random(self.name))
@@ -61,6 +70,14 @@ def _one_xsf(random: Random) -> bytes:
     return frames_in_text.xsf(frames_in_text.images(random.random() < 0.7)[0]).encode()
 
 
+def _one_absurd(random: Random) -> list:
+    made = frames_in_text.images(random.random() < 0.7)[:1]
+    before = frames_in_text.xsf(made[0])
+    while frames_in_text.xsf(made[0]) == before:  # a second energy has no place in this format
+        frames_in_text.nonsense(random, made)
+    return made
+
+
 @lru_cache
 def kinds() -> tuple[Kind, ...]:
     """All formats and ways."""
@@ -69,44 +86,53 @@ def kinds() -> tuple[Kind, ...]:
     def add(format: str, door: str, file: str, ways: dict, beside: Callable = tuple) -> None:
         made.extend(Kind(format, name, door, file, make, beside) for name, make in ways.items())
 
-    text, box = frames_in_text, containers
+    text, box = frames_in_text, archives
     built = {"geometry": text.geometry, "labels": text.labels, "fields": text.fields, "large": text.large}
-    add("extxyz", "data", "frames.xyz", {**_raw(_molecules, TEXT), **built})
-    add("npz", "data", "frames.npz", {**_raw(lambda _: box.npz(box.arrays()), BYTES), "arrays": box.npz_arrays, "headers": box.npz_headers})
-    add("xsf", "data", "frame.xsf", {**_raw(_one_xsf, TEXT), "parts": text.as_xsf(text.xsf_parts)})
-    add("tar", "data", "frames.tar.gz", {**_raw(lambda _: box.tar_gz(), BYTES), "members": box.tar_gz})
-    add("traj", "data", "frames.traj", {**_raw(lambda _: box.through_ase("traj")(), BYTES), "atoms": box.through_ase("traj")})
-    add("asejson", "data", "frames.json", {**_raw(lambda _: box.through_ase("json")(), TEXT), "atoms": box.through_ase("json"), "tree": box.ase_json})
-    add("asedb", "data", "frames.db", {**_raw(lambda _: box.through_ase("db")(), BYTES), "atoms": box.through_ase("db"), "columns": box.ase_db})
+    add("extxyz", "data", "frames.xyz", _raw(_molecules, TEXT) | built | {"absurd": text.absurd})
+    built = {"arrays": box.npz_arrays, "headers": box.npz_headers, "absurd": box.npz_absurd}
+    add("npz", "data", "frames.npz", _raw(lambda _: box.npz(box.arrays()), BYTES) | built)
+    built = {"parts": text.as_xsf(text.xsf_parts), "absurd": text.as_xsf(_one_absurd)}
+    add("xsf", "data", "frame.xsf", _raw(_one_xsf, TEXT) | built)
+    add("tar", "data", "frames.tar.gz", _raw(lambda _: box.tar_gz(), BYTES) | {"members": box.tar_gz})
     for suffix in box.PACK:
         add(suffix, "data", f"frames.xyz.{suffix}", {"packed": box.packed(suffix)})
+    more = {"json": {"tree": through_ase.ase_json}, "db": {"columns": through_ase.ase_db}, "traj": {}}
+    for suffix, ways in (("traj", BYTES), ("json", TEXT), ("db", BYTES)):
+        whole, absurd = through_ase.written(suffix), through_ase.written(suffix, through_ase.nonsense)
+        built = _raw(lambda _, whole=whole: whole(), ways) | {"atoms": whole, "absurd": absurd} | more[suffix]
+        add(f"ase{suffix}", "data", f"frames.{suffix}", built)
     _own(add)
     return tuple(made)
 
 
 def _own(add: Callable[..., None]) -> None:
     own = own_files
-    built = {"heads": own.tensor_heads, "header": own.header, "weights": own.weights}
-    add("safetensors", "checkpoint", "potential.safetensors", {**_raw(lambda _: own.checkpoint(), BYTES), **built})
+    built = {"heads": own.tensor_heads, "header": own.header, "weights": own.weights, "absurd": own.absurd_weights}
+    add("safetensors", "checkpoint", "potential.safetensors", _raw(lambda _: own.checkpoint(), BYTES) | built)
     whole = _raw(lambda r: r.choice((own.STUDY.encode(), as_toml(own.tomllib.loads(own.STUDY)))), TEXT)
     add("toml", "study", "small.toml", {**whole, "tree": own.study})
-    for file in dict.fromkeys(own.run_file(Random(k)) for k in range(40)):
-        short = "failed" if "failed" in file else file.rsplit("-", 2)[1]
-        ways = {"tree": lambda r, f=file: own.run(r, f), **_raw(lambda _, f=file: dict(own.results())[f], TEXT)}
-        add(f"run_{short}", "run", file, ways, own.results)
-    for file in ("summary", "duels", "results", "flights"):
-        path = f"small/{file}.csv"
-        ways = {"table": lambda r, p=path: own.table(r, p), **_raw(lambda _, p=path: dict(own.results())[p], TEXT)}
-        add(f"csv_{file}", "table", path, ways, own.results)
-    session = {"index": own.session_index, "arrays": own.session_arrays}
-    for name, way in TEXT.items():
-        session[name] = lambda r, w=way: dict(own.session()) | {"session.json": w(dict(own.session())["session.json"], r)}
+    for name, end in (("run", ".json"), ("failed", ".failed.json")):
+        file = own.run_file(end)
+        ways = _raw(lambda _, file=file: dict(own.results())[file], TEXT)
+        add(name, "run", file, ways | {"tree": lambda r, file=file: own.run(r, file)}, own.results)
+    for name in ("summary", "duels", "results", "flights"):
+        file = f"small/{name}.csv"
+        ways = _raw(lambda _, file=file: dict(own.results())[file], TEXT)
+        add(name, "table", file, ways | {"table": lambda r, file=file: own.table(r, file)}, own.results)
+    add("answers", "answers", "piwsl-progress.json", {"tree": own.answers})
+    session = {name: lambda r, way=way: _with_index(way, r) for name, way in TEXT.items()}
+    session |= {"index": own.session_index, "arrays": own.session_arrays}
     add("session", "session", "session.json", session)
 
 
-def all_mutants(seeds: int) -> list[Mutant]:
-    """`seeds` of every kind."""
-    return [Mutant(kind, seed) for seed in range(seeds) for kind in kinds()]
+def _with_index(way: Damage, random: Random) -> Files:
+    files = dict(own_files.session())
+    return files | {"session.json": way(files["session.json"], random)}
+
+
+def all_mutants(end: int, start: int = 0) -> list[Mutant]:
+    """Those of every kind with the seeds from `start` on, before `end`."""
+    return [Mutant(kind, seed) for seed in range(start, end) for kind in kinds()]
 
 
 def named(name: str) -> Mutant:

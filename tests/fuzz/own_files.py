@@ -76,6 +76,7 @@ def trained() -> tuple[Any, Trainer]:
     trainer = Trainer(potential, data[:5], Objective(), validation=data[5:], steps=8, batch_size=2, device="cpu")
     for _ in range(4):
         trainer.step()
+    trainer.seconds = 0.5  # the same bytes every time
     return trainer.potential, trainer
 
 
@@ -119,19 +120,47 @@ def weights(random: Random, content: bytes | None = None) -> bytes:
     array = tensors[name]
     way = random.randrange(6)
     if way == 0 and array.size:
-        array.reshape(-1)[random.randrange(array.size)] = random.choice((np.nan, np.inf, 1e30) if array.dtype.kind == "f" else (0, 255))
+        array.reshape(-1)[random.randrange(array.size)] = random.choice(
+            (np.nan, np.inf, 1e30) if array.dtype.kind == "f" else (0, 255)
+        )
     elif way == 1:
         tensors[name] = array.astype(random.choice((np.float64, np.float16, np.int64, np.uint8, bool)))
     elif way == 2:
-        tensors[name] = random.choice((array[:0], array.reshape(-1), array[None], np.zeros((), array.dtype), np.tile(array, 3)))
+        tensors[name] = random.choice(
+            (array[:0], array.reshape(-1), array[None], np.zeros((), array.dtype), np.tile(array, 3))
+        )
     elif way == 3:
         del tensors[name]
     elif way == 4:
-        tensors[random.choice(("x", "", "optimiser.x.y", "optimiser.1", "best.x", "potential.", "é"))] = tensors.pop(name)
+        tensors[random.choice(("x", "", "optimiser.x.y", "optimiser.1", "best.x", "potential.", "é"))] = tensors.pop(
+            name
+        )
     else:
         tensors = {key: np.full_like(one, np.nan) if one.dtype.kind == "f" else one for key, one in tensors.items()}
     head = split(content)[0]
     return bytes_of({key: np.ascontiguousarray(one) for key, one in tensors.items()}, metadata=head.get("__metadata__"))
+
+
+def absurd_weights(random: Random) -> bytes:
+    """A potential of which one weight is no number."""
+    tensors = {name: array.copy() for name, array in tensors_of(checkpoint()).items()}
+    floats = [
+        name
+        for name, array in tensors.items()
+        if name.startswith("potential.") and array.dtype.kind == "f" and array.size
+    ]
+    array = tensors[random.choice(floats)]
+    array.reshape(-1)[random.randrange(array.size)] = random.choice((np.nan, np.inf, -np.inf))
+    return bytes_of(tensors, metadata=split(checkpoint())[0]["__metadata__"])
+
+
+def answers(random: Random) -> bytes:
+    """A learner's progress file with something absurd at any place."""
+    one = {"kind": "check", "passed": True, "attempts": 3, "mistakes": ["a"]}
+    why = {"kind": "explanation", "text": "it bends"}
+    guess = {"kind": "prediction", "choice": 1, "text": "four times"}
+    tree = {"version": 1, "name": "Ada", "answers": {"06.pitc": one, "06.why": why, "06.double": guess}}
+    return as_json(damage(tree, random, VALUES, random.choice((1, 1, 2))))
 
 
 def study(random: Random) -> bytes:
@@ -140,8 +169,9 @@ def study(random: Random) -> bytes:
     if random.random() < 0.3:
         place = random.choice(("setup", "objective", "grid"))
         key = random.choice(
-            ("channels", "steps", "batch_size", "learning_rate", "epsilon", "order", "teachers", "head", "model", "data",
-             "energies", "energy", "force", "seeds", "labels", "test", "flight_ps", "device", "validation", "schedules")
+            ("channels", "steps", "batch_size", "learning_rate", "epsilon", "order", "teachers", "head", "model",
+             "data", "energies", "energy", "force", "seeds", "labels", "test", "flight_ps", "device", "validation",
+             "schedules")
         )  # fmt: skip
         value = random.choice((*VALUES, *DATES, 10**7))
         if isinstance(table.get(place), dict):
@@ -169,16 +199,30 @@ def results() -> tuple[tuple[str, bytes], ...]:
 
 def _result(cell: Any) -> dict[str, Any]:
     error = (1 + 0.1 * cell.seed) * (0.5 if cell.method == "piwsl" else 1.0) / cell.setup.energies
-    row = {"part": "ethanol", "output": "direct", "energy_mae": error, "energy_rmse": error, "force_mae": 2 * error, "force_rmse": None}
-    flown = {"part": "flight at 300 K", "output": "direct", "alive_ps": 0.9, "alive_share": 0.5, "flight_drift": 1e-5, "distance_error": 0.1}
+    row = {
+        "part": "ethanol",
+        "output": "direct",
+        "energy_mae": error,
+        "energy_rmse": error,
+        "force_mae": 2 * error,
+        "force_rmse": None,
+    }
+    flown = {
+        "part": "flight at 300 K",
+        "output": "direct",
+        "alive_ps": 0.9,
+        "alive_share": 0.5,
+        "flight_drift": 1e-5,
+        "distance_error": 0.1,
+    }
     flights = {"300": [{"ps": 1.0, "reason": ""}, {"ps": 0.8, "reason": "the bond 0-1 is off by 0.57 Å"}]}
     cost = {"seconds": 2.0, "core_seconds": 2.5, "steps": 20, "counts": {"train_frames": 8}}
     return {"rows": [row, flown], **cost, "flights": flights}
 
 
-def run_file(random: Random) -> str:
-    """Name of one run's file."""
-    return random.choice([name for name, _ in results() if name.endswith(".json")])
+def run_file(end: str) -> str:
+    """Name of the first run's file that ends so."""
+    return next(name for name, _ in results() if name.endswith(end) and not name.endswith(f".failed{end}"))
 
 
 def run(random: Random, name: str) -> bytes:
@@ -219,6 +263,8 @@ def session() -> tuple[tuple[str, bytes], ...]:
 
     setup = Setup(energies=10, forces=10, test=10, channels=8, layers=1, batch_size=4, steps=20, device="cpu")
     made = Session(setup, monitor_every=5).run(10)
+    for twin in made.twins:
+        twin.trainer.seconds = 0.5
     with tempfile.TemporaryDirectory() as folder:
         made.save(folder)
         return tuple((path.name, path.read_bytes()) for path in sorted(Path(folder).iterdir()))
@@ -236,5 +282,5 @@ def session_arrays(random: Random) -> Files:
     files = dict(session())
     name = random.choice([name for name in files if name != "session.json"])
     content = random.choice((weights, tensor_heads))(random, files[name])
-    index = files["session.json"].decode().replace(hashlib.sha256(files[name]).hexdigest(), hashlib.sha256(content).hexdigest())
-    return files | {name: content, "session.json": index.encode()}
+    before, after = (hashlib.sha256(one).hexdigest().encode() for one in (files[name], content))
+    return files | {name: content, "session.json": files["session.json"].replace(before, after)}

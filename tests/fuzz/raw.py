@@ -48,8 +48,9 @@ def noise(data: bytes, random: Random) -> bytes:
 def other(data: bytes, random: Random) -> bytes:
     """Another file altogether, or this one twice."""
     return random.choice(
-        (b"", b"\n", b"\x00", b" " * 10, data + data, b"%PDF-1.7\n", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b\x08",
-         b"<html><body>404</body></html>\n", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        (b"", b"\n", b"\x00", b" " * 10, data + data, b"%PDF-1.7\n", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04",
+         b"\x1f\x8b\x08", b"<html><body>404</body></html>\n",
+         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
          random.randbytes(2000), b"\x93NUMPY", b"SQLite format 3\x00", b"null", b"[]", b"{}", b"3\n")
     )  # fmt: skip
 

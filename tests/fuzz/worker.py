@@ -41,7 +41,9 @@ def attempt(step: Callable[[], object], path: Path) -> dict[str, Any]:
 
 def judge(error: Exception, path: Path) -> str:
     """A refusal is a ValueError of ours that names the file or, for a saved session, its folder."""
-    ours = isinstance(error, ValueError) and (type(error) is ValueError or type(error).__module__.startswith("piwsl_lab"))
+    ours = isinstance(error, ValueError) and (
+        type(error) is ValueError or type(error).__module__.startswith("piwsl_lab")
+    )
     if not ours:
         return "traceback"
     folder = path.parent.name if path.name == "session.json" else path.name
@@ -52,7 +54,12 @@ def _told(error: BaseException) -> dict[str, str]:
     trail = [f for f in traceback.extract_tb(error.__traceback__) if "piwsl_lab" in f.filename] or [None]
     where = f"{Path(trail[-1].filename).name}:{trail[-1].lineno}" if trail[-1] else ""
     deepest = traceback.extract_tb(error.__traceback__)[-1]
-    return {"error": type(error).__name__, "message": str(error)[:600], "where": where, "deepest": f"{Path(deepest.filename).name}:{deepest.lineno}"}
+    return {
+        "error": type(error).__name__,
+        "message": str(error)[:600],
+        "where": where,
+        "deepest": f"{Path(deepest.filename).name}:{deepest.lineno}",
+    }
 
 
 def worst(found: list[dict[str, Any]]) -> dict[str, Any]:

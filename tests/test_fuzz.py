@@ -1,0 +1,73 @@
+"""150 damaged files: each is read, or refused by its name; none ends in a traceback, a crash, a hang or no memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fuzz.harness import Reader
+from fuzz.mutants import all_mutants, named
+
+CHOSEN = (Path(__file__).parent / "fuzz" / "chosen.txt").read_text(encoding="utf-8").split()
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with Reader() as one:
+        yield one
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_damaged_file_is_read_or_refused_by_its_name(name, reader, tmp_path):
+    mutant = named(name)
+    answer = reader.read(mutant.kind.door, mutant.write(tmp_path))
+    assert not mutant.wrong(answer), answer
+
+
+def test_the_choice_holds_every_format_and_is_large_enough():
+    assert len(CHOSEN) == len(set(CHOSEN)) >= 150
+    assert {named(name).kind.format for name in CHOSEN} == {mutant.kind.format for mutant in all_mutants(1)}
+
+
+def test_a_mutant_is_the_same_whenever_it_is_made(tmp_path):
+    for mutant in all_mutants(1):
+        if mutant.kind.format in ("extxyz", "npz", "xsf", "asetraj", "asejson", "asedb", "toml"):
+            one, other = (mutant.write(tmp_path / str(k)) for k in range(2))
+            assert one.read_bytes() == other.read_bytes(), mutant.name
+
+
+@pytest.mark.parametrize(
+    ("door", "outcome", "words"),
+    [
+        ("good", "ok", None),
+        ("warning", "ok", None),
+        ("printing", "ok", None),
+        ("refusing", "refused", "OurError"),
+        ("plain", "refused", "ValueError"),
+        ("unnamed", "unnamed", "ValueError"),
+        ("decoding", "traceback", "UnicodeDecodeError"),
+        ("raising", "traceback", "KeyError"),
+        ("greedy", "memory", "MemoryError"),
+        ("dying", "died", "SIGFPE"),
+        ("leaving", "died", "exit 3"),
+        ("hanging", "hang", None),
+    ],
+)
+def test_the_harness_notices(door, outcome, words, tmp_path):
+    file = tmp_path / "a.xyz"
+    file.write_bytes(b"1")
+    with Reader("fuzz.bad_doors", patience=2.0) as reader:
+        answer = reader.read(door, file)
+        assert (answer["outcome"], answer.get("error")) == (outcome, words)
+        assert (answer["warned"] == ["UserWarning: large"]) == (door == "warning")
+        # It goes on, with another worker where the first one is gone.
+        assert reader.read("good", file)["outcome"] == "ok"
+        assert reader.starts == 1 + (outcome in ("memory", "died", "hang"))
+
+
+def test_a_word_is_missing_where_nonsense_passes():
+    absurd, other = named("extxyz-absurd-0000"), named("extxyz-flip-0000")
+    quiet, warned = {"outcome": "ok", "warned": []}, {"outcome": "ok", "warned": ["DataWarning: forces of 1e30"]}
+    refused, noisy = {"outcome": "refused", "warned": []}, {"outcome": "ok", "warned": ["RuntimeWarning: overflow"]}
+    assert [absurd.wrong(answer) for answer in (quiet, warned, refused, noisy)] == ["silent", "", "", "silent"]
+    assert [other.wrong(quiet), other.wrong({"outcome": "hang", "warned": []})] == ["", "hang"]
