@@ -22,15 +22,17 @@ from piwsl_lab.grid.store import Store
 from piwsl_lab.lab import evidence
 from piwsl_lab.lab.saved import read_record
 from piwsl_lab.lab.session import Session
-from piwsl_lab.study import Setup, prepare
-from piwsl_lab.training import TrainingDiverged
+from piwsl_lab.models import build
+from piwsl_lab.objective import Objective
+from piwsl_lab.study import Setup, build_trainer, prepare
+from piwsl_lab.training import Trainer, TrainingDiverged
 
 CUTOFF = 5.5  # Å
 Step = Callable[[], object]
 
 
 def data(path: Path) -> list[Step]:
-    """Load, look through, split, budget, and find neighbours; then again as a start structure."""
+    """Load, look through, split, budget, find neighbours, train for a step; then again as a start structure."""
 
     def labelled_frames() -> None:
         frames = lab.load(str(path))
@@ -42,14 +44,26 @@ def data(path: Path) -> list[Step]:
         frames.split(train=half, val=len(frames) - half)
 
     def task() -> None:
-        found = prepare(Setup(data=str(path), energies=3, forces=3, validation=2, test=2))
+        small = {"channels": 8, "layers": 1, "steps": 2, "batch_size": 2, "device": "cpu"}
+        setup = Setup(data=str(path), energies=3, forces=3, validation=2, test=2, **small)
+        found = prepare(setup)
         GraphSet.build(found.train, CUTOFF, found.train.reference_energies())
+        trainer = build_trainer(setup, found, Objective())
+        with contextlib.suppress(TrainingDiverged):  # says what to do with the training, not with the file
+            trainer.step()
+        lab.evaluate(trainer.potential, found.test)
 
     def start() -> None:
         if "labels" in inspect.signature(lab.load).parameters:
             _use(lab.load(str(path), labels=False))
 
     return [labelled_frames, task, start]
+
+
+def warm_up() -> None:
+    """Let torch import what it imports late, before the memory is counted."""
+    trainer = Trainer(build("painn", channels=8, layers=1), labelled("H2O", 2), Objective(), steps=1, device="cpu")
+    trainer.step()
 
 
 def _use(frames: lab.Dataset) -> None:
@@ -69,7 +83,7 @@ def checkpoint(path: Path) -> list[Step]:
 
     def go_on() -> None:
         trainer = resume(path, frames[:5], frames[5:], device="cpu")
-        with contextlib.suppress(TrainingDiverged):  # says what to do with the training, not with the file
+        with contextlib.suppress(TrainingDiverged):
             if not trainer.finished:
                 trainer.step()
 

@@ -83,7 +83,8 @@ def serve(doors: dict[str, Callable[[Path], list[Callable[[], object]]]]) -> Non
 
 
 if __name__ == "__main__":
-    from fuzz.doors import DOORS
+    from fuzz.doors import DOORS, warm_up
 
+    warm_up()
     limit()
     serve(DOORS)
