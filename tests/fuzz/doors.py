@@ -109,11 +109,12 @@ def study(path: Path) -> list[Step]:
 
 
 def run(path: Path) -> list[Step]:
-    """Report on the study whose run it is."""
+    """List the study whose run it is, and report on it."""
     file = path.parents[2] / "small.toml"
 
     def report() -> None:
         made = read(file)
+        look(made.cells, Store(made.folder))
         write_report(made, Store(made.folder))
 
     def load() -> None:
