@@ -41,6 +41,7 @@ def test_a_mutant_is_the_same_whenever_it_is_made(tmp_path):
     [
         ("good", "ok", None),
         ("warning", "ok", None),
+        ("doubting", "ok", None),
         ("printing", "ok", None),
         ("refusing", "refused", "OurError"),
         ("plain", "refused", "ValueError"),
@@ -60,6 +61,7 @@ def test_the_harness_notices(door, outcome, words, tmp_path):
         answer = reader.read(door, file)
         assert (answer["outcome"], answer.get("error")) == (outcome, words)
         assert (answer["warned"] == ["UserWarning: large"]) == (door == "warning")
+        assert answer.get("spoke", False) == (door in ("doubting", "refusing", "plain"))
         # It goes on, with another worker where the first one is gone.
         assert reader.read("good", file)["outcome"] == "ok"
         assert reader.starts == 1 + (outcome in ("memory", "died", "hang"))
@@ -67,7 +69,6 @@ def test_the_harness_notices(door, outcome, words, tmp_path):
 
 def test_a_word_is_missing_where_nonsense_passes():
     absurd, other = named("extxyz-absurd-0000"), named("extxyz-flip-0000")
-    quiet, warned = {"outcome": "ok", "warned": []}, {"outcome": "ok", "warned": ["DataWarning: forces of 1e30"]}
-    refused, noisy = {"outcome": "refused", "warned": []}, {"outcome": "ok", "warned": ["RuntimeWarning: overflow"]}
-    assert [absurd.wrong(answer) for answer in (quiet, warned, refused, noisy)] == ["silent", "", "", "silent"]
-    assert [other.wrong(quiet), other.wrong({"outcome": "hang", "warned": []})] == ["", "hang"]
+    quiet, spoke, hung = ({"outcome": a, "spoke": b} for a, b in (("ok", False), ("ok", True), ("hang", False)))
+    assert [absurd.wrong(answer) for answer in (quiet, spoke, hung)] == ["silent", "", "hang"]
+    assert [other.wrong(answer) for answer in (quiet, spoke, hung)] == ["", "", "hang"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fuzz.worker import limit, serve
+from piwsl_lab.data.frame import DataWarning
 
 
 class OurError(ValueError):
@@ -16,6 +17,10 @@ class OurError(ValueError):
 
 
 OurError.__module__ = "piwsl_lab.fuzz"
+
+
+class Doubt(DataWarning):
+    """As the check of a data set warns."""
 
 
 def refuse(error: Exception) -> Callable[[], object]:
@@ -33,6 +38,7 @@ def turn_for_ever() -> None:
 DOORS: dict[str, Callable[[Path], list[Callable[[], object]]]] = {
     "good": lambda path: [path.read_bytes],
     "warning": lambda path: [lambda: warnings.warn("large", UserWarning, stacklevel=1)],
+    "doubting": lambda path: [lambda: warnings.warn("forces of 1e30", Doubt, stacklevel=1), path.read_bytes],
     "refusing": lambda path: [path.read_bytes, refuse(OurError(f"{path}: is damaged"))],
     "plain": lambda path: [refuse(ValueError(f"{path.name}: is damaged"))],
     "unnamed": lambda path: [refuse(ValueError("is damaged"))],

@@ -102,7 +102,7 @@ def study(path: Path) -> list[Step]:
             made.select(["seed=0,1,2"])
             write_report(made, store)
             store.runs.mkdir()
-            store.write(made.cells[0], {"failed": "x"})
+            store.write(made.cells[0], {"failed": "x", "wall": 1.0})
             write_report(made, store)
 
     return [report]

@@ -45,8 +45,7 @@ class Mutant:
         """What is wrong with what became of it, or nothing. What no file can mean must not pass without a word."""
         if answer["outcome"] in WRONG:
             return answer["outcome"]
-        spoke = answer["outcome"] != "ok" or any(words.startswith("DataWarning") for words in answer["warned"])
-        return "silent" if self.kind.damage == "absurd" and not spoke else ""
+        return "silent" if self.kind.damage == "absurd" and not answer["spoke"] else ""
 
     def write(self, folder: Path) -> Path:
         """Write it, and what belongs beside it, into a folder; the path of the file to open."""

@@ -36,7 +36,9 @@ def attempt(step: Callable[[], object], path: Path) -> dict[str, Any]:
             outcome, said = "memory", _told(error)
         except Exception as error:  # whatever comes is the finding
             outcome, said = judge(error, path), _told(error)
-    return {"outcome": outcome, **said, "warned": sorted({f"{w.category.__name__}: {w.message}"[:300] for w in heard})}
+    warned = sorted({f"{one.category.__name__}: {one.message}"[:300] for one in heard})
+    ours = any(parent.__name__ == "DataWarning" for one in heard for parent in one.category.__mro__)
+    return {"outcome": outcome, **said, "warned": warned, "spoke": outcome == "refused" or ours}
 
 
 def judge(error: Exception, path: Path) -> str:
@@ -63,9 +65,10 @@ def _told(error: BaseException) -> dict[str, str]:
 
 
 def worst(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The worst of several outcomes, with the warnings of all."""
+    """The worst of several outcomes, with the warnings of all, and whether any said that something is wrong."""
     chosen = max(found, key=lambda one: ORDER.index(one["outcome"]))
-    return chosen | {"warned": sorted({text for one in found for text in one["warned"]})}
+    warned = sorted({text for one in found for text in one["warned"]})
+    return chosen | {"warned": warned, "spoke": any(one["spoke"] for one in found)}
 
 
 def serve(doors: dict[str, Callable[[Path], list[Callable[[], object]]]]) -> None:
