@@ -19,6 +19,8 @@ def reader():
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_damaged_file_is_read_or_refused_by_its_name(name, reader, tmp_path):
+    if name.startswith("hdf5"):
+        pytest.importorskip("h5py")
     mutant = named(name)
     answer = reader.read(mutant.kind.door, mutant.write(tmp_path))
     assert not mutant.wrong(answer), answer
@@ -26,7 +28,7 @@ def test_a_damaged_file_is_read_or_refused_by_its_name(name, reader, tmp_path):
 
 def test_the_choice_holds_every_format_and_is_large_enough():
     assert len(CHOSEN) == len(set(CHOSEN)) >= 150
-    assert {named(name).kind.format for name in CHOSEN} == {mutant.kind.format for mutant in all_mutants(1)}
+    assert {name.partition("-")[0] for name in CHOSEN} >= {mutant.kind.format for mutant in all_mutants(1)}
 
 
 def test_a_mutant_is_the_same_whenever_it_is_made(tmp_path):

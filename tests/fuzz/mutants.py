@@ -6,11 +6,12 @@ import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from fuzz import archives, frames_in_text, own_files, through_ase
+from fuzz import archives, frames_in_text, in_hdf5, own_files, through_ase
 from fuzz.raw import BYTES, TEXT, Damage
 from fuzz.values import as_toml
 
@@ -100,6 +101,9 @@ def kinds() -> tuple[Kind, ...]:
         whole, absurd = through_ase.written(suffix), through_ase.written(suffix, through_ase.nonsense)
         built = _raw(lambda _, whole=whole: whole(), ways) | {"atoms": whole, "absurd": absurd} | more[suffix]
         add(f"ase{suffix}", "data", f"frames.{suffix}", built)
+    if find_spec("h5py") is not None:
+        built = _raw(lambda _: in_hdf5.whole(), BYTES) | {"tree": in_hdf5.tree, "absurd": in_hdf5.absurd}
+        add("hdf5", "data", "frames.h5", built)
     _own(add)
     return tuple(made)
 
