@@ -28,6 +28,7 @@ from piwsl_lab.study import Setup, build_trainer, prepare
 from piwsl_lab.training import Trainer, TrainingDiverged
 
 CUTOFF = 5.5  # Å
+SEVERAL = "Sequence" in str(inspect.signature(lab.load))
 Step = Callable[[], object]
 
 
@@ -57,7 +58,11 @@ def data(path: Path) -> list[Step]:
         if "labels" in inspect.signature(lab.load).parameters:
             _use(lab.load(str(path), labels=False))
 
-    return [labelled_frames, task, start]
+    def twice() -> None:
+        if path.stat().st_size < 100_000:
+            _use(lab.load([str(path), str(path)]))
+
+    return [labelled_frames, task, start, *([twice] if SEVERAL else [])]
 
 
 def warm_up() -> None:
@@ -74,7 +79,7 @@ def _use(frames: lab.Dataset) -> None:
 
 
 def checkpoint(path: Path) -> list[Step]:
-    """Read a potential and evaluate it; resume its training for a step."""
+    """Read a potential and evaluate it, resume its training for a step, fly with it."""
     frames = labelled("CH3CH2OH", 8)
 
     def evaluate() -> None:
@@ -87,7 +92,10 @@ def checkpoint(path: Path) -> list[Step]:
             if not trainer.finished:
                 trainer.step()
 
-    return [evaluate, go_on]
+    def fly() -> None:
+        _shell("fly", path, "--replicas", 1, "--ps", 0.005, "--device", "cpu")
+
+    return [evaluate, go_on, fly]
 
 
 def study(path: Path) -> list[Step]:
@@ -165,15 +173,16 @@ def session(path: Path) -> list[Step]:
 
 def answers(path: Path) -> list[Step]:
     """Collect what a class has answered."""
+    return [lambda: _shell("course", "collect", path.parent, "--out", path.with_suffix(".csv"))]
 
-    def collect() -> None:
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            code = cli.main(["course", "collect", str(path.parent), "--out", str(path.with_suffix(".csv"))])
-        if code:
-            raise ValueError(said.getvalue())
 
-    return [collect]
+def _shell(*words: object) -> None:
+    """Run a command; what it says on failing has to name the file, as an error would."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        code = cli.main([str(word) for word in words])
+    if code:
+        raise ValueError(said.getvalue())
 
 
 DOORS: dict[str, Callable[[Path], list[Step]]] = {
