@@ -127,7 +127,7 @@ def weights(random: Random, content: bytes | None = None) -> bytes:
         tensors[name] = array.astype(random.choice((np.float64, np.float16, np.int64, np.uint8, bool)))
     elif way == 2:
         tensors[name] = random.choice(
-            (array[:0], array.reshape(-1), array[None], np.zeros((), array.dtype), np.tile(array, 3))
+            (np.atleast_1d(array)[:0], array.reshape(-1), array[None], np.zeros((), array.dtype), np.tile(array, 3))
         )
     elif way == 3:
         del tensors[name]
