@@ -345,6 +345,12 @@ def test_case_13_hdf5_refuses_in_words(hdf5, tmp_path: Path, monkeypatch: pytest
         read(path)
 
 
+def test_f10_a_frame_of_hdf5_that_cannot_be_used_is_named(hdf5) -> None:
+    path = hdf5({"a": {"coordinates": R, "atomic_numbers": Z, "energy": [0.0, 1.0, np.inf, 2.0]}})
+    with pytest.raises(DataError, match=r"frame 2 of group /a of .*own\.h5: energy is inf"):
+        read(path)
+
+
 def test_case_13_hdf5_without_h5py_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 200)
     monkeypatch.setitem(sys.modules, "h5py", None)

@@ -72,7 +72,8 @@ def read_hdf5(path: Path, source: str) -> Dataset:
             _check_sizes(file, source)
             for group in _groups(file):
                 stacked = _arrays(group, source, said)
-                found += frames(stacked, f"group {group.name} of {source}")
+                place = f"group {group.name} of {source}"
+                found += Dataset(frames(stacked, place), Metadata(place))  # an error says which of its frames
     except DataError:
         raise
     # h5py raises whatever the library below it finds in a damaged file.
