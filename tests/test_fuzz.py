@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from fuzz.harness import Reader
 from fuzz.mutants import all_mutants, named
 
 CHOSEN = (Path(__file__).parent / "fuzz" / "chosen.txt").read_text(encoding="utf-8").split()
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker limits its memory as Linux does")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,9 @@ from fuzz.mutants import all_mutants, kinds
 SEEDS = 10  # of every kind, beginning where those of `make test` end
 FIRST = 1000
 FORMATS = tuple(dict.fromkeys(kind.format for kind in kinds()))
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker limits its memory as Linux does")
 
 
 @pytest.fixture(scope="module")
