@@ -213,6 +213,17 @@ def test_f7_npz_headers_and_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 HARTREE, BOHR = units.Hartree, units.Bohr
 
 
+def test_f10_npz_with_a_header_or_a_temperature_of_nonsense(npz, tmp_path: Path) -> None:
+    path = npz()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("theory.npy", b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + b"{'shape': (8,".ljust(118))
+    with pytest.raises(DataError, match=r"own\.npz: not a whole \.npz file"):
+        read(path)
+    for wrong in ("hot", [1.0, 2.0]):
+        with pytest.raises(DataError, match=r"own\.npz: key 'temperature_K' is .*; write one number in K"):
+            read(npz(temperature_K=wrong))
+
+
 @pytest.fixture
 def hdf5(tmp_path: Path):
     h5py = pytest.importorskip("h5py", reason="needs the extra hdf5")

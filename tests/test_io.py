@@ -269,6 +269,7 @@ def test_xsf_archive_is_read_in_natural_order(tmp_path: Path) -> None:
         ("  0.0 0.0 5.0\n", "", r"the cell is not a number .* copy it again"),
         ("2 1", "3 1", r"announces 3 atoms and has lines for 2; copy it again"),
         ("Ti ", "Tx ", r"'Tx' is no element; correct the file"),
+        ("Ti ", "9" * 5000 + " ", r"'9{20}' is no element; correct the file"),
         ("  0.30", "", r"an atom needs element, x, y, z and no or 3 forces, all atoms alike"),
         ("0.30", "o.30", r"is not a number .*o\.30.*copy it again"),
         ("1.9", "0.01", r"atoms 0 and 1 are on one spot"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -27,7 +28,11 @@ HABITS = (
     ("pos", "numbers", "energy", "forces"),
     ("coordinates", "species", "energies", "forces"),
 )
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+# RuntimeError: a member that says it is encrypted. SyntaxError, OverflowError, TokenError: a header of nonsense.
+DAMAGES = (
+    OSError, EOFError, ValueError, KeyError, RuntimeError, SyntaxError, OverflowError, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 REQUIRED = ("positions", "numbers", "energy", "forces")
 # Other names of the same, in the order in which they are looked for.
 OTHERS = {
@@ -68,8 +73,7 @@ def read_npz(path: Path, source: str) -> Dataset:
             passed_over = sorted({*archive.files} - {*loaded})
     except DataError:
         raise
-    # RuntimeError: a member that says it is encrypted; SyntaxError and OverflowError: a header of nonsense.
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, SyntaxError, OverflowError, *ZIP_ERRORS) as error:
+    except DAMAGES as error:
         raise DataError(f"{source}: not a whole .npz file ({error}); copy or download it again") from error
     units, remarks = units_of({key: loaded[key] for key in about if "unit" in key.lower()}, names, files, source)
     stacked = Arrays(
@@ -77,7 +81,7 @@ def read_npz(path: Path, source: str) -> Dataset:
         length=units.length,
         energy_unit=units.energy,
         force_unit=units.force,
-        info={"temperature": float(loaded["temperature_K"])} if "temperature_K" in loaded else {},
+        info=_temperature(loaded, source),
         names=names,
     )
     taken = ", ".join(f"{role} from '{key}'" for role, key in names.items())
@@ -90,6 +94,18 @@ def read_npz(path: Path, source: str) -> Dataset:
         for doubt in doubts(found, units.energy):
             warnings.warn(f"{source}: {doubt}", DataWarning, stacklevel=2)
     return found
+
+
+def _temperature(loaded: dict[str, Any], source: str) -> dict[str, float]:
+    """The temperature (K) that the file states, if any."""
+    if "temperature_K" not in loaded:
+        return {}
+    try:
+        return {"temperature": float(loaded["temperature_K"])}
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{source}: key 'temperature_K' is {loaded['temperature_K']!r:.60}; write one number in K, or leave it out"
+        ) from error
 
 
 def _names(files: list[str]) -> dict[str, str]:

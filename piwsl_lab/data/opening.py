@@ -62,8 +62,9 @@ def is_pattern(text: str) -> bool:
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Key by which run2 comes before run10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(1, int(part), "") if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
+    # Of two numbers the one with more digits is larger; Python makes no int of a name with 5000.
+    parts = re.split(r"0*([0-9]+)", name)
+    return [(1, len(part), part) if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ase.data import atomic_numbers
 
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.opening import natural
 
 ARCHIVES = (".tar.gz", ".tgz")
 LARGEST_ARCHIVE = 500_000_000  # bytes once unpacked: it is held in memory
@@ -65,13 +66,19 @@ def parse(text: str) -> Frame:
         raise DataError(f"begins with {kind}; only CRYSTAL and ATOMS are read: convert it to extended XYZ")
     if {len(row) for row in rows} not in ({4}, {7}):
         raise DataError("an atom needs element, x, y, z and no or 3 forces, all atoms alike; copy it again")
-    unknown = sorted({row[0] for row in rows if row[0].capitalize() not in atomic_numbers and not row[0].isdecimal()})
-    if unknown:
-        raise DataError(f"'{unknown[0]}' is no element; correct the file")
-    numbers = [int(row[0]) if row[0].isdecimal() else atomic_numbers[row[0].capitalize()] for row in rows]
+    numbers = [_element(row[0]) for row in rows]
     values = _numbers([row[1:] for row in rows])
     forces = values[:, 3:] if values.shape[1] == 6 else None
     return Frame(numbers, values[:, :3], cell, kind == "CRYSTAL", energy, forces)
+
+
+def _element(word: str) -> int:
+    """Atomic number of a symbol, or of a number as text."""
+    if word.isdecimal() and len(word) <= 3:
+        return int(word)
+    if word.capitalize() not in atomic_numbers:
+        raise DataError(f"'{word:.20}' is no element; correct the file")
+    return atomic_numbers[word.capitalize()]
 
 
 def _crystal(lines: list[list[str]]) -> tuple[np.ndarray, list[list[str]]]:
@@ -112,7 +119,7 @@ def _energy(text: str) -> float:
 
 def _frames(named: Iterable[tuple[str, bytes]]) -> Iterator[Frame]:
     """Frames in natural order of the names (2 before 10), whatever order the files come in."""
-    for name, content in sorted(named, key=lambda item: _natural(item[0])):
+    for name, content in sorted(named, key=lambda item: natural(item[0])):
         try:
             frame = parse(content.decode("utf-8"))
         except UnicodeDecodeError as error:
@@ -120,10 +127,6 @@ def _frames(named: Iterable[tuple[str, bytes]]) -> Iterator[Frame]:
         except DataError as error:
             raise DataError(f"{name}: {error}") from error
         yield frame
-
-
-def _natural(name: str) -> list[str | int]:
-    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def _members(path: Path) -> list[tuple[str, bytes]]:
