@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MARK = "piwsl_lab_run"
 ARRAYS = "kept."
+LARGEST = 1e6  # eV/Å: forces that a teacher has kept are far below
 AT_LEAST_EVERY = 30.0  # s: what a kill can cost where validations are rare
 
 
@@ -111,10 +112,10 @@ class Progress:
         Raises
         ------
         CheckpointError
-            There are none of these lengths.
+            There are none of these lengths, or they are no numbers that a run has kept.
         """
         found = self._arrays.get(name)
-        if found is None or len(found) != sum(lengths):
+        if found is None or len(found) != sum(lengths) or not bool((found.abs() < LARGEST).all()):
             raise CheckpointError(f"{self.path}: does not hold the numbers of {name}; delete it and begin anew")
         return [part.numpy() for part in found.split(list(lengths))]
 

@@ -53,9 +53,19 @@ def read(path: Path | str) -> Study:
     except (ValueError, RecursionError) as error:  # of TOML, or of a number with thousands of digits
         raise ValueError(f"{path} is not valid TOML: {error}") from None
     try:
+        _check_whole_numbers(content)
         return _study(path, content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _check_whole_numbers(value: Any) -> None:
+    """TOML promises whole numbers of 64 bits; Python reads longer ones, which no field here can hold."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError(f"the whole number {str(value)[:20]}… has more than 64 bits")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_whole_numbers(item)
 
 
 def _study(path: Path, content: dict[str, Any]) -> Study:

@@ -26,8 +26,9 @@ COLUMNS = {
     "summary.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
     "duels.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
     "flights.csv": ("data", "energies", "forces", "method", *flights.COLUMNS),
-    "results.csv": ("data", "energies", "forces", "method", "seed", "part", "output"),
+    "results.csv": ("data", "energies", "forces", "method", "seed", "part", "output", *SCORES),
 }
+LONGEST_EXPONENT = 700.0  # exp of more is beyond a float
 VERDICTS = (statistics.LOWER, statistics.HIGHER, statistics.NOTHING, statistics.TOO_FEW)
 
 
@@ -164,7 +165,8 @@ def seed_factor(rows: Sequence[Row], quantity: str, share: float = 0.999) -> flo
     if not freedom:
         raise ValueError(f"no setting has {quantity} of two seeds: a spread needs more runs")
     squares = sum((log - fmean(logs)) ** 2 for logs in groups.values() for log in logs)
-    return math.exp(NormalDist().inv_cdf((1 + share) / 2) * math.sqrt(2 * squares / freedom))
+    width = NormalDist().inv_cdf((1 + share) / 2) * math.sqrt(2 * squares / freedom)
+    return math.exp(width) if width < LONGEST_EXPONENT else math.inf
 
 
 def place(row: Row) -> str:
