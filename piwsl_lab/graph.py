@@ -19,12 +19,12 @@ from torch import Tensor
 from vesin import NeighborList
 
 from piwsl_lab.data.frame import FARTHEST
-from piwsl_lab.data.geometry import pairs_within
+from piwsl_lab.data.geometry import flatness, pairs_within
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset, Frame
 
-FEW_CELLS, MOST_CELLS, FEWEST_CELLS = 64, 50_000, 0.25  # what is asked of vesin, see `_suits_cells`
+FEW_CELLS, MOST_CELLS, FEWEST_CELLS, SKEWED = 64, 50_000, 0.25, 0.2  # what is asked of vesin, see `_suits_cells`
 FAR = 500.0  # Å from the origin, see `near_origin`
 CHUNK_EDGES = 2**16  # that a potential sees at a time where nothing needs more: 0.4 to 0.9 GB
 DEFAULT_SKIN = 0.5  # Å: covers displacements up to 0.25 Å an atom
@@ -174,15 +174,16 @@ def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff
     """Whether vesin's list of cells fits these atoms.
 
     vesin 0.6.2 kills Python where its list is long and flat. It takes minutes where nearly all cells are empty, where
-    an atom sees hundreds of its own images, and where a frame that repeats in one or two directions is wide.
+    an atom sees hundreds of its own images, and where a wide frame is thin, skewed or does not repeat everywhere.
     """
-    if pbc.any() and not pbc.all():
+    if pbc.any() and (not pbc.all() or flatness(box) < SKEWED):
         return False
     # The distances of opposite faces, in cutoffs.
     across = 1 / np.linalg.norm(np.linalg.inv(box), axis=0) if pbc.all() else np.ptp(positions, axis=0)
     cells = across / cutoff
-    few = np.prod(cells.clip(min=1)) <= max(FEW_CELLS, min(len(positions), MOST_CELLS))
-    return bool(few and (cells.min() > FEWEST_CELLS or not pbc.any()))
+    count = np.prod(cells.clip(min=1))
+    thinnest = 0.0 if not pbc.any() else FEWEST_CELLS if count <= FEW_CELLS else 1.0
+    return bool(cells.min() >= thinnest and count <= max(FEW_CELLS, min(len(positions), MOST_CELLS)))
 
 
 def near_origin(

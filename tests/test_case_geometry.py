@@ -496,7 +496,7 @@ def test_f5_a_frame_larger_than_a_chunk_is_one(monkeypatch: pytest.MonkeyPatch) 
 def test_f16_fragments_far_apart_cost_no_more_than_near_ones() -> None:
     rng = np.random.default_rng(0)
     near = 2.7 * np.array(list(np.ndindex(14, 14, 14))) + rng.uniform(-0.3, 0.3, (14**3, 3))
-    far = near + 300.0 * np.repeat(rng.integers(0, 6, (14, 3)), 14**2, axis=0)  # a layer here, a layer there
+    far = near + 300.0 * np.repeat(rng.integers(0, 40, (14, 3)), 14**2, axis=0)  # a layer here, a layer there
     took = {}
     for name, positions in (("near", near), ("far", far)):
         f = Frame(np.ones(len(near)), positions)
@@ -504,3 +504,14 @@ def test_f16_fragments_far_apart_cost_no_more_than_near_ones() -> None:
         neighbours(f, 5.5)
         took[name] = time.perf_counter() - start
     assert took["far"] < 3 * took["near"] + 0.2
+
+
+def test_f16_a_skewed_sheet_costs_no_more_than_a_cube() -> None:
+    """84 by 84 atoms in a cell whose vectors lean over: vesin takes a minute."""
+    rng = np.random.default_rng(0)
+    positions = 2.0 * (np.array(list(np.ndindex(84, 84, 1))) + rng.uniform(-0.2, 0.2, (84**2, 3)))
+    sheet = Frame(np.ones(len(positions)), positions, [[168.0, 0, 0], [-336.0, 168.0, 0], [0, 257.0, 2.0]], True)
+    start = time.perf_counter()
+    edges, _ = neighbours(sheet, 2.7)
+    assert edges.shape[1] > 5 * len(positions)
+    assert time.perf_counter() - start < 10
