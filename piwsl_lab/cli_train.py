@@ -131,6 +131,7 @@ def main_train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--save {arguments.save}: the name has to end in .safetensors")
     setup, objective = choices(arguments, arguments.seed)
     task = prepare(setup)
+    _say_remarks(task.train.remarks)
     config = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
     with closing(_kept("train", arguments, config)) as kept:
         return _train(arguments, setup, objective, task, kept)
@@ -165,9 +166,11 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
 def main_compare(arguments: argparse.Namespace) -> int:
     """Train twins for every seed, write the file, print a table."""
     from piwsl_lab.comparison import rival
+    from piwsl_lab.data import load
 
     _check_writable(arguments.json)
     setup, objective = choices(arguments, seed=0)
+    _say_remarks(load(setup.data).remarks)
     other = rival(arguments.rival, setup, objective)[0]
     asked = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
     names = {name: getattr(arguments, name) for name in ("seeds", "rival", "equal_time")}
@@ -288,6 +291,12 @@ def _again(arguments: argparse.Namespace) -> str:
     """The command that goes on."""
     words = [word for word in arguments.words_given if word != "--resume"]
     return f"piwsl-lab {shlex.join([*words, '--resume'])}"
+
+
+def _say_remarks(remarks: Sequence[str]) -> None:
+    """What reading a person's own file found, before anything is trained on it."""
+    for remark in remarks:
+        _say(remark)
 
 
 def _say(message: object) -> None:

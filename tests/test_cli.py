@@ -9,9 +9,11 @@ import subprocess
 import sys
 
 import pytest
+from ase.io import write
 
 import piwsl_lab
 from piwsl_lab import cli, cli_train, comparison, study
+from piwsl_lab.data import load
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
@@ -102,6 +104,22 @@ def test_train_saves_a_potential_that_can_be_read_back(tmp_path, capsys):
     task = study.prepare(Setup(energies=6, forces=3, seed=3))
     again = piwsl_lab.evaluate(potential, task.test)
     assert result["energy_mae"][0] == pytest.approx(again.energy_mae, rel=1e-5)
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_what_reading_a_file_found_is_said_before_it_is_trained_on(command, tmp_path, monkeypatch, capsys):
+    images = load("ethanol")[:30].to_atoms()
+    for atoms in images:
+        atoms.arrays["REF_forces"], atoms.info["REF_energy"] = atoms.get_forces(), atoms.get_potential_energy()
+        atoms.calc = None
+        atoms.info["stress_note"] = 1.0
+    write(tmp_path / "own.extxyz", images)
+    monkeypatch.chdir(tmp_path)
+    seeds = ["--seeds", "1"] if command == "compare" else []
+    code, _, error = run(command, "--data", "own.extxyz", *SHORT, *seeds, capsys=capsys)
+    assert code == 0
+    assert "Energies were read from 'REF_energy' (30 frames)" in error
+    assert "'stress_note' was passed over (30 frames)" in error
 
 
 def test_datasets_lists_every_set_with_its_licence(capsys):
