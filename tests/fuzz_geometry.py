@@ -11,7 +11,7 @@ import numpy as np
 
 from piwsl_lab.data import DataError, Frame
 from piwsl_lab.data.geometry import pairs_within
-from piwsl_lab.graph import neighbours
+from piwsl_lab.neighbours import neighbours
 
 
 def wild(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

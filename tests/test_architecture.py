@@ -21,7 +21,7 @@ WIDGET_LIBRARIES = {"ipywidgets", "plotly", "nglview", "anywidget", "IPython", "
 LAYERS = (
     ("support", "toys"),
     ("data",),
-    ("graph", "memory", "batches", "device"),
+    ("neighbours", "graph", "memory", "batches", "device"),
     ("models",),
     ("displacements", "soft_modes", "losses", "terms", "objective", "schedules"),
     (

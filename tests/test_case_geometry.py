@@ -29,9 +29,10 @@ from piwsl_lab.data.duplicates import duplicate_groups
 from piwsl_lab.data.geometry import pairs_within
 from piwsl_lab.dynamics import Calculator
 from piwsl_lab.dynamics.forces import LearnedForces
-from piwsl_lab.graph import GraphSet, neighbours
+from piwsl_lab.graph import GraphSet
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import PaiNN
+from piwsl_lab.neighbours import neighbours
 
 ETHANOL = molecule("CH3CH2OH")
 

@@ -11,7 +11,8 @@ from frames import crystal, dataset, frame, labelled, rattled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piwsl_lab.graph import GraphSet, neighbours
+from piwsl_lab.graph import GraphSet
+from piwsl_lab.neighbours import neighbours
 
 
 def brute_force(f, cutoff):

@@ -12,9 +12,10 @@ from torch import Tensor
 from piwsl_lab.data import Dataset, Frame, Oracle
 from piwsl_lab.data.frame import FARTHEST, DataError
 from piwsl_lab.dynamics.limits import check_pairs
-from piwsl_lab.graph import AtomGraph, near_origin, neighbours
+from piwsl_lab.graph import AtomGraph
 from piwsl_lab.metrics import as_graphs
 from piwsl_lab.models.potential import require_gradients
+from piwsl_lab.neighbours import near_origin, neighbours
 
 SKIN = 1.0  # Å of neighbour list to spare; a structure's list is made anew when one of its atoms has used half of it
 CLOSEST = 0.15  # Å: nearer than any two nuclei; frames are refused below 0.1 Å

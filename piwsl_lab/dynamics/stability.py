@@ -22,7 +22,7 @@ from scipy.stats import binomtest
 from piwsl_lab.data import Frame
 from piwsl_lab.dynamics.constraints import degrees_of_freedom, masses
 from piwsl_lab.dynamics.flight import Flight
-from piwsl_lab.graph import neighbours
+from piwsl_lab.neighbours import neighbours
 
 BONDED = 1.3  # times the sum of two covalent radii
 BOND_TOLERANCE = 0.5  # Å, Δ of Fu et al.
