@@ -129,7 +129,7 @@ def test_f1_wide_geometries_have_their_neighbours(name: str) -> None:
     """In a process of its own: on the old code it dies of SIGFPE, or never ends."""
     symbols, positions, cell = WIDE[name]
     code = (
-        "from ase import Atoms; from piwsl_lab.data import Frame; from piwsl_lab.graph import neighbours\n"
+        "from ase import Atoms; from piwsl_lab.data import Frame; from piwsl_lab.neighbours import neighbours\n"
         f"a = Atoms({symbols!r}, {positions!r}, cell={cell!r}, pbc={cell is not None})\n"
         "print(neighbours(Frame(a.numbers, a.positions, a.cell.array, a.pbc), 5.5)[0].shape[1])"
     )
