@@ -260,6 +260,17 @@ def test_energies_beyond_what_electrons_bind(unit, mirror):
     assert "energies" in kinds(scaled(load("ethanol_pbe")[:50], 1 / unit, 1 / unit), "wrong")
 
 
+def test_a_lost_decimal_point_is_seen():
+    frames = ethanol(20)
+    lost = frames[7].positions.copy()
+    lost[2, 1] *= 1e5
+    frames[7] = replace(frames[7], positions=lost)
+    report = Dataset(frames).check()
+    (finding,) = [f for f in report.serious if f.kind == "extents"]
+    assert finding.frames == (7,)
+    assert "lost decimal point" in finding.text
+
+
 def test_notes_on_elements_distances_net_forces_and_missing_labels():
     frames = ethanol(20)
     frames[4] = replace(frames[4], numbers=np.r_[frames[4].numbers[:-1], 9], energy=None, forces=None)

@@ -19,6 +19,7 @@ from piwsl_lab.data.findings import (
     element_counts,
     elements,
     energies,
+    extents,
     forces,
     labels,
     listed,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from piwsl_lab.data.dataset import Dataset
 
 LEVELS = ("wrong", "doubt", "note")
-LOOKS = (states, methods, zero_forces, energies, forces, distances, net_forces, elements, labels)
+LOOKS = (states, methods, zero_forces, energies, forces, distances, extents, net_forces, elements, labels)
 
 
 @dataclass(frozen=True)

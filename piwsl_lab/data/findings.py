@@ -22,6 +22,7 @@ from piwsl_lab.data.outliers import (
 )
 
 FEW_FRAMES = 4  # an element in fewer frames than these cannot be trained, validated and tested
+WIDE = 1000.0  # Å: no molecule or slab that a potential is trained on is as large
 NET_FORCE = 0.05  # eV/Å; sums of rounded forces stay below it
 METHOD_KEYS = (
     "method", "theory", "level", "level_of_theory", "functional", "xc", "basis", "code", "program", "calculator"
@@ -134,6 +135,19 @@ def distances(frames: Sequence[Frame]) -> list[Finding]:
         "Remove them unless they are meant, or look whether positions are in Å."
     )
     return [Finding("distances", "doubt" if len(near) > len(frames) // 2 else "note", text, near)]
+
+
+def extents(frames: Sequence[Frame]) -> list[Finding]:
+    """Frames that reach far where nothing repeats: a lost decimal point does that."""
+    reach = {i: float(np.ptp(f.positions, axis=0)[~f.pbc].max(initial=0.0)) for i, f in enumerate(frames)}
+    wide = tuple(i for i, size in reach.items() if size > WIDE)
+    if not wide:
+        return []
+    text = (
+        f"In {len(wide)} frames the atoms spread over up to {max(reach.values()):.3g} Å ({numbered(wide)}). "
+        "Look for a lost decimal point, or for positions that are not in Å."
+    )
+    return [Finding("extents", "doubt", text, wide)]
 
 
 def net_forces(frames: Sequence[Frame]) -> list[Finding]:
