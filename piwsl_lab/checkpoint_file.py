@@ -85,7 +85,8 @@ def read_marks(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         There is no such file, or it is cut off, of another format or cannot be opened.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file; give the path of a checkpoint written by `save`")
+        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "there is no such file"
+        raise CheckpointError(f"{path}: {what}; give the path of a checkpoint written by `save`")
     try:
         if not os.access(path, os.R_OK):
             raise PermissionError(13, "Permission denied", str(path))

@@ -106,7 +106,10 @@ class Setup:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name}={value} must be from {low:g} to {high}")
-        if self.energies < 0 or self.forces < 0 or self.energies + self.forces == 0:
+        for name in ("energies", "forces"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} is below 0: ask for 0 or more {name}")
+        if self.energies + self.forces == 0:
             raise ValueError(
                 f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for at least one label"
             )
@@ -145,9 +148,11 @@ def prepare(setup: Setup) -> Task:
     """
     setup.check()
     budget = Labels(setup.energies, setup.forces)
-    n_validation = max(4, max(budget) // 5) if setup.validation is None else setup.validation
-    share = n_validation / max(budget)
-    validated = Labels(round(share * budget.energies), round(share * budget.forces))
+
+    def validated(train: Labels) -> Labels:
+        share = (max(4, max(train) // 5) if setup.validation is None else setup.validation) / max(train)
+        return Labels(round(share * train.energies), round(share * train.forces))
+
     published = test_part(setup.data)
     test = _at_most(load(published), setup.test) if published else None
     parts = draw(load(setup.data), budget, validated, setup.test, test, setup.seed)

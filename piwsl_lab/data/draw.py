@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import NamedTuple
 
@@ -10,14 +11,10 @@ from ase.data import chemical_symbols
 
 from piwsl_lab.data.dataset import Dataset
 from piwsl_lab.data.duplicates import duplicate_groups
+from piwsl_lab.data.fewer import Follows, Labels, advice
 from piwsl_lab.data.frame import DataError, DataWarning
 
-
-class Labels(NamedTuple):
-    """How many labels of each kind a part gets."""
-
-    energies: int
-    forces: int
+Chosen = tuple[list[int], list[int], list[int]]  # frames to train on, to validate on and the rest
 
 
 class Draw(NamedTuple):
@@ -30,7 +27,7 @@ class Draw(NamedTuple):
 
 
 def draw(
-    pool: Dataset, train: Labels, validation: Labels, n_test: int, test: Dataset | None = None, seed: int = 0
+    pool: Dataset, train: Labels, validation: Labels | Follows, n_test: int, test: Dataset | None = None, seed: int = 0
 ) -> Draw:
     """Draw the parts of a run; copies of one geometry never end up in two of them.
 
@@ -38,13 +35,16 @@ def draw(
     only frames are tested on that training and validation can spare. Then come training and validation along one
     permutation; with one seed, a larger training set contains the smaller. A frame with both kinds of labels gives
     both. Frames without a label that is asked for go to the rest, if training knows their elements. Training sees every
-    element that the other parts hold: a frame that has a rare one is drawn first, with a `DataWarning`.
+    element of a labelled frame while it has places: a frame with a rare one is drawn first, with a `DataWarning`.
+    Another warning names elements whose frames are used nowhere.
 
     Parameters
     ----------
     pool : Dataset
-    train, validation : Labels
-        What each part gets.
+    train : Labels
+        What training gets.
+    validation : Labels or callable
+        What validation gets; a function finds it from the labels of training.
     n_test : int
         Frames to test on at most, where they come from the pool.
     test : Dataset, optional
@@ -54,27 +54,25 @@ def draw(
     Raises
     ------
     DataError
-        There are fewer labels than asked for. The message says how many there are and which part wants them.
+        There are fewer labels than asked for. The message says how many there are, which part wants them, and a number
+        that can be had.
     """
-    stock = _Stock(pool, train, validation, seed)
-    stock.require(n_test if test is None else 0)
-    spare = 0
-    while True:
-        tested, order = ([], np.arange(len(pool))) if test is not None else stock.test(n_test, spare)
-        chosen = stock.train_and_validation(order, test.elements if test is not None else pool[tested].elements)
-        if chosen is not None and (tested or test is not None):
-            break
-        if not tested:
-            raise stock.too_few_geometries(test is None)
-        # Copies that the end of a part cuts off are lost to all: leave more for training.
-        spare = max(1, 2 * spare)
-    trained, validated, rest = chosen
+    follows = validation if callable(validation) else lambda _: validation
+    stock = _Stock(pool, train, follows(train), seed)
+    refusal = stock.shortage(testing=test is None and n_test > 0)
+    found = None if refusal else stock.divide(n_test, test)
+    if found is None:
+        refusal = refusal or stock.too_few_geometries(test is None)
+        raise DataError(refusal + advice(train, follows, lambda *parts: stock.can(parts, n_test, test), len(pool)))
+    tested, (trained, validated, rest) = found
     known = frozenset().union(*(stock.elements[i] for i in trained))
-    stock.tell_rare(trained, test if test is not None else pool[tested])
+    shown = test if test is not None else pool[tested]
+    stock.tell_rare(trained, shown)
+    stock.tell_unused(known.union(shown.elements))
     return Draw(
         pool[trained].budget(*train, seed=seed),
-        pool[validated].budget(*validation, seed=seed).labelled() if validated else pool[[]],
-        test if test is not None else pool[tested],
+        pool[validated].budget(*stock.parts[1], seed=seed).labelled() if validated else pool[[]],
+        shown,
         pool[[i for i in rest if stock.elements[i] <= known]],
     )
 
@@ -83,46 +81,67 @@ class _Stock:
     """Who has which label, and what is still to be had."""
 
     def __init__(self, pool: Dataset, train: Labels, validation: Labels, seed: int) -> None:
-        self.pool, self.parts, self.seed = pool, (train, validation), seed
+        self.pool, self.seed = pool, seed
         self.groups = duplicate_groups(pool)
         has = [(frame.energy is not None, frame.forces is not None) for frame in pool]
         self.there = np.array(has, dtype=bool).reshape(-1, 2)
-        # A label that nobody asks for is no reason to draw a frame.
-        self.has = self.there & (np.array(train) > 0)
         self.elements = [frozenset(np.unique(frame.numbers).tolist()) for frame in pool]
+        self._want((train, validation))
+
+    def _want(self, parts: tuple[Labels, Labels]) -> None:
+        self.parts = parts
+        # A label that nobody asks for is no reason to draw a frame.
+        self.has = self.there & (np.array(parts[0]) > 0)
+        self.labelled = frozenset().union(*(self.elements[i] for i in np.flatnonzero(self.has.any(axis=1))))
         self.rare: set[int] = set()  # elements that training sees only because their frames were kept for it
 
-    def require(self, n_test: int) -> None:
-        """Raise a DataError that names the first kind of label there is too little of."""
+    def can(self, parts: tuple[Labels, Labels], n_test: int, test: Dataset | None) -> bool:
+        """Whether parts with other labels can be drawn, with all the elements that they are tested on."""
+        other = copy.copy(self)
+        other._want(parts)
+        found = None if other.shortage(test is None and n_test > 0) else other.divide(n_test, test)
+        if found is None:
+            return False
+        tested, (trained, validated, _) = found
+        known = frozenset().union(*(self.elements[i] for i in trained))
+        shown = test.elements if test is not None else self.pool[tested].elements
+        return known.issuperset(shown) and all(self.elements[i] <= known for i in validated)
+
+    def divide(self, n_test: int, test: Dataset | None) -> tuple[list[int], Chosen] | None:
+        """Frames to test on, and those of the other parts; None where the labels do not suffice."""
+        spare = 0
+        while True:
+            tested, order = ([], np.arange(len(self.pool))) if test is not None else self.test(n_test, spare)
+            chosen = self.train_and_validation(order, test.elements if test is not None else self.pool[tested].elements)
+            if chosen is not None and (tested or test is not None):
+                return tested, chosen
+            if not tested:
+                return None
+            # Copies that the end of a part cuts off are lost to all: leave more for training.
+            spare = max(1, 2 * spare)
+
+    def shortage(self, testing: bool) -> str:
+        """The first kind of label there is too little of, in words; "" where there is enough of both."""
         train, validation = self.parts
         for k, kind in enumerate(Labels._fields):
             there, want, more = int(self.there[:, k].sum()), train[k], validation[k]
             name = self.pool.metadata.name
             if want and not there:
                 raise DataError(f"{name} has no {kind}: ask for 0 {kind}, or give a file that has them")
-            if want + more + bool(n_test) > there and want:
-                raise DataError(f"{name} has {there} frames with {kind}: {self._asked(k, n_test)}")
+            if want + more + testing > there and want:
+                left = "leave none to test on" if testing else "are more"
+                return f"{name} has {there} frames with {kind}: {want} to train on and {more} to validate {left}; "
+        return ""
 
-    def _asked(self, k: int, n_test: int) -> str:
-        train, validation = self.parts
-        there, most = int(self.there[:, k].sum()), train[k]
-        while most and most + round(most * validation[k] / train[k]) + bool(n_test) > there:
-            most -= 1
-        left = "leave none to test on" if n_test else "are more"
-        return (
-            f"{train[k]} to train on and {validation[k]} to validate {left}; "
-            f"ask for fewer labels, at most {most} {Labels._fields[k]}"
-        )
-
-    def too_few_geometries(self, testing: bool) -> DataError:
+    def too_few_geometries(self, testing: bool) -> str:
         """What to say when copies or single labels make the set smaller than its number of frames."""
         train, validation = self.parts
         places = len(np.unique(self.groups[self.has.any(axis=1)]))
-        return DataError(
+        return (
             f"{self.pool.metadata.name}: {sum(map(max, self.parts))} labelled frames asked for "
             f"({max(train)} to train on, {max(validation)} to validate{', at least 1 to test' if testing else ''}), "
             f"but its {len(self.pool)} frames show {places} different geometries with these labels, "
-            "and copies stay in one part; ask for fewer labels"
+            "and copies stay in one part; "
         )
 
     # -- test ----------------------------------------------------------------------------------------------------------
@@ -136,7 +155,7 @@ class _Stock:
             holders[list(self.elements[i])] += 1
         members = _members(self.groups)
         taken: dict[int, bool] = {}
-        tested = []
+        self.rare, tested = set(), []
         for i in self._one_of_each_first(order):
             if len(tested) == most:
                 break
@@ -180,23 +199,25 @@ class _Stock:
 
     # -- train and validation ------------------------------------------------------------------------------------------
 
-    def train_and_validation(
-        self, order: np.ndarray, tested: tuple[int, ...]
-    ) -> tuple[list[int], list[int], list[int]] | None:
+    def train_and_validation(self, order: np.ndarray, tested: tuple[int, ...]) -> Chosen | None:
         """Frames to train on, to validate on and the rest; None where the labels do not suffice."""
         queue = order[_shuffled(_renumbered(self.groups[order]), self.seed)]
         first: list[int] = []
+        sound: Chosen | None = None  # training knows all that it is validated and tested on
         while True:
             queue = np.array([*first, *(i for i in queue.tolist() if i not in first)], dtype=np.int64)
             train, rest = self._take(queue, self.parts[0], len(first))
             validation, rest = self._take(rest, self.parts[1])
             if train is None or validation is None:
-                return None
+                return sound
             seen = frozenset().union(*(self.elements[i] for i in train))
-            unseen = frozenset(tested).union(*(self.elements[i] for i in validation)) - seen
+            asked = frozenset(tested).union(*(self.elements[i] for i in validation)) - seen
+            if not asked:
+                sound = train, validation, rest.tolist()
+            unseen = asked or self.labelled - seen
             holder = next((i for i in queue.tolist() if self.has[i].any() and self.elements[i] & unseen), None)
             if holder is None or len(first) == len(train):
-                return train, validation, rest.tolist()
+                return sound or (train, validation, rest.tolist())
             first.append(holder)
             self.rare |= self.elements[holder] & unseen
 
@@ -218,17 +239,30 @@ class _Stock:
 
     def tell_rare(self, train: list[int], test: Dataset) -> None:
         """Warn of elements that training sees only because a frame was put first for them."""
-        for z in sorted(self.rare):
-            there = sum(z in elements for elements in self.elements)
+        everywhere = frozenset.intersection(*self.elements)  # an element of all frames is put first for no reason
+        for z in sorted(self.rare - everywhere):
             drawn = sum(z in self.elements[i] for i in train)
             tested = sum(z in frame.numbers for frame in test)
-            warnings.warn(
-                f"{self.pool.metadata.name}: {chemical_symbols[z]} is in {there} of {len(self.pool)} frames. Training "
-                f"gets {drawn} of them first, since a potential knows only elements it was trained on; {tested} of "
-                f"{len(test)} test frames hold it.",
-                DataWarning,
-                stacklevel=2,
-            )
+            if drawn:
+                self._warn(
+                    [z],
+                    f"Training gets {drawn} of them first, since a potential knows only elements it was trained on; "
+                    f"{tested} of {len(test)} test frames hold it.",
+                )
+
+    def tell_unused(self, used: frozenset[int]) -> None:
+        """Warn of elements whose frames no part can take: nothing is learnt of them."""
+        unused = sorted(frozenset().union(*self.elements) - used)
+        if unused:
+            why = "training is full" if self.labelled.issuperset(unused) else "they lack the labels that are asked for"
+            self._warn(unused, f"Such frames are used nowhere, since {why}.")
+
+    def _warn(self, elements: list[int], then: str) -> None:
+        there = sum(not numbers.isdisjoint(elements) for numbers in self.elements)
+        symbols = ", ".join(chemical_symbols[z] for z in elements)
+        verb = "is" if len(elements) == 1 else "are"
+        text = f"{self.pool.metadata.name}: {symbols} {verb} in {there} of {len(self.pool)} frames. {then}"
+        warnings.warn(text, DataWarning, stacklevel=4)
 
 
 def _shares(left: np.ndarray, labels: Labels) -> np.ndarray:
