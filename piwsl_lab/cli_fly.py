@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from piwsl_lab.data import Frame
     from piwsl_lab.dynamics import Flight, Snapshot, Survival
 
 RECORDS = 1000  # states kept at most
@@ -56,6 +57,7 @@ def main_fly(arguments: argparse.Namespace) -> int:
     source = _source(arguments.potential, arguments.device)
     frames = _frames(arguments)
     start = frames[arguments.frame]
+    _tell_unseen(source, start)
     simulation = Simulation(
         source,
         frames[[arguments.frame] * arguments.replicas],
@@ -109,6 +111,8 @@ def _check_json(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--json {path}: there is no such folder; make it first")
         if path.is_dir():
             raise ValueError(f"--json {path}: is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"--json {path}: is no regular file; give the name of a file")
         if not os.access(path.resolve().parent, os.W_OK):
             raise ValueError(f"--json {path}: nothing can be written to that folder; choose another")
     except OSError as error:  # a name that is too long
@@ -145,6 +149,17 @@ def _frames(arguments: argparse.Namespace) -> Any:
         if "passed over" in remark:  # a constraint that a frame cannot hold; names of labels matter to nobody here
             print(f"piwsl-lab: {arguments.data}: {remark}", file=sys.stderr)
     return frames
+
+
+def _tell_unseen(source: Any, start: Frame) -> None:
+    """Say what of the electronic state of a start has no effect: a potential knows elements and positions alone."""
+    from piwsl_lab.models import Potential
+
+    unseen = [f"the charge {start.charge:+g} e"] if start.charge else []
+    if start.multiplicity not in (None, 1):
+        unseen.append(f"the multiplicity {start.multiplicity}")
+    if unseen and isinstance(source, Potential):
+        print(f"piwsl-lab: the potential does not see {' and '.join(unseen)}", file=sys.stderr)
 
 
 def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Flight, float, str, int]:

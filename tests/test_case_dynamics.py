@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -343,6 +344,7 @@ def test_case_16_charge_and_spin_of_a_frame_reach_the_oracle_that_flies(info, wa
         (["--ps", "1e9"], "are more than 1,000,000,000"),
         (["--ps", "1e300", "--dt", "1e-300"], "are more than 1,000,000,000"),
         (["--dt", "1e9"], "time_step=1000000000.0 fs"),
+        (["--ps", "1e300"], ": 2e+303 steps are more than"),
         (["--temperature", "nan"], "temperature=nan K"),
         (["--temperature", "1e30"], "temperature=1e+30 K"),
         (["--seed", "99999999999999999999"], "seed=99999999999999999999"),
@@ -607,6 +609,51 @@ def test_f8_files_that_cannot_be_are_named_before_the_flight(tmp_path, checkpoin
     assert cli.main(["fly", checkpoint, "--ps", "0.01", "--device", "cpu", *words]) == 2
     assert message in capsys.readouterr().err
     assert (tmp_path / "p.safetensors").read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes with names")
+def test_f8_what_is_no_regular_file_is_called_so(tmp_path, checkpoint, capsys):
+    os.mkfifo(tmp_path / "pipe.xyz")
+    for name in (tmp_path / "pipe.xyz", "/dev/null"):
+        assert cli.main(["fly", checkpoint, "--ps", "0.01", "--device", "cpu", "--json", str(name)]) == 2
+        assert "is no regular file" in capsys.readouterr().err
+    for name, message in (("", "is a folder"), ("pipe.xyz", "is no regular file"), ("none", "there is no such file")):
+        assert cli.main(["fly", str(tmp_path / name), "--device", "cpu"]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ({"charge": 1}, "the potential does not see the charge +1 e"),
+        ({"charge": -1}, "the potential does not see the charge -1 e"),
+        ({"charge": 1, "multiplicity": 2}, "not see the charge +1 e and the multiplicity 2"),
+        ({"multiplicity": 3}, "the potential does not see the multiplicity 3"),
+        ({"charge": 0, "multiplicity": 1}, ""),
+        ({}, ""),
+    ],
+)
+def test_case_a_potential_says_what_of_a_start_it_does_not_see(tmp_path, checkpoint, capsys, info, message):
+    (atoms,) = dataset(rattled(ETHANOL)).to_atoms()
+    atoms.calc = None
+    atoms.info = dict(info)
+    write(tmp_path / "s.xyz", atoms, format="extxyz")
+    words = ["--data", str(tmp_path / "s.xyz"), "--ps", "0.01", "--replicas", "2", "--device", "cpu"]
+    assert cli.main(["fly", checkpoint, *words]) == 0
+    printed = capsys.readouterr().err
+    assert printed.count("does not see") == bool(message)
+    assert message in printed
+
+
+def test_case_an_oracle_sees_the_charge(tmp_path, capsys):
+    pytest.importorskip("tblite")
+    (atoms,) = dataset(rattled(ETHANOL)).to_atoms()
+    atoms.calc = None
+    atoms.info = {"charge": 1, "multiplicity": 2}
+    write(tmp_path / "s.xyz", atoms, format="extxyz")
+    words = ["--data", str(tmp_path / "s.xyz"), "--ps", "0.002", "--replicas", "1", "--device", "cpu"]
+    assert cli.main(["fly", "gfn2-xtb", *words]) == 0
+    assert "does not see" not in capsys.readouterr().err
 
 
 def test_f8_figures_that_cannot_be_written_leave_the_table(tmp_path, checkpoint, capsys, monkeypatch):
