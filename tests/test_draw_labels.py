@@ -139,6 +139,16 @@ def test_f2_the_number_is_the_largest_and_the_message_says_what_validation_takes
         prepare(Setup(data="pool.xyz", energies=1, forces=1))
 
 
+def test_f2_a_validation_that_takes_too_much_is_named_with_a_size_that_works(pool):
+    pool(molecules(40))
+    for validation in (30, 100, 10**9):
+        setup = Setup(data="pool.xyz", energies=20, forces=10, validation=validation)
+        again = advised(setup, refusal(setup))
+        assert again is not None
+        assert refusal(again) == ""
+    assert (again.energies, again.forces, again.validation) == (20, 10, 19)
+
+
 def test_f2_an_absurd_number_is_refused_at_once(pool):
     pool(molecules(40))
     begun = time.monotonic()

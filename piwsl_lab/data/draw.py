@@ -63,7 +63,8 @@ def draw(
     found = None if refusal else stock.divide(n_test, test)
     if found is None:
         refusal = refusal or stock.too_few_geometries(test is None)
-        raise DataError(refusal + advice(train, follows, lambda *parts: stock.can(parts, n_test, test), len(pool)))
+        tests = [lambda *parts, whole=whole: stock.can(parts, n_test, test, whole) for whole in (False, True)]
+        raise DataError(refusal + advice(train, follows, *tests, len(pool)))
     tested, (trained, validated, rest) = found
     known = frozenset().union(*(stock.elements[i] for i in trained))
     shown = test if test is not None else pool[tested]
@@ -95,13 +96,17 @@ class _Stock:
         self.labelled = frozenset().union(*(self.elements[i] for i in np.flatnonzero(self.has.any(axis=1))))
         self.rare: set[int] = set()  # elements that training sees only because their frames were kept for it
 
-    def can(self, parts: tuple[Labels, Labels], n_test: int, test: Dataset | None) -> bool:
-        """Whether parts with other labels can be drawn, with all the elements that they are tested on."""
+    def can(self, parts: tuple[Labels, Labels], n_test: int, test: Dataset | None, whole: bool) -> bool:
+        """Whether there are labels for other parts, and where the `whole` is asked, whether a draw finds them."""
         other = copy.copy(self)
         other._want(parts)
-        found = None if other.shortage(test is None and n_test > 0) else other.divide(n_test, test)
+        enough = not other.shortage(test is None and n_test > 0)
+        if not (enough and whole):
+            return enough
+        found = other.divide(n_test, test)
         if found is None:
             return False
+        # Training knows all the elements that it is tested on.
         tested, (trained, validated, _) = found
         known = frozenset().union(*(self.elements[i] for i in trained))
         shown = test.elements if test is not None else self.pool[tested].elements

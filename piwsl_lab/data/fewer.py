@@ -17,7 +17,7 @@ Follows = Callable[[Labels], Labels]
 Works = Callable[[Labels, Labels], bool]
 
 
-def advice(asked: Labels, validation: Follows, works: Works, there: int) -> str:
+def advice(asked: Labels, validation: Follows, fits: Works, works: Works, there: int) -> str:
     """The largest budgets that can be had, in words.
 
     Parameters
@@ -26,42 +26,48 @@ def advice(asked: Labels, validation: Follows, works: Works, there: int) -> str:
         What training wants.
     validation : callable
         What validation gets beside a training set.
+    fits : callable
+        Whether there are enough labels for parts with these labels (training, validation): soon said.
     works : callable
         Whether parts with these labels (training, validation) can be drawn.
     there : int
         Frames of the set: nobody gets more labels of a kind.
     """
     for kinds in ((True, False), (False, True), (True, True)):  # to lower one kind is better than to lower both
-        most = _largest(asked, kinds, validation, works, there)
-        if most is not None:
+
+        def under(ceiling: int, kinds: tuple[bool, bool] = kinds) -> Labels:
+            return Labels(*(min(n, ceiling) if kind else n for n, kind in zip(asked, kinds, strict=True)))
+
+        top = max(n for n, kind in zip(asked, kinds, strict=True) if kind)
+        high = _highest(1, min(there, top - 1), lambda n, under=under: (under(n), validation(under(n))), fits, works)
+        if high:
+            most = under(high)
             lowered = [name for name, old, new in zip(Labels._fields, asked, most, strict=True) if new < old]
-            numbers = [f"at most {getattr(most, name)} {name}" for name in lowered]
+            numbers = " and ".join(f"at most {getattr(most, name)} {name}" for name in lowered)
+            return f"ask for fewer labels, {numbers} (validation then takes {max(validation(most))} frames)"
+    for train in (asked, Labels(*(min(1, n) for n in asked))):
+        taken = max(validation(train))
+
+        def sized(size: int, train: Labels = train) -> tuple[Labels, Labels]:
+            return train, Labels(*(round(size / max(train) * n) for n in train))
+
+        size = _highest(0, min(there, taken - 1), sized, fits, works)
+        if size is not None:
             return (
-                f"ask for fewer labels, {' and '.join(numbers)} (validation then takes {max(validation(most))} frames)"
-            )
-    one = Labels(*(min(1, n) for n in asked))
-    for size in range(max(validation(one)) - 1, -1, -1):
-        if works(one, Labels(*(size * n for n in one))):
-            return (
-                f"no smaller number helps, since validation takes {max(validation(one))} frames: ask for "
-                f"{one.energies} energies and {one.forces} forces with Setup(validation={size}), or give more frames"
+                f"no smaller number helps, since validation takes {taken} frames: ask for {train.energies} energies "
+                f"and {train.forces} forces with Setup(validation={size}), or give more frames"
             )
     return "no smaller number helps; give more frames"
 
 
-def _largest(asked: Labels, kinds: tuple[bool, bool], validation: Follows, works: Works, there: int) -> Labels | None:
-    """The largest budget that works when some kinds get a ceiling; None where not even a ceiling of 1 does."""
-
-    def under(ceiling: int) -> Labels:
-        return Labels(*(min(n, ceiling) if kind else n for n, kind in zip(asked, kinds, strict=True)))
-
-    if all(n == 0 for n, kind in zip(asked, kinds, strict=True) if kind):
-        return None
-    low, high = 0, 1 + min(there, max(asked))  # low works or is 0, high does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        if under(middle) != asked and works(under(middle), validation(under(middle))):
-            low = middle
-        else:
-            high = middle
-    return under(low) if low else None
+def _highest(low: int, high: int, parts: Callable[[int], tuple[Labels, Labels]], *tests: Works) -> int | None:
+    """The largest number from `low` to `high` whose parts pass all tests; None where there is none."""
+    for test in tests:  # counting first: it mostly leaves one draw to try
+        passes, middle = low - 1, high
+        while high > passes:  # nothing above high passes
+            if test(*parts(middle)):
+                passes = middle
+            else:
+                high = middle - 1
+            middle = (passes + high + 1) // 2
+    return high if high >= low else None
