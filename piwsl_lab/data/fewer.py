@@ -45,6 +45,11 @@ def advice(asked: Labels, validation: Follows, fits: Works, works: Works, there:
             lowered = [name for name, old, new in zip(Labels._fields, asked, most, strict=True) if new < old]
             numbers = " and ".join(f"at most {getattr(most, name)} {name}" for name in lowered)
             return f"ask for fewer labels, {numbers} (validation then takes {max(validation(most))} frames)"
+    return _smaller_validation(asked, validation, fits, works, there)
+
+
+def _smaller_validation(asked: Labels, validation: Follows, fits: Works, works: Works, there: int) -> str:
+    """What to say where validation takes so much that no budget is small enough."""
     for train in (asked, Labels(*(min(1, n) for n in asked))):
         taken = max(validation(train))
 
