@@ -82,6 +82,8 @@ def _frame(arrays: Arrays, i: int, numbers, positions, energy, forces, cell, pbc
 def _positions(arrays: Arrays, source: str) -> np.ndarray:
     positions = np.asarray(arrays.positions)
     numbers = np.asarray(arrays.numbers)
+    _check_real(positions, arrays.name("positions"), source)
+    _refuse_flat(arrays, positions, numbers, source)
     if positions.ndim == 2 and positions.shape == (numbers.size, 3):
         positions = positions[None]
         for role in ("forces", "cell"):
@@ -105,6 +107,23 @@ def _positions(arrays: Arrays, source: str) -> np.ndarray:
     return positions
 
 
+def _refuse_flat(arrays: Arrays, positions: np.ndarray, numbers: np.ndarray, source: str) -> None:
+    """Name the layouts in which the atoms of all frames follow each other, or the coordinates of one frame do."""
+    name, size = arrays.name("positions"), np.size(arrays.energy)
+    stacked = positions.ndim == 2 and positions.shape[1] == 3 and arrays.energy is not None and size > 1
+    if stacked and (numbers.size == len(positions) or (numbers.size and not len(positions) % numbers.size)):
+        raise DataError(
+            f"{source}: {name} has shape {positions.shape} and {arrays.name('energy')} has {size} values: the atoms of "
+            "all frames are stacked in one list; cut it up into (frames, atoms, 3), padded with 0 where frames differ "
+            "in size, or write extended XYZ"
+        )
+    if positions.ndim == 2 and numbers.ndim and positions.shape[1] == 3 * numbers.shape[-1] != 3:
+        raise DataError(
+            f"{source}: {name} has shape {positions.shape}: the coordinates of a frame are in one row; reshape it, and "
+            f"the forces, to ({len(positions)}, {numbers.shape[-1]}, 3)"
+        )
+
+
 def _numbers(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray:
     """Atomic numbers of every frame, (S, N); 0 or below where a row is padded."""
     numbers = np.asarray(arrays.numbers)
@@ -126,13 +145,17 @@ def _per_frame(arrays: Arrays, role: str, size: int, source: str) -> np.ndarray 
     if value is None:
         return None
     values = np.asarray(value)
-    if not np.issubdtype(values.dtype, np.number):
-        raise DataError(f"{source}: {arrays.name(role)} holds {values.dtype}, not numbers; correct the file")
+    _check_real(values, arrays.name(role), source)
     if role != "energy" and values.size == 1:
         values = np.full(size, values.reshape(()))
     if values.size != size:
         raise DataError(f"{source}: {arrays.name(role)} has shape {values.shape}; expected one a frame, ({size},)")
     return values.reshape(-1)
+
+
+def _check_real(values: np.ndarray, name: str, source: str) -> None:
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{source}: {name} holds {values.dtype}, not real numbers; correct the file")
 
 
 def _forces(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray | None:
@@ -144,8 +167,7 @@ def _forces(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray | 
             f"{source}: {arrays.name('forces')} has shape {forces.shape}, {arrays.name('positions')} has "
             f"{positions.shape}; they must be the same"
         )
-    if not np.issubdtype(forces.dtype, np.number):
-        raise DataError(f"{source}: {arrays.name('forces')} holds {forces.dtype}, not numbers; correct the file")
+    _check_real(forces, arrays.name("forces"), source)
     return forces
 
 

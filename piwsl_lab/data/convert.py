@@ -16,7 +16,9 @@ from ase.constraints import FixAtoms, FixCartesian
 from piwsl_lab.data.electrons import charge_and_multiplicity
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.held import held, own_masses
-from piwsl_lab.data.keys import choose, looks_like_label, meaning
+from piwsl_lab.data.keys import choose, gradient_remarks, looks_like_label, meaning
+from piwsl_lab.data.stated import Stated, factors, names_unit, stated
+from piwsl_lab.data.weights import without_weight
 
 
 @dataclass
@@ -30,9 +32,7 @@ class Notes:
 
     def remarks(self) -> list[str]:
         said = [f"'{name}' was passed over ({number} frames)." for name, number in sorted(self.passed_over.items())]
-        gradients = [name for name in self.passed_over if "grad" in name.lower()]
-        if gradients:
-            said.append(f"'{gradients[0]}' is the negative of the forces: turn its sign and call it 'forces'.")
+        said += gradient_remarks(self.passed_over)
         return said + [f"{number} frames: {what}." for what, number in sorted(self.differing.items())]
 
 
@@ -60,9 +60,10 @@ def frames_of(images: Iterable[Atoms], source: str = "atoms") -> tuple[list[Fram
     notes = Notes()
     images = list(images)
     labels = [_numbered(_labels, i, source, atoms, notes) for i, atoms in enumerate(images)]
+    units = [_numbered(_units, i, source, atoms, notes, labels[i]) for i, atoms in enumerate(images)]
     choice = choose(labels, source)
     frames = [
-        _numbered(_frame, i, source, atoms, notes, found, taken)
+        _numbered(_frame, i, source, atoms, notes, found, taken, units[i])
         for i, (atoms, found, taken) in enumerate(zip(images, labels, choice.taken, strict=True))
     ]
     remarks = choice.remarks + notes.remarks()
@@ -95,11 +96,31 @@ def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
             notes.differing[f"'{name}' of info or arrays differs from the calculator's, which was taken"] += 1
         found[name] = value
     labels = {name: value for name, value in found.items() if meaning(name) and value is not None}
+    labels, said = without_weight(atoms, labels)
+    notes.differing.update(said)
     for name, value in found.items():
         unknown = looks_like_label(name) or (name in atoms.arrays and np.shape(value) == (len(atoms), 3))
-        if name not in labels and unknown and not _empty(name, value):
+        if not meaning(name) and unknown and not _empty(name, value):
             notes.passed_over[name] += 1
     return labels
+
+
+def _units(atoms: Atoms, notes: Notes, labels: dict[str, object]) -> Stated:
+    """Units that ``info`` states; labels are converted in place to eV and eV/Å."""
+    about = {key: value for key, value in atoms.info.items() if names_unit(key)}
+    if not about or not isinstance(atoms.calc, (SinglePointCalculator, type(None))):
+        return Stated()  # a calculator that computes now does so in eV and Å
+    units = stated(about)
+    kinds = {name: meaning(name).kind for name in labels}
+    found = factors(units, "energy" in kinds.values(), "forces" in kinds.values())
+    for name, kind in kinds.items():
+        if getattr(found, kind) != 1.0 and np.asarray(labels[name]).dtype.kind in "fiu":
+            labels[name] = labels[name] * getattr(found, kind)
+    if found != Stated():
+        listed = ", ".join(f"{kind} in {unit}" for kind, unit in units.items())
+        keys = ", ".join(f"'{key}'" for key in about)
+        notes.differing[f"{keys} states {listed}, which was converted to eV and Å"] += 1
+    return found
 
 
 def _empty(name: str, value: object) -> bool:
@@ -126,7 +147,7 @@ def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, object]:
         raise DataError(f"{name} gives no {error}; attach a calculator with energy and forces, or none") from error
 
 
-def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapping[str, str]) -> Frame:
+def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapping[str, str], units: Stated) -> Frame:
     values = {kind: _checked(name, labels[name]) for kind, name in taken.items()}
     info, said = charge_and_multiplicity(atoms)
     fixed, refused = held(atoms)
@@ -136,12 +157,12 @@ def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapp
     kept = {
         name: value
         for name, value in atoms.info.items()
-        if isinstance(value, (str, int, float, np.number)) and not meaning(name)
+        if isinstance(value, (str, int, float, np.number)) and not meaning(name) and not names_unit(name)
     }
     return Frame(
         atoms.numbers,
-        atoms.positions,
-        atoms.cell.array,
+        atoms.positions * units.length,
+        atoms.cell.array * units.length,
         atoms.pbc,
         values.get("energy"),
         values.get("forces"),

@@ -40,6 +40,7 @@ SUFFIXES = {
     ".tfrecord": ("a TFRecord file", CONVERT),
     ".parquet": ("a Parquet table", CONVERT),
     ".zarr": ("a Zarr store", CONVERT),
+    ".cell": ("a cell of CASTEP, for which ASE would start the program castep", "convert it to CIF or extended XYZ"),
     ".raw": ("a part of a DeePMD system", "convert the folder: dpdata.LabeledSystem(…).to('extxyz', …)"),
 }
 LMDB = b"\xde\xc0\xef\xbe"

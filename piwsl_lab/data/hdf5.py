@@ -1,7 +1,7 @@
 """HDF5 files as ANI-1x, ANI-2x, SPICE, QCML, QM7-X and Transition1x lay them out: a group for each molecule.
 
 A group (or the file itself) with positions and atomic numbers holds frames. The names of its labels say which data
-set it follows, and so which units they have; an attribute ``units`` of a data set in the file says it better.
+set it follows, and so which units they have; an attribute ``units`` of a data set, a group or the file says it better.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.keys import looks_like_label
 from piwsl_lab.data.measures import doubts, energy_factor, force_factor, length_factor, spelled
+from piwsl_lab.data.stated import KNOWN, factors, names_unit, stated
 
 POSITIONS = ("conformations", "coordinates", "positions", "coords", "atXYZ", "geometry", "pos", "R")
 NUMBERS = ("atomic_numbers", "species", "numbers", "atNUM", "nuclear_charges", "elements", "z", "Z")
@@ -144,19 +145,17 @@ def _arrays(group: Any, source: str, said: Counter) -> Arrays:
     data = {role: _value(group, name) for role, name in names.items()}
     if "charge" not in data and (charge := _charge_of_smiles(group)):
         data["charge"] = np.array(charge)
-    length = _factor(group, positions, length_factor, layout.length_unit, source)
-    energy = _factor(group, layout.energy, energy_factor, layout.energy_unit, source)
-    force = _factor(group, layout.forces, force_factor, f"{layout.energy_unit}/{layout.force_length}", source)
+    units = _units(group, layout, names, source)
     taken = ", ".join(f"'{names[role]}'" for role in ("energy", "forces") if role in names)
-    said[f"Read {taken or 'no labels'} as {layout.name} has it ({layout.energy_unit}, {layout.length_unit})"] += 1
+    said[f"Read {taken or 'no labels'} as {layout.name} has it ({units['energy']}, {units['length']})"] += 1
     for name in sorted(has - {*names.values()}):
         if looks_like_label(name):
             said[f"'{name}' was passed over"] += 1
     return Arrays(
         **data,
-        length=length,
-        energy_unit=energy,
-        force_unit=layout.sign * force,
+        length=length_factor(units["length"]) or 1.0,
+        energy_unit=energy_factor(units["energy"]) or 1.0,
+        force_unit=layout.sign * (force_factor(units["forces"]) or 1.0),
         missing=True,
         names=names,
     )
@@ -187,17 +186,42 @@ def _value(group: Any, name: str) -> np.ndarray:
     return array
 
 
-def _factor(group: Any, name: str, known: Any, default: str, source: str) -> float:
-    """Factor to eV, Å or eV/Å by the attribute of the data set, else by the layout."""
-    stated = None
-    if name in group.keys():
-        attributes: Mapping[str, Any] = group[name].attrs
-        stated = next((attributes[key] for key in ("units", "unit") if key in attributes), None)
-    text = spelled(default if stated is None else stated)
-    factor = known(text)
-    if factor is None:
+def _units(group: Any, layout: Layout, names: Mapping[str, str], source: str) -> dict[str, str]:
+    """Units by kind: attributes of the data set come first, those of the groups around it next, the layout last."""
+    found: dict[str, str] = {}
+    for holder in (group.file, group.parent, group):
+        try:
+            found |= stated({key: value for key, value in holder.attrs.items() if names_unit(key)})
+        except DataError as error:
+            raise DataError(f"{source}: attributes of {holder.name}: {error}") from error
+    for kind, role in (("length", "positions"), ("energy", "energy"), ("forces", "forces")):
+        if (unit := _own_unit(group, names.get(role), KNOWN[kind], source)) is not None:
+            found[kind] = unit
+    usual = {"length": layout.length_unit, "energy": layout.energy_unit}
+    if all(KNOWN[kind](found.get(kind, unit)) == KNOWN[kind](unit) for kind, unit in usual.items()):
+        usual["forces"] = f"{layout.energy_unit}/{layout.force_length}"
+    elif "forces" not in found and "forces" in names:
+        # Another unit than the layout's: the unit of the forces has to follow from what is stated.
+        try:
+            factors({"energy": layout.energy_unit, **found}, "energy" in names, forces=True)
+        except DataError as error:
+            raise DataError(f"{source}: group {group.name}: {error}") from error
+    units = usual | found
+    return {"forces": f"{units['energy']}/{units['length']}", **units}
+
+
+def _own_unit(group: Any, name: str | None, known: Any, source: str) -> str | None:
+    """Unit that the attributes of one data set state."""
+    if name is None or name not in group.keys():
+        return None
+    attributes: Mapping[str, Any] = group[name].attrs
+    key = next((key for key in attributes if names_unit(key)), None)
+    if key is None:
+        return None
+    text = spelled(attributes[key])
+    if known(text) is None:
         raise DataError(f"{source}: data set {group.name}/{name} has the unit '{text}', which is not known")
-    return factor
+    return text
 
 
 def _charge_of_smiles(group: Any) -> int:

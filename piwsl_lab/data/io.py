@@ -11,8 +11,10 @@ import ase.io
 from ase import Atoms
 
 from piwsl_lab.data.convert import frames_of
+from piwsl_lab.data.cuts import doubt_end, refuse_cut
 from piwsl_lab.data.databases import SQLITE, read_database
 from piwsl_lab.data.dataset import Dataset, Metadata
+from piwsl_lab.data.dumps import is_dump, keep_forces, units_of_dump
 from piwsl_lab.data.formats import refuse, refuse_folder
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.hdf5 import read_hdf5
@@ -24,6 +26,7 @@ from piwsl_lab.data.xsf import ARCHIVES, read_xsf
 from piwsl_lab.data.xyz import is_xyz, read_xyz
 
 COUNTED = re.compile(r"\((\d+) frames")
+HINTS = ("negative", "columns without a name", "is 0, so that", "holds no total energy")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -130,18 +133,30 @@ def _read_plain(path: Path, source: str, labels: bool) -> Dataset:
         )
     elif (kind := is_vasp(path)) is not None:
         images, remarks = _read_vasp(path, source, kind)
+    elif is_dump(path):
+        images, remarks = _read_dump(path, source, labels)
     else:
+        refuse_cut(path, source)
         images, remarks = _read_ase(path, source)
+        remarks += doubt_end(images, path, source)
     frames, said = frames_of(images, source)
     return Dataset(frames, Metadata(source, origin=source), remarks=[*remarks, *said])
 
 
-def _read_ase(path: Path, source: str) -> tuple[list[Atoms], list[str]]:
+def _read_dump(path: Path, source: str, labels: bool) -> tuple[list[Atoms], list[str]]:
+    """Frames of a LAMMPS dump, in the units that it states."""
+    units = units_of_dump(path, source, labels)
+    images, remarks = _read_ase(path, source, format="lammps-dump-text", units=units)
+    keep_forces(images, labels)
+    return images, [*remarks, f"LAMMPS units '{units}' were taken; a dump holds no total energy."]
+
+
+def _read_ase(path: Path, source: str, **options: str) -> tuple[list[Atoms], list[str]]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # The whole path: ASE takes "-" for the keyboard and some beginnings for addresses.
-            images = ase.io.read(str(path.absolute()), index=":", do_not_split_by_at_sign=True)
+            images = ase.io.read(str(path.absolute()), index=":", do_not_split_by_at_sign=True, **options)
         return images, sorted({f"ASE says: {warning.message}" for warning in caught})
     # Each of ASE's hundred readers fails in its own way on a damaged file: the file is the reason.
     except Exception as error:
@@ -211,7 +226,7 @@ def _passed_over(dataset: Dataset) -> list[str]:
 
 def _no_labels(dataset: Dataset, source: str) -> str:
     keys = sorted({*_passed_over(dataset), *(key for frame in dataset for key in frame.info)})
-    hints = [remark for remark in dataset.remarks if "negative" in remark or "columns without a name" in remark]
+    hints = [remark for remark in dataset.remarks if any(word in remark for word in HINTS)]
     return " ".join(
         [
             f"{source}: no frame has an energy or forces; write the total energy (eV) as 'energy' and the forces "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase.data import chemical_symbols
 
-from piwsl_lab.data.frame import Frame
+from piwsl_lab.data.frame import DataWarning, Frame
 from piwsl_lab.data.keys import plain
 
 MARKS = {"configtype", "config", "type", "configurationtype", "structuretype", "label", "name", "comment", "tag"}
@@ -17,6 +18,7 @@ MEANS_ISOLATED = {
     *("isolatedatom", "isolatedatoms", "isolated", "isoatom", "isoatoms", "singleatom", "singleatoms"),
     *("freeatom", "freeatoms", "atom", "atoms", "e0", "e0s", "iso", "atomisolated"),
 }
+EXCITATION = 5.0  # eV: spin states of one atom lie closer together than that
 ALONE = 10.0  # Å between an atom and its nearest image: no crystal has its atoms so far apart
 
 
@@ -26,6 +28,11 @@ def set_apart(frames: Sequence[Frame]) -> tuple[list[Frame], dict[int, float], l
     An isolated atom is a single atom whose ``config_type`` says so, or that has no neighbour image within 10 Å.
     A set of nothing but single atoms stays as it is. Of several energies of one element the lowest is taken, the
     ground state; charged atoms are no reference.
+
+    Warns
+    -----
+    DataWarning
+        Energies of one element that are more than 5 eV apart: two methods rather than two states.
     """
     alone = [_is_isolated(frame) for frame in frames]
     if not any(alone):
@@ -51,8 +58,12 @@ def set_apart(frames: Sequence[Frame]) -> tuple[list[Frame], dict[int, float], l
 def _is_isolated(frame: Frame) -> bool:
     if len(frame) != 1:
         return False
-    said = {plain(str(value)) for name, value in frame.info.items() if plain(name) in MARKS}
-    return bool(said & MEANS_ISOLATED) or _nearest_image(frame) >= ALONE
+    return says_isolated(frame.info) or _nearest_image(frame) >= ALONE
+
+
+def says_isolated(info: Mapping[str, object]) -> bool:
+    """Whether ``config_type`` or its like calls a frame an isolated atom."""
+    return any(plain(str(value)) in MEANS_ISOLATED for name, value in info.items() if plain(str(name)) in MARKS)
 
 
 def _nearest_image(frame: Frame) -> float:
@@ -71,7 +82,14 @@ def _remarks(found: dict[int, list[float]], unused: Counter, rest: Sequence[Fram
             "they are no frames of the set."
         )
     for z, values in sorted(found.items()):
-        if max(values) > min(values):
+        if max(values) - min(values) > EXCITATION:
+            said.append(
+                f"{chemical_symbols[z]} has energies of an isolated atom from {min(values):g} to {max(values):g} eV, "
+                "further apart than its states: are they of one method and one unit? Keep the right one; the lowest "
+                "was taken"
+            )
+            warnings.warn(said[-1], DataWarning, stacklevel=4)
+        elif max(values) > min(values):
             said.append(
                 f"{chemical_symbols[z]} has {len(values)} energies of an isolated atom, {min(values):g} to "
                 f"{max(values):g} eV: the lowest was taken."

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -40,6 +40,7 @@ LABEL_LIKE = re.compile(
     r"energ|forc|grad|stress|virial|dipole|quadrupole|hessian|polari|magmom|charges|momenta|velocit|^vel$|^tags$"
     r"|toten|etot|epot|entropy|enthalpy|^born|potential$|^(e|e0|u|u0|h298|g298|u298|pe|f|fx|fy|fz)$"
 )
+GRADIENT = re.compile(r"grad|^d_?e(nergy)?_?(/|_|by)?_?d_?(r|x|pos|xyz|coords?|positions?)$")
 HARMLESS = re.compile(r"unit|source|method|_id$|converged|weight|temperature")
 
 
@@ -78,7 +79,16 @@ def meaning(text: str) -> Name | None:
 @lru_cache(maxsize=4096)
 def looks_like_label(text: str) -> bool:
     """Whether a name that is not read may hold a label, so that it has to be named."""
-    return bool(LABEL_LIKE.search(text.lower())) and not HARMLESS.search(text.lower())
+    return bool(LABEL_LIKE.search(text.lower()) or GRADIENT.search(text.lower())) and not HARMLESS.search(text.lower())
+
+
+def gradient_remarks(passed_over: Iterable[str]) -> list[str]:
+    """What to do with gradients among the names that were passed over."""
+    return [
+        f"'{name}' is the negative of the forces: turn its sign and call it 'forces'."
+        for name in sorted(passed_over)
+        if GRADIENT.search(name.lower())
+    ][:1]
 
 
 @dataclass

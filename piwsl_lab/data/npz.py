@@ -17,6 +17,7 @@ from numpy.lib.npyio import NpzFile
 from piwsl_lab.data.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, DataWarning
+from piwsl_lab.data.keys import gradient_remarks
 from piwsl_lab.data.measures import doubts, text
 from piwsl_lab.data.npz_units import UNITLESS, units_of
 
@@ -88,6 +89,7 @@ def read_npz(path: Path, source: str) -> Dataset:
     remarks = [f"Read {taken}.", *remarks]
     if passed_over:
         remarks.append(f"Passed over: {', '.join(repr(key) for key in passed_over)}.")
+    remarks += gradient_remarks(passed_over)
     method = text(loaded["theory"]) if "theory" in loaded else "unknown"
     found = Dataset(frames(stacked, source), Metadata(source, method, units.name, source), remarks=remarks)
     if any(UNITLESS in remark for remark in remarks):

@@ -9,26 +9,29 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from piwsl_lab.data.frame import DataError
 
 COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}  # first bytes, whatever the name
 LARGEST_UNPACKED = 1_000_000_000  # bytes; a bomb of a few kB unpacks to any size
 CHUNK = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def files_of(named: str | Path | Sequence[str | Path]) -> list[Path]:
+def files_of(named: str | Path | Iterable[str | Path]) -> list[Path]:
     """Files that a path, a pattern (``run*.xyz``) or a list of either means; matches in natural order (2 before 10).
 
     Raises
     ------
     DataError
-        A pattern without a match, an empty list, a path that does not exist.
+        A pattern without a match, an empty list, a path that does not exist, anything that is no path.
     """
+    if isinstance(named, bytes) or hasattr(named, "read") or not isinstance(named, (str, Path, Iterable)):
+        raise DataError(f"{named!r:.60} is no path; give the path of a file, a pattern or a list of paths as text")
     if not isinstance(named, (str, Path)):
         found = [file for one in named for file in files_of(one)]
         if not found:
@@ -76,14 +79,22 @@ def unpacked(path: Path) -> Iterator[Path]:
     DataError
         A damaged compressed file, or one that unpacks to more than 1 GB.
     """
-    opener = COMPRESSED.get(path.suffix.lower())
     with path.open("rb") as handle:
-        marked = handle.read(3) == BYTE_ORDER_MARK
+        head = handle.read(max(map(len, MAGIC)))
+    marked = head.startswith(BYTE_ORDER_MARK)
+    named = COMPRESSED.get(path.suffix.lower())
+    opener = next((opener for magic, opener in MAGIC.items() if head.startswith(magic)), None)
+    if named is not None and opener is not named:
+        what = "is compressed in another way" if opener else "is not compressed"
+        raise DataError(
+            f"{path}: {what}, or is damaged at its beginning, in spite of its end {path.suffix}; rename it as what "
+            "it is, or copy it again"
+        )
     if opener is None and not marked:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="piwsl-lab-") as folder:
-        copy = Path(folder) / (path.name if opener is None else path.stem)
+        copy = Path(folder) / (path.name if named is None else path.stem)
         _copy(path, copy, opener or open)
         yield copy
 
