@@ -68,9 +68,11 @@ def _check_gro(lines: Sequence[str], source: str) -> None:
 
 
 def _same(stated: str, atoms: Atoms) -> bool:
-    """Whether a formula is that of the atoms, up to a whole factor; True where it cannot be read."""
+    """Whether the atoms are a whole multiple of a formula; True where it cannot be read."""
     try:
-        counts = Formula(stated.replace(" ", "")).reduce()[0].count()
+        counts = Formula(stated.replace(" ", "")).count()
     except ValueError:
         return True
-    return counts == atoms.symbols.formula.reduce()[0].count()
+    found = atoms.symbols.formula.count()
+    times = sum(found.values()) // max(1, sum(counts.values()))
+    return times > 0 and found == {symbol: number * times for symbol, number in counts.items()}

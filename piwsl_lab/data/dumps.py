@@ -30,19 +30,22 @@ def units_of_dump(path: Path, source: str, labels: bool) -> str:
     """
     units, forces = None, False
     with path.open("rb") as handle:
-        lines = (line.decode("utf-8", "replace").strip() for line in handle)
+        lines = (line.decode("utf-8", "replace") for line in handle)
         frame, atoms = -1, None
-        for line in lines:
+        for whole in lines:
+            line = whole.strip()
             if line == "ITEM: UNITS":
-                units = next(lines, "")
+                units = next(lines, "").strip()
             elif line == "ITEM: TIMESTEP":
                 if frame >= 0 and atoms != 0:
                     raise _cut(source, frame, "it has no atoms")
                 frame, atoms = frame + 1, None
             elif line == "ITEM: NUMBER OF ATOMS":
-                announced = next(lines, "")
+                announced = next(lines, "").strip()
                 atoms = int(announced) if announced.isdigit() else None
             elif line.startswith("ITEM: ATOMS"):
+                if not whole.endswith("\n"):
+                    raise _cut(source, frame, "it has no atoms")
                 columns = line.split()[2:]
                 if not {"element", "mass"} & {*columns}:
                     raise DataError(
@@ -58,10 +61,18 @@ def units_of_dump(path: Path, source: str, labels: bool) -> str:
 
 
 def _count(lines: Iterator[str], atoms: int | None, columns: int, frame: int, source: str) -> None:
+    before = ""
     for i in range(atoms or 0):
         line = next(lines, "")
-        if len(line.split()) < columns or line.startswith("ITEM:"):
+        # No end of line: the number at the end may have lost digits.
+        lost = not line.endswith("\n") and _decimals(line) < _decimals(before)
+        if len(line.split()) < columns or line.startswith("ITEM:") or lost:
             raise _cut(source, frame, f"it announces {atoms} atoms, and {i} of them are whole")
+        before = line
+
+
+def _decimals(line: str) -> int:
+    return len(line.strip().rpartition(".")[2]) if line else 0
 
 
 def _cut(source: str, frame: int, why: str) -> DataError:
