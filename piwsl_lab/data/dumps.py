@@ -34,6 +34,8 @@ def units_of_dump(path: Path, source: str, labels: bool) -> str:
         frame, atoms = -1, None
         for whole in lines:
             line = whole.strip()
+            if line and "ITEM".startswith(line[:4]) and not whole.endswith("\n"):
+                raise _cut(source, frame, f"its last line is '{line}'")
             if line == "ITEM: UNITS":
                 units = next(lines, "").strip()
             elif line == "ITEM: TIMESTEP":
@@ -44,8 +46,6 @@ def units_of_dump(path: Path, source: str, labels: bool) -> str:
                 announced = next(lines, "").strip()
                 atoms = int(announced) if announced.isdigit() else None
             elif line.startswith("ITEM: ATOMS"):
-                if not whole.endswith("\n"):
-                    raise _cut(source, frame, "it has no atoms")
                 columns = line.split()[2:]
                 if not {"element", "mass"} & {*columns}:
                     raise DataError(
