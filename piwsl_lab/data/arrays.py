@@ -119,8 +119,9 @@ def _refuse_flat(arrays: Arrays, positions: np.ndarray, numbers: np.ndarray, sou
         )
     if positions.ndim == 2 and numbers.ndim and positions.shape[1] == 3 * numbers.shape[-1] != 3:
         raise DataError(
-            f"{source}: {name} has shape {positions.shape}: the coordinates of a frame are in one row; reshape it, and "
-            f"the forces, to ({len(positions)}, {numbers.shape[-1]}, 3)"
+            f"{source}: {name} has shape {positions.shape} and {arrays.name('numbers')} {numbers.shape}; expected "
+            "(frames, atoms, 3), and the coordinates of a frame are in one row: reshape them, and the forces, to "
+            f"({len(positions)}, {numbers.shape[-1]}, 3)"
         )
 
 
