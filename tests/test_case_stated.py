@@ -170,7 +170,9 @@ def test_f2_charge_of_one_element_in_schnetpack(tmp_path: Path) -> None:
 # -- files that are cut ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "form"), [("a.gro", "gromacs"), ("a.res", "res"), ("a.g96", "gromos")])
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.gro", "gromacs"), ("a.res", "res"), ("a.g96", "gromos"), ("coord", "turbomole")]
+)
 def test_f3_a_text_that_is_cut_is_refused(tmp_path: Path, name: str, form: str) -> None:
     atoms = bulk("Cu", cubic=True) * (2, 2, 2)
     ase.io.write(tmp_path / name, atoms, format=form)

@@ -27,6 +27,8 @@ def refuse_cut(path: Path, source: str) -> None:
         marks = [line[:6].strip() for line in _lines(path)]
         if marks.count("MODEL") > marks.count("ENDMDL"):
             raise DataError(f"{source}: its last MODEL has no ENDMDL; {AGAIN}")
+    elif path.name.lower() == "coord" and not any(line.startswith("$end") for line in _lines(path)):
+        raise DataError(f"{source}: has no line $end, which is the last of a coord file; {AGAIN}")
     elif suffix == ".g96" and _lines(path)[-1:] != ["END"]:
         raise DataError(f"{source}: its last block has no END; {AGAIN}")
 
