@@ -1,6 +1,6 @@
 """What a file says beside its labels: units, weights, columns that hold atoms; and what it announces and does not hold.
 
-Each test fails on the code of 28 November before it.
+Each fails on the code before it, but for units that are usual ones and the .g96 that ASE itself refuses.
 """
 
 from __future__ import annotations
