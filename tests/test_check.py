@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import units
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 from ase.data import atomic_numbers
 from ase.io import write
 from frames import frame, labelled
@@ -145,6 +148,33 @@ def test_frames_turned_in_space_are_compared():
         turned.append(replace(f, positions=f.positions @ turn + rng.normal(0, 5, 3), forces=f.forces @ turn))
     (finding,) = [f for f in Dataset(turned).check().findings if f.kind == "units"]
     assert "belong together" in finding.text
+
+
+def rattled_crystals(element: str, amplitude: float, n: int = 30) -> list[Frame]:
+    """Perfect crystals whose atoms are moved at random, the first thing many people compute."""
+    rng, frames = np.random.default_rng(0), []
+    calculator = LennardJones(sigma=3.4, epsilon=0.0104, rc=8) if element == "Ar" else EMT()
+    for _ in range(n):
+        atoms = bulk(element, cubic=True) * (2, 2, 2)
+        atoms.positions += rng.normal(0, amplitude, atoms.positions.shape)
+        atoms.calc = calculator
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        frames.append(Frame(atoms.numbers, atoms.positions, atoms.cell[:], True, energy, forces))
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("element", "amplitude"), [("Au", 0.15), ("Au", 0.35), ("Cu", 0.3), ("Ni", 0.25), ("Al", 0.3), ("Ar", 0.3)]
+)
+def test_f1_rattled_crystals_are_not_accused_and_their_mistakes_are_found(element, amplitude):
+    """The trapezoid rule finds up to twice the work between independent rattles."""
+    frames = rattled_crystals(element, amplitude)
+    assert serious(Dataset(frames)) == []
+    for mistake in ("gradients", "forces in kcal/mol/Å", "energies in hartree", "forces in hartree/bohr"):
+        energy, force, _ = MISTAKES[mistake]
+        (found,) = relations.units(list(scaled(frames, energy, force)))
+        assert found.level == "wrong"
+        assert ("sign is that of gradients" in found.text) == (mistake == "gradients")
 
 
 # -- copies and electronic states -------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ FITS = 3  # of one composition, each to other frames
 FEWEST = 8  # frames or pairs from which a ratio is told
 REACH = 1.5  # Å, farthest move of an atom between two frames that a straight line joins well
 SAMPLES = 200  # drawn again for the interval
+STRAIGHT = 1.0  # change of the force along the way over the work: below it the trapezoid rule has no bias
+# Repulsion grows faster than linearly: between independent rattles the rule finds up to three times the work there is.
+BIASED = 0.3
 
 KCAL, KJ, HARTREE, BOHR = units.kcal / units.mol, units.kJ / units.mol, units.Hartree, units.Bohr
 # What a ratio may come from, the usual first: (cause, ratio).
@@ -51,7 +54,8 @@ CAUSES = (
 class Ratio(NamedTuple):
     """Energy differences divided by minus the work of the forces: 1 where they belong together.
 
-    `low` and `high` bound it with 99 %; `points` is the number of frames or pairs of frames behind it.
+    `low` and `high` bound it with 99 %; `points` is the number of frames or pairs of frames behind it. Where it is
+    `curved`, the force changes much along the ways, and the truth may be up to 1 / `BIASED` times as large.
     """
 
     value: float
@@ -59,6 +63,7 @@ class Ratio(NamedTuple):
     high: float
     correlation: float
     points: int
+    curved: bool = False
 
     @property
     def sure(self) -> bool:
@@ -69,7 +74,7 @@ class Ratio(NamedTuple):
     @property
     def right(self) -> bool:
         """Whether 1 is possible; the closest mistake, forces per bohr, is off by 1.9."""
-        return self.high > 0.74 and self.low < 1.35
+        return self.high > (BIASED if self.curved else 0.74) and self.low < 1.35
 
 
 def energy_force_ratio(frames: Sequence[Frame]) -> Ratio | None:
@@ -86,6 +91,8 @@ def energy_force_ratio(frames: Sequence[Frame]) -> Ratio | None:
             fits += _fitted(group)
         pairs += _joined(group)
     found = [_ratio(np.array(points)) for points in (fits, pairs) if len(points) >= FEWEST]
+    if len(pairs) >= FEWEST:
+        found[-1] = found[-1]._replace(curved=_curved(np.array(pairs)))
     return min(found, key=lambda ratio: (not ratio.sure, ratio.high - ratio.low), default=None)
 
 
@@ -104,6 +111,10 @@ def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
     # Between unlike frames the trapezoid is off by a fifth.
     distance = {name: abs(np.log(abs(ratio.value) / factor)) for name, factor in table.items()}
     near = [name for name in table if distance[name] < min(0.25, abs(np.log(abs(ratio.value))))]
+    if ratio.curved:
+        if BIASED < abs(ratio.value) < 1.35:
+            return []
+        near = near or [name for name in table if BIASED < abs(ratio.value) / table[name] < 1]
     return sorted(near, key=lambda name: round(distance[name], 1))[:3]
 
 
@@ -139,6 +150,12 @@ def _ratio(points: np.ndarray) -> Ratio:
         low, high = 1 / high, 1 / low
     norm = np.sqrt((weight * work**2).sum() * (weight * energy**2).sum()) + tiny
     return Ratio(1 / slopes[0], low, high, float((weight * work * energy).sum() / norm), len(work))
+
+
+def _curved(pairs: np.ndarray) -> bool:
+    """Whether the force changes much along the ways, against the work [:, 0]; the weights [:, 2] tell its change."""
+    work, _, weight = pairs.T
+    return bool(len(work) > STRAIGHT * (weight * np.abs(work)).sum())
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:
