@@ -11,16 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import units
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.data import atomic_numbers
 from ase.io import write
+from ase.md.verlet import VelocityVerlet
 from frames import frame, labelled
 
 from piwsl_lab import cli
 from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, Metadata, datasets, load, read, relations
 from piwsl_lab.data import check as checking
+from piwsl_lab.data.dataset import require_disjoint
 from piwsl_lab.data.draw import Labels, draw
 from piwsl_lab.study import Setup, prepare
 
@@ -216,6 +218,44 @@ def test_copies_of_one_energy_are_a_note():
     assert "6 frames are copies: they show 3 geometries" in str(report)
 
 
+def trajectory(element: str, n: int, kelvin: float, step: float = 0.5) -> list[Frame]:
+    """Every step of a run of heavy atoms."""
+    atoms, frames = fcc111(element, (2, 2, 3), vacuum=8), []
+    atoms.calc = EMT()
+    atoms.set_velocities(
+        np.random.default_rng(0).normal(0, np.sqrt(kelvin * units.kB / atoms.get_masses()[0]), (12, 3))
+    )
+    run = VelocityVerlet(atoms, step * units.fs)
+    for _ in range(n):
+        run.run(1)
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        frames.append(Frame(atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc, energy, forces))
+    return frames
+
+
+@pytest.mark.parametrize(("element", "kelvin"), [("Au", 200), ("Au", 50), ("Pt", 300)])
+def test_f2_a_trajectory_whose_frames_hardly_move_is_not_accused_and_can_be_split(element, kelvin):
+    """Every frame is a copy of the next, the ends are not: 300 frames were one geometry with two energies."""
+    data = Dataset(trajectory(element, 300, kelvin))
+    report = data.check()
+    assert not report.serious
+    assert "form long chains" in str(report)
+    parts = draw(data, Labels(50, 50), Labels(10, 10), 50)
+    assert [len(part) for part in parts[:3]] == [50, 10, 50]
+    require_disjoint(train=parts.train, validation=parts.validation, test=parts.test, rest=parts.rest)
+    split = data.split(100, 20, 50)
+    require_disjoint(train=split.train, val=split.val, test=split.test)
+    assert len(parts.rest) > 100
+
+
+def test_f2_two_energies_in_a_chain_are_found():
+    frames = trajectory("Au", 100, 50)
+    frames[40] = replace(frames[40], energy=frames[40].energy + 3)
+    (finding,) = [f for f in Dataset(frames).check().wrong if f.kind == "copies"]
+    assert 40 in finding.frames
+    assert len(finding.frames) < 50
+
+
 def test_two_methods_without_copies_are_two_kinds_of_energies():
     frames = [replace(f, energy=f.energy - 40 * (i % 2)) for i, f in enumerate(ethanol(60))]
     assert "two kinds of energies" in " ".join(serious(Dataset(frames)))
@@ -254,6 +294,35 @@ def test_forces_of_zero():
     assert "All 20 frames with forces have forces of exactly zero" in " ".join(serious(Dataset(bare)))
     some = [replace(f, forces=0 * f.forces) if i < 4 else f for i, f in enumerate(ethanol(40))]
     assert "4 of 40 frames with forces" in " ".join(serious(Dataset(some)))
+
+
+def held(forces, fixed=None, n: int = 20) -> Dataset:
+    return Dataset([replace(f, forces=f.forces * forces, fixed=fixed) for f in ethanol(n)])
+
+
+def test_f3_forces_without_those_on_held_atoms():
+    """Codes that write constrained forces put zeros where atoms are held: the energies feel their forces."""
+    rows = np.ones((9, 1))
+    rows[:3] = 0
+    fixed = np.repeat(rows == 0, 3, axis=1)
+    for data in (held(rows, fixed), held(rows)):
+        (finding,) = [f for f in data.check().findings if f.kind == "constrained forces"]
+        assert finding.level == "doubt"
+        assert "3 atoms" in finding.text
+    along = np.ones((9, 3))
+    along[:3, 2] = 0
+    (finding,) = [f for f in held(along, along == 0).check().findings if f.kind == "constrained forces"]
+    assert finding.level == "doubt"
+    assert not [f for f in held(1.0, fixed).check().findings if f.kind == "constrained forces"]
+
+
+def test_f3_forces_that_symmetry_puts_to_zero_are_right():
+    """The middle atom of a chain of three that breathes feels nothing."""
+    frames = []
+    for x in np.linspace(1.1, 1.3, 12):
+        pull = [[1.16 - x, 0, 0], [0, 0, 0], [x - 1.16, 0, 0]]
+        frames.append(frame([8, 6, 8], [[x, 0, 0], [0, 0, 0], [-x, 0, 0]], energy=(x - 1.16) ** 2, forces=pull))
+    assert not [f for f in Dataset(frames).check().findings if f.kind == "constrained forces"]
 
 
 def test_case_17_outliers_are_named(tmp_path):

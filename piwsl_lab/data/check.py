@@ -15,6 +15,7 @@ from ase.data import chemical_symbols
 from piwsl_lab.data.duplicates import duplicate_groups
 from piwsl_lab.data.findings import (
     Finding,
+    constrained_forces,
     distances,
     element_counts,
     elements,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from piwsl_lab.data.dataset import Dataset
 
 LEVELS = ("wrong", "doubt", "note")
-LOOKS = (states, methods, zero_forces, energies, forces, distances, extents, net_forces, elements, labels)
+LOOKS = (states, methods, zero_forces, constrained_forces, energies, forces)
+LOOKS += (distances, extents, net_forces, elements, labels)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from piwsl_lab.data.convert import frames_of, to_atoms
-from piwsl_lab.data.duplicates import duplicate_groups
+from piwsl_lab.data.duplicates import bridges, duplicate_groups
 from piwsl_lab.data.frame import DataError, Frame
 from piwsl_lab.data.isolated import set_apart
 
@@ -154,7 +154,8 @@ class Dataset(Sequence[Frame]):
 
         The test frames are drawn first, then validation, then training, along one permutation. So the test
         set does not depend on the size of the training set, and a larger training set contains the smaller.
-        Frames left over when a group of copies is cut at the end of a part belong to no part.
+        Frames left over when a group of copies is cut at the end of a part belong to no part. Nor do those that
+        `without_bridges` leaves out.
 
         Parameters
         ----------
@@ -169,8 +170,8 @@ class Dataset(Sequence[Frame]):
         """
         if min(train, val, test or 0) < 0:
             raise DataError(f"split sizes {train}, {val}, {test} must not be negative")
-        groups = duplicate_groups(self)
-        order = np.random.default_rng(seed).permutation(groups.max() + 1 if len(self) else 0)
+        data, groups = self.without_bridges()
+        order = np.random.default_rng(seed).permutation(groups.max() + 1 if len(data) else 0)
         # Frames sorted by the place of their group in the permutation: copies stand side by side.
         queue = np.argsort(np.argsort(order)[groups], kind="stable")
         parts = {}
@@ -183,10 +184,23 @@ class Dataset(Sequence[Frame]):
                     f"but {self.metadata.name} has {len(self)} "
                     f"({len(order)} different geometries); ask for fewer"
                 )
-            parts[name] = self[queue[:size]]
+            parts[name] = data[queue[:size]]
             queue = queue[size:][~np.isin(groups[queue[size:]], groups[queue[:size]])]
-        parts.setdefault("test", self[queue])
+        parts.setdefault("test", data[queue])
         return Split(**parts)
+
+    def without_bridges(self) -> tuple[Dataset, np.ndarray]:
+        """The set without the frames that join unlike ones to a long chain of copies, and its groups of copies (S,).
+
+        A trajectory whose frames move by less than the tolerance of copies from one to the next could not be split
+        otherwise: see `duplicates.bridges`. Other sets stay as they are.
+        """
+        groups = duplicate_groups(self)
+        out = bridges(self, groups)
+        if not len(out):
+            return self, groups
+        data = self[np.delete(np.arange(len(self)), out)]
+        return data, duplicate_groups(data)
 
     def budget(self, energies: int | None = None, forces: int | None = None, seed: int = 0) -> Dataset:
         """The same frames with all but a number of labels hidden.

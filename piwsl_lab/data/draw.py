@@ -10,7 +10,6 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from piwsl_lab.data.dataset import Dataset
-from piwsl_lab.data.duplicates import duplicate_groups
 from piwsl_lab.data.fewer import Follows, Labels, advice
 from piwsl_lab.data.frame import DataError, DataWarning
 
@@ -59,6 +58,7 @@ def draw(
     """
     follows = validation if callable(validation) else lambda _: validation
     stock = _Stock(pool, train, follows(train), seed)
+    pool = stock.pool
     refusal = stock.shortage(testing=test is None and n_test > 0)
     found = None if refusal else stock.divide(n_test, test)
     if found is None:
@@ -82,8 +82,9 @@ class _Stock:
     """Who has which label, and what is still to be had."""
 
     def __init__(self, pool: Dataset, train: Labels, validation: Labels, seed: int) -> None:
-        self.pool, self.seed = pool, seed
-        self.groups = duplicate_groups(pool)
+        self.seed = seed
+        self.pool, self.groups = pool.without_bridges()
+        pool = self.pool
         has = [(frame.energy is not None, frame.forces is not None) for frame in pool]
         self.there = np.array(has, dtype=bool).reshape(-1, 2)
         self.elements = [frozenset(np.unique(frame.numbers).tolist()) for frame in pool]

@@ -18,6 +18,8 @@ SAME_GEOMETRY = 2 * np.sqrt(3) * 1e-3 + 1e-6
 ALL_PAIRS = 64  # atoms; in a larger frame its distances to ANCHORS atoms say where an atom is
 ANCHORS = 8
 SAMPLE = 64  # distances that are looked at first
+PIECE = 5  # times SAME_GEOMETRY: what one piece of a chain reaches to either side
+NEIGHBOURS = 32  # copies that one frame is compared with
 COLUMNS = 8  # those of them that vary most: the tree is made of them
 CANDIDATES = 500_000  # pairs of frames in memory at a time
 NUMBERS = 5_000_000  # distances in memory at a time
@@ -43,6 +45,56 @@ def duplicate_groups(frames: Sequence[Frame]) -> np.ndarray:
     return np.argsort(np.argsort(first))[group].astype(np.int64)
 
 
+def bridges(frames: Sequence[Frame], groups: np.ndarray) -> np.ndarray:
+    """Frames without which no long chain of copies is left, (n,) int, sorted.
+
+    In a trajectory that is stored often every frame is a copy of the next, and its ends are far apart. Left out is
+    what lies between pieces of up to ten times the tolerance. No two frames of two pieces are copies then.
+    """
+    out: list[int] = []
+    for members in shared(groups):
+        sample = _sample([frames[i] for i in members])
+        if np.ptp(sample, axis=0).max(initial=0.0) <= 2 * PIECE * SAME_GEOMETRY:
+            continue
+        tree, free = cKDTree(sample), np.ones(len(members), dtype=bool)
+        for first in range(len(members)):
+            if free[first]:
+                near = np.array(tree.query_ball_point(sample[first], (PIECE + 1.01) * SAME_GEOMETRY, p=np.inf))
+                near = near[free[near]]
+                free[near] = False
+                away = np.abs(sample[near] - sample[first]).max(axis=1)
+                out += members[near[away > PIECE * SAME_GEOMETRY]].tolist()
+    return np.array(sorted(out), dtype=np.int64)
+
+
+def close_pairs(frames: Sequence[Frame]) -> np.ndarray:
+    """Pairs a, b of the frames of one group that are copies themselves, not by a chain of others: (n, 2) int.
+
+    Where all are, the first and the last stand for them. Elsewhere each is compared with its nearest `NEIGHBOURS`.
+    """
+    sample, pairs, ends = _sample(frames), _pairs(len(frames[0])), np.array([[0], [len(frames) - 1]])
+    if np.ptp(sample, axis=0).max(initial=0.0) <= SAME_GEOMETRY and _same_shapes(frames, *ends, pairs)[0]:
+        return ends.T
+    most = min(NEIGHBOURS + 1, len(frames))
+    near = cKDTree(sample).query(sample, most, p=np.inf, distance_upper_bound=SAME_GEOMETRY)[1]
+    a, b = np.repeat(np.arange(len(frames)), most), near.ravel()
+    a, b = np.stack([a, b])[:, (b < len(frames)) & (a < b)]
+    return np.stack([a, b], axis=1)[_same_shapes(frames, a, b, pairs)]
+
+
+def shared(groups: np.ndarray) -> list[np.ndarray]:
+    """The frames of every group of two and more."""
+    order = np.argsort(groups, kind="stable")
+    return [part for part in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(part) > 1]
+
+
+def _sample(frames: Sequence[Frame]) -> np.ndarray:
+    """A few of the numbers that tell geometries apart, (S, 6 + 64 at most), Å."""
+    i, j = _pairs(len(frames[0]))
+    some = np.unique(np.linspace(0, len(i) - 1, SAMPLE).astype(int)) if len(i) else []
+    return _shapes(frames, (i[some], j[some]))
+
+
 def _joined(size: int, links: list[np.ndarray]) -> np.ndarray:
     """A label for each of `size` things: the same where a chain of links, each (n, 2) int, leads."""
     if not size:
@@ -57,15 +109,14 @@ def _copies(frames: Sequence[Frame]) -> np.ndarray:
     twins = np.array([exact.setdefault(_bytes(frame), i) for i, frame in enumerate(frames)])
     links, different = [np.stack([twins, np.arange(len(frames))], axis=1)], np.unique(twins)
     kept, pairs = [frames[i] for i in different], _pairs(len(frames[0]))
-    some = np.unique(np.linspace(0, len(pairs[0]) - 1, SAMPLE).astype(int)) if len(pairs[0]) else []
-    sample = _shapes(kept, (pairs[0][some], pairs[1][some]))
+    sample = _sample(kept)
     group = np.arange(len(kept))
     for a, b in _candidates(sample):
         # Those that a chain of copies joins already need no second look.
         near = (group[a] != group[b]) & _agree(sample, a, b)
         a, b = a[near], b[near]
         if len(a):
-            same = _same_shapes(kept, a, b, pairs) if len(some) < len(pairs[0]) else slice(None)
+            same = _same_shapes(kept, a, b, pairs) if len(pairs[0]) > SAMPLE else slice(None)
             links.append(different[np.stack([a, b], axis=1)[same]])
             group = _joined(len(frames), links)[different]
     return np.concatenate(links)
@@ -109,7 +160,7 @@ def _same_shapes(
     frames: Sequence[Frame], a: np.ndarray, b: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Whether frames a and b agree in the distances of all these pairs of atoms, bool."""
-    answers, at_a_time = [], max(1, NUMBERS // len(pairs[0]))
+    answers, at_a_time = [np.zeros(0, dtype=bool)], max(1, NUMBERS // len(pairs[0]))
     for start in range(0, len(a), at_a_time):
         part = slice(start, start + at_a_time)
         needed, place = np.unique([a[part], b[part]], return_inverse=True)

@@ -87,6 +87,40 @@ def zero_forces(frames: Sequence[Frame]) -> list[Finding]:
     return [Finding("place-holders", level, text + "They look like place-holders: leave the column out.", zero)]
 
 
+def constrained_forces(frames: Sequence[Frame]) -> list[Finding]:
+    """Held atoms whose forces are exactly zero in every frame though other atoms have some."""
+    where, most = [], 0
+    for members in same_atoms(frames):
+        forces = np.stack([frames[i].forces for i in members])
+        zero = (forces == 0).all(axis=0)
+        fixed = np.any([np.zeros_like(zero) if frames[i].fixed is None else frames[i].fixed for i in members], axis=0)
+        rows = fixed.any(axis=1) & (zero | ~fixed).all(axis=1)
+        # Symmetry puts some forces to zero, too, but then those that are left add up to zero.
+        unbalanced = (np.linalg.norm(forces.sum(axis=1), axis=1) > NET_FORCE).mean() > 0.5
+        if unbalanced and len(members) >= FEW_FRAMES:
+            rows |= zero.all(axis=1)
+        if rows.any() and not zero.all():
+            where += members
+            most = max(most, int(rows.sum()))
+    if not where:
+        return []
+    text = (
+        f"In {len(where)} frames the forces on the same atoms, up to {most} atoms a frame, are exactly zero "
+        f"({numbered(sorted(where))}). These are constrained forces, not those of the energy: export the forces on "
+        "held atoms too (ASE: get_forces(apply_constraint=False))."
+    )
+    return [Finding("constrained forces", "doubt", text, tuple(sorted(where)))]
+
+
+def same_atoms(frames: Sequence[Frame]) -> list[list[int]]:
+    """Frames with forces, two and more of the same atoms in the same order."""
+    kinds: dict[bytes, list[int]] = {}
+    for i, frame in enumerate(frames):
+        if frame.forces is not None:
+            kinds.setdefault(frame.numbers.tobytes(), []).append(i)
+    return [members for members in kinds.values() if len(members) > 1]
+
+
 def energies(frames: Sequence[Frame]) -> list[Finding]:
     found = []
     absurd = implausible_energies(frames)

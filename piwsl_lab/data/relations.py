@@ -8,49 +8,61 @@ from collections.abc import Sequence
 import numpy as np
 
 from piwsl_lab.data.consistency import Ratio, causes, energy_force_ratio
+from piwsl_lab.data.duplicates import SAME_GEOMETRY, bridges, close_pairs, shared
 from piwsl_lab.data.findings import METHOD_KEYS, Finding, numbered
 from piwsl_lab.data.frame import Frame
 
 
 def copies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]:
     """Frames of one geometry: noted, and wrong where their energies differ."""
-    order = np.argsort(groups, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else []
-    shared = [group.tolist() for group in members if len(group) > 1]
-    if not shared:
+    several = [group.tolist() for group in shared(groups)]
+    if not several:
         return []
     odd, largest = [], 0.0
-    for group in shared:
-        energies = [frames[i].energy for i in group if frames[i].energy is not None]
-        spread = max(energies) - min(energies) if energies else 0.0
-        if spread > _same_energy([frames[i] for i in group]):
-            odd.append(group)
-            largest = max(largest, spread)
-    total = sum(len(group) for group in shared)
-    found = [
-        Finding(
-            "copies", "note",
-            f"{total} frames are copies: they show {len(shared)} geometries. Copies stay on one side of a split.",
-            tuple(i for group in shared for i in group),
+    for group in several:
+        unlike, gap = _unlike_energies(frames, group)
+        if unlike:
+            odd.append(unlike)
+            largest = max(largest, gap)
+    where = tuple(i for group in several for i in group)
+    text = f"{len(where)} frames are copies: they show {len(several)} geometries. Copies stay on one side of a split."
+    out = len(bridges(frames, groups))
+    if out:
+        text = (
+            f"{len(where)} frames are copies of others, within {SAME_GEOMETRY:.2g} Å. Some form long chains, as frames "
+            f"of a trajectory do that are stored often. A split cuts the chains and leaves {out} frames out."
         )
-    ]  # fmt: skip
+    found = [Finding("copies", "note", text, where)]
     if odd:
-        why = _differing(frames, odd)
-        found.append(
-            Finding(
-                "copies", "wrong",
-                f"One geometry has two energies, {len(odd)} time{'s' if len(odd) > 1 else ''}: they differ by up to "
-                f"{largest:.4g} eV (first {numbered(odd[0])}). {why}",
-                tuple(i for group in odd for i in group),
-            )
-        )  # fmt: skip
+        text = (
+            f"One geometry has two energies, {len(odd)} time{'s' if len(odd) > 1 else ''}: they differ by up to "
+            f"{largest:.4g} eV (first {numbered(odd[0])}). {_differing(frames, odd)}"
+        )
+        found.append(Finding("copies", "wrong", text, tuple(i for group in odd for i in group)))
     return found
 
 
+def _unlike_energies(frames: Sequence[Frame], group: Sequence[int]) -> tuple[list[int], float]:
+    """The frames of a group whose energies the forces do not explain, and the largest difference, eV."""
+    known = sorted((i for i in group if frames[i].energy is not None), key=lambda i: frames[i].energy)
+    if len(known) < 2:
+        return [], 0.0
+    gap = 0.0
+    pairs = close_pairs([frames[i] for i in known]).tolist()
+    whole = pairs == [[0, len(known) - 1]]
+    unlike: set[int] = set()
+    for a, b in ((known[a], known[b]) for a, b in pairs):
+        apart = abs(frames[b].energy - frames[a].energy)
+        if apart > _same_energy([frames[a], frames[b]]):
+            unlike |= set(group) if whole else {a, b}
+            gap = max(gap, apart)
+    return sorted(unlike), gap
+
+
 def _same_energy(copies: Sequence[Frame]) -> float:
-    """How far energies of copies may differ, eV: atoms of copies may lie 1e-3 Å apart."""
+    """How far energies of copies may differ, eV: no distance of theirs differs by more than the tolerance."""
     pull = [np.abs(frame.forces).sum() for frame in copies if frame.forces is not None]
-    return 0.01 + 0.002 * max(pull, default=10.0 * len(copies[0]))
+    return 0.01 + SAME_GEOMETRY * max(pull, default=10.0 * len(copies[0]))
 
 
 def _differing(frames: Sequence[Frame], groups: Sequence[Sequence[int]]) -> str:
