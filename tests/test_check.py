@@ -179,6 +179,32 @@ def test_f1_rattled_crystals_are_not_accused_and_their_mistakes_are_found(elemen
         assert ("sign is that of gradients" in found.text) == (mistake == "gradients")
 
 
+MIXED = {
+    "half of the signs": lambda frames, i: replace(frames[i], forces=frames[i].forces * (1 if i % 3 else -1)),
+    "the next frame": lambda frames, i: replace(frames[i], energy=frames[i - 1].energy),
+    "two units": lambda frames, i: replace(frames[i], forces=frames[i].forces * (1 if 2 * i < len(frames) else 0.0194)),
+    "another order": lambda frames, i: replace(frames[i], forces=frames[i].forces[::-1]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "mixed"), [*(("ethanol", mixed) for mixed in MIXED), ("aspirin", "half of the signs")]
+)
+def test_f4_mixed_labels_are_doubted(name, mixed):
+    """They were said to be "not tested", as if there were too few frames."""
+    frames = [load(name)[7 * i] for i in range(60)]
+    found = relations.units([MIXED[mixed](frames, i) for i in range(60)])
+    assert [finding.level for finding in found] == ["doubt"]
+    assert "do not explain the energies" in found[0].text
+
+
+@pytest.mark.parametrize("mixed", ["half of the signs", "another order"])
+def test_f4_mixed_labels_of_crystals_are_doubted(mixed):
+    frames = rattled_crystals("Au", 0.2)
+    (found,) = relations.units([MIXED[mixed](frames, i) for i in range(30)])
+    assert found.level in ("doubt", "wrong")
+
+
 # -- copies and electronic states -------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ and forces in eV/Å the ratio of the two is 1. Any other unit, or gradients in p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +14,15 @@ from ase import units
 from scipy.spatial import cKDTree
 
 from piwsl_lab.data.frame import Frame
+from piwsl_lab.data.integrated import integrated
 
 FRAMES = 2000  # of one composition that are compared, spread over the whole set
 ATOMS = 500_000  # of one composition that are compared: it bounds the memory
 COMPOSITIONS = 8  # the largest ones are compared
 COORDINATES = 1800  # in one fit: a matrix of this size takes 0.3 s
 FITS = 3  # of one composition, each to other frames
+ENOUGH = 30  # pairs from which energies are said not to follow the forces
+WELL_FITTED = 15  # frames in a fit that is trusted to say so
 FEWEST = 8  # frames or pairs from which a ratio is told
 REACH = 1.5  # Å, farthest move of an atom between two frames that a straight line joins well
 SAMPLES = 200  # drawn again for the interval
@@ -96,6 +99,33 @@ def energy_force_ratio(frames: Sequence[Frame]) -> Ratio | None:
     return min(found, key=lambda ratio: (not ratio.sure, ratio.high - ratio.low), default=None)
 
 
+def unexplained(frames: Sequence[Frame]) -> str:
+    """How energies miss what the forces allow, in words; "" where they follow or too few frames can tell.
+
+    Between two frames the energy may differ from the trapezoid rule by half of what the force changes along the way.
+    In molecules the energies of neighbours also follow a fit to the forces.
+    """
+    pairs, steps = [], []
+    for group in _comparable(frames):
+        pairs += _joined(group)
+        for part, *both in _fits(group) if not group[0].pbc.any() else ():
+            if len(part) >= WELL_FITTED:
+                near = _neighbours(part)
+                steps += [[energies[b] - energies[a] for energies in both] for a, b in near]
+    if len(pairs) >= ENOUGH:
+        work, energy, weight = np.array(pairs).T
+        allowed = 0.5 / weight + 0.5 * np.maximum(np.abs(work), np.abs(energy)) + 0.01
+        odd = int((np.abs(energy - work) > allowed).sum())
+        if odd > 0.15 * len(pairs):
+            return f"{odd} of {len(pairs)} energy differences lie outside of what the forces at both ends allow"
+    if len(steps) >= ENOUGH:
+        guessed, labelled = np.array(steps).T
+        follow = (guessed * labelled).sum() / (np.linalg.norm(guessed) * np.linalg.norm(labelled) + 1e-12)
+        if follow < 0.5:
+            return f"energy differences have a correlation of {follow:.2f} with those that a fit to the forces gives"
+    return ""
+
+
 def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
     """What would explain a ratio, the likeliest first: ["energies in hartree and forces in eV/Å", …].
 
@@ -170,11 +200,8 @@ def _median(values: np.ndarray, weights: np.ndarray) -> float:
 
 def _joined(group: list[Frame]) -> list[tuple[float, float, float]]:
     """(work, energy difference, weight) of frames and their nearest neighbours among the others."""
-    shapes = _some_distances(group)
-    near = cKDTree(shapes).query(shapes, k=min(4, len(group)))[1]
-    pairs = {(min(a, b), max(a, b)) for a, row in enumerate(near) for b in row[1:].tolist() if a != b}
     found = []
-    for a, b in sorted(pairs):
+    for a, b in _neighbours(group):
         move, turned = _superposed(group[a], group[b])
         if np.square(move).sum(1).max() < REACH**2:
             start, end = (move * group[a].forces).sum(), (move * turned).sum()
@@ -185,6 +212,13 @@ def _joined(group: list[Frame]) -> list[tuple[float, float, float]]:
     curved = np.array([change for *_, change in found])
     floor = 0.1 * np.median(curved) + 1e-12
     return [(work, energy, 1 / (change + floor)) for work, energy, change in found]
+
+
+def _neighbours(group: list[Frame]) -> list[tuple[int, int]]:
+    """Each frame with the three that are nearest to it, a < b."""
+    shapes = _some_distances(group)
+    near = cKDTree(shapes).query(shapes, k=min(4, len(group)))[1]
+    return sorted({(min(a, b), max(a, b)) for a, row in enumerate(near) for b in row[1:].tolist() if a != b})
 
 
 def _some_distances(group: list[Frame]) -> np.ndarray:
@@ -225,48 +259,19 @@ def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
 
 def _fitted(group: list[Frame]) -> list[tuple[float, float, float]]:
     """(energy from the forces, labelled energy, weight) of some frames, both from their medians."""
-    size = min(COORDINATES // (3 * len(group[0])), 60)
-    fits = max(1, min(FITS, len(group) // max(size, 1)))
     found: list[tuple[float, float, float]] = []
-    for part in (_spread(group[k::fits], size) for k in range(fits)):
-        if min(size, len(part)) < 5:
-            break
-        from_forces = _integrated(np.stack([f.positions for f in part]), np.stack([f.forces for f in part]))
-        labels = np.array([frame.energy for frame in part])
+    for part, from_forces, labels in _fits(group):
         away = labels - np.median(labels)
         found += zip(from_forces - np.median(from_forces), away, np.ones(len(part)), strict=True)
     return found
 
 
-def _integrated(positions: np.ndarray, forces: np.ndarray) -> np.ndarray:
-    """Energies [S] up to a constant that explain the forces [S, N, 3] at positions [S, N, 3].
-
-    The posterior mean of a Gaussian process over the inverse distances D of all pairs, with the Matérn kernel of
-    smoothness 5/2, conditioned on the forces (Chmiela et al., Sci. Adv. 3, e1603015 (2017)).
-    """
-    s, n = positions.shape[:2]
-    i, j = np.triu_indices(n, 1)
-    vectors = positions[:, i] - positions[:, j]
-    inverse = 1 / np.linalg.norm(vectors, axis=2)
-    slopes = np.zeros((s, len(i), n, 3))
-    pair = np.arange(len(i))
-    slopes[:, pair, i] = -vectors * inverse[:, :, None] ** 3
-    slopes[:, pair, j] = -slopes[:, pair, i]
-    slopes = slopes.reshape(s, len(i), 3 * n)
-    apart = np.linalg.norm(inverse[:, None] - inverse[None], axis=2)
-    rate = np.sqrt(5) / max(4 * np.median(apart[np.triu_indices(s, 1)]), 1e-9)
-    decay = np.exp(-rate * apart)
-    kernel = np.empty((s, 3 * n, s, 3 * n))
-    for a in range(s):
-        along = inverse[a] - inverse
-        scaled = slopes * (decay[a] * (1 + rate * apart[a]))[:, None, None]
-        same = np.tensordot(slopes[a], scaled, (0, 1))
-        first, second = along @ slopes[a], np.einsum("bp,bpl->bl", along, slopes)
-        crossed = np.einsum("bk,bl,b->kbl", first, second, decay[a])
-        kernel[a] = same - rate**2 * crossed
-    kernel = kernel.reshape(s * 3 * n, s * 3 * n)
-    kernel[np.diag_indices(len(kernel))] += 1e-4 * np.trace(kernel) / len(kernel)
-    weights = np.linalg.solve(kernel, -forces.reshape(-1)).reshape(s, 3 * n)
-    pulled = np.einsum("bpl,bl->bp", slopes, weights)
-    along = np.einsum("abp,bp->ab", inverse[:, None] - inverse[None], pulled)
-    return (decay * (1 + rate * apart) * along).sum(axis=1)
+def _fits(group: list[Frame]) -> Iterator[tuple[list[Frame], np.ndarray, np.ndarray]]:
+    """Some frames, their energies from the forces and their labelled energies, eV, each [S]."""
+    size = min(COORDINATES // (3 * len(group[0])), 60)
+    fits = max(1, min(FITS, len(group) // max(size, 1)))
+    for part in (_spread(group[k::fits], size) for k in range(fits)):
+        if min(size, len(part)) < 5:
+            break
+        from_forces = integrated(np.stack([f.positions for f in part]), np.stack([f.forces for f in part]))
+        yield part, from_forces, np.array([frame.energy for frame in part])

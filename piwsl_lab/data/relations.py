@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from piwsl_lab.data.consistency import Ratio, causes, energy_force_ratio
+from piwsl_lab.data.consistency import Ratio, causes, energy_force_ratio, unexplained
 from piwsl_lab.data.duplicates import SAME_GEOMETRY, bridges, close_pairs, shared
 from piwsl_lab.data.findings import METHOD_KEYS, Finding, numbered
 from piwsl_lab.data.frame import Frame
@@ -126,6 +126,13 @@ def units(frames: Sequence[Frame]) -> list[Finding]:
         return []
     ratio = energy_force_ratio(both)
     if ratio is None or not ratio.sure:
+        missed = unexplained(both)
+        if missed:
+            text = (
+                f"The forces do not explain the energies: {missed}. Look for labels of other frames, for a sign or "
+                "unit that changes within the set, and for atoms in another order."
+            )
+            return [Finding("units", "doubt", text)]
         text = (
             f"Units of energies against forces: not tested. The {len(both)} frames with both are too few or too unlike "
             "for the forces to explain energy differences."
