@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -75,18 +76,7 @@ def pack(
     extra : mapping of str → Tensor, optional
         Other numbers to keep in the file.
     """
-    names = {cls: name for name, cls in MODELS.items()}
-    if type(potential) not in names:
-        raise CheckpointError(
-            f"a {type(potential).__name__} cannot be saved: only {', '.join(MODELS)} can be made again"
-        )
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "model": names[type(potential)],
-        "hyperparameters": potential.hyperparameters,
-        "reference": potential.reference,
-        "dtype": str(potential.scale.dtype).removeprefix("torch."),
-    }
+    header = _header(potential)
     tensors = {f"potential.{name}": value for name, value in potential.state_dict().items()}
     if trainer is not None:
         trainer.settle()
@@ -95,6 +85,22 @@ def pack(
     tensors |= extra or {}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     return to_bytes(tensors, metadata={HEADER: json.dumps(header), **(marks or {})})
+
+
+def _header(potential: Potential) -> dict[str, Any]:
+    """What a file says of a potential, so that it can be made again."""
+    names = {cls: name for name, cls in MODELS.items()}
+    if type(potential) not in names:
+        raise CheckpointError(
+            f"a {type(potential).__name__} cannot be saved: only {', '.join(MODELS)} can be made again"
+        )
+    return {
+        "format": FORMAT,
+        "model": names[type(potential)],
+        "hyperparameters": potential.hyperparameters,
+        "reference": potential.reference,
+        "dtype": str(potential.scale.dtype).removeprefix("torch."),
+    }
 
 
 def load_potential(path: str | Path) -> Potential:
@@ -148,6 +154,56 @@ def resume(
             f"{path}: was trained or validated on other frames or labels, or had another pool; resume with the same "
             "split and budget"
         )
+    _restore(path, trainer, state, tensors)
+    return trainer
+
+
+def go_on(path: str | Path, trainer: Trainer) -> None:
+    """Bring a fresh trainer to where a kept one was, which must be of the very same run.
+
+    Raises
+    ------
+    CheckpointError
+        As for `load_potential`; also for another model, other settings, another objective or other frames.
+    """
+    header, tensors = read(Path(path))
+    plain = json.loads(json.dumps(_header(trainer.potential) | {"trainer": _asked(trainer)}))
+    if "trainer" not in header:
+        raise CheckpointError(f"{path}: is not what this command left (no training); delete it and begin anew")
+    for found, asked in ((header, plain), (header["trainer"], plain["trainer"])):
+        for name in asked.keys() - {"trainer", "format", "reference"}:
+            if found.get(name) != asked[name]:
+                words = _difference(name, found.get(name), asked[name])
+                raise CheckpointError(f"{path}: is not what this command left ({words}); delete it and begin anew")
+    with damaged(path):
+        _restore_reference(trainer.potential, header["reference"])
+        trainer.potential.load_state_dict(under(tensors, "potential."))
+    _restore(path, trainer, header["trainer"], tensors)
+
+
+def _restore_reference(potential: Potential, kept: Mapping[str, float] | None) -> None:
+    """The energies of the elements to the last bit; a fit on another machine may differ in that."""
+    found = {int(z): energy for z, energy in (kept or {}).items()}
+    same = found.keys() == potential.reference.keys()
+    if not same or not all(
+        math.isclose(found[z], e, rel_tol=1e-6, abs_tol=1e-6) for z, e in potential.reference.items()
+    ):
+        raise ValueError("the reference energies are not those of the training frames")
+    potential.reference = found
+
+
+def _difference(name: str, found: Any, asked: Any) -> str:
+    """The first thing in which a kept run is another than the one asked for."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        key = next(
+            key for key in [*asked, *found] if found.get(key) != asked.get(key) or (key in found) != (key in asked)
+        )
+        return _difference(key, found.get(key), asked.get(key))
+    return "other frames or labels" if name == "fingerprints" else f"{name} {str(found)[:40]}, asked {str(asked)[:40]}"
+
+
+def _restore(path: str | Path, trainer: Trainer, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Everything of an unfinished training but the weights of its potential."""
     with damaged(path):
         trainer.done, trainer.seconds = state["done"], state["seconds"]
         trainer.best_step = state.get("best_step", 0)
@@ -165,7 +221,6 @@ def resume(
             batches.restore(tensors[f"{name}batches"], queue)
         _restore_optimiser(trainer, under(tensors, "optimiser."))
         trainer.reach(state.get("radius", 0.0))
-    return trainer
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -189,6 +244,15 @@ def _fingerprints(trainer: Trainer) -> list[str | None]:
     return _FINGERPRINTS[trainer]
 
 
+def _asked(trainer: Trainer) -> dict[str, Any]:
+    """What decides a training before its first step."""
+    return {
+        "settings": trainer.settings,
+        "objective": asdict(trainer.objective),
+        "fingerprints": _fingerprints(trainer),
+    }
+
+
 def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     by_hand = [name for name, given in trainer.objective.schedules.items() if not isinstance(given, Schedule)]
     if by_hand:
@@ -199,15 +263,13 @@ def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dic
     present, best = trainer.potential.state_dict(), trainer.best_weights or {}
     best_is_present = bool(best) and all(torch.equal(value, present[name]) for name, value in best.items())
     header = {
-        "settings": trainer.settings,
-        "objective": asdict(trainer.objective),
+        **_asked(trainer),
         "done": trainer.done,
         "seconds": trainer.seconds,
         "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
         "best_is_present": best_is_present,
         "best_step": trainer.best_step,
         "radius": trainer.graphs.radius,
-        "fingerprints": _fingerprints(trainer),
     }
     tensors = {"noise": trainer.noise.get_state()}
     tensors["batches"], tensors["queue"] = trainer.batches.state()
@@ -236,5 +298,7 @@ def _restore_optimiser(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     for number, moments in state.items():
         like = {"step": torch.zeros(()), "exp_avg": weights[number], "exp_avg_sq": weights[number]}
         _require_like(like, moments, f"optimiser.{number}")
+        if not 0 <= float(moments["step"]) <= trainer.done:
+            raise ValueError(f"the optimiser has made {float(moments['step']):g} steps, the training {trainer.done}")
     whole = trainer.optimiser.state_dict()
     trainer.optimiser.load_state_dict({**whole, "state": state})

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from piwsl_lab.models import HEADS, MODELS, build
-from piwsl_lab.support.files import in_words
+from piwsl_lab.support.files import in_words, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
 
 FORMAT = 2  # 1: before potentials had a shift
@@ -85,8 +85,7 @@ def read_marks(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         There is no such file, or it is cut off, of another format or cannot be opened.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "there is no such file"
-        raise CheckpointError(f"{path}: {what}; give the path of a checkpoint written by `save`")
+        raise CheckpointError(f"{path}: {no_file(path)}; give the path of a checkpoint written by `save`")
     try:
         if not os.access(path, os.R_OK):
             raise PermissionError(13, "Permission denied", str(path))
@@ -165,6 +164,8 @@ def _check_trainer(header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     require(state, TRAINER_SHAPE, "trainer")
     if state["done"] > state["settings"]["steps"]:
         raise ValueError(f"trainer.done is {state['done']}, more than the steps of the run")
+    if state.get("best_step", 0) > state["done"]:
+        raise ValueError(f"trainer.best_step is {state['best_step']}, more than the {state['done']} steps done")
     if state["best_metrics"] is not None:
         require(state["best_metrics"], {str: Number(nan=True)}, "trainer.best_metrics")
     for prefix in ("best.", "optimiser."):

@@ -46,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answer(words: list[str]) -> int:
     """Run a command; whatever a person can do something about becomes one sentence."""
     try:
+        os.getcwd()
+    except FileNotFoundError:  # libraries of torch would end the process without a word of ours
+        _say("the folder you are in no longer exists; cd to another")
+        return FAILED
+    try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             try:

@@ -24,10 +24,14 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Report on every data set; 1 when something is wrong in one of them."""
-    from piwsl_lab.data.catalog import load
+    from piwsl_lab.data.catalog import load, own_files
     from piwsl_lab.data.check import CheckWarning
     from piwsl_lab.support.files import write_json
+    from piwsl_lab.support.places import check_places
 
+    check_places(
+        {"--json": arguments.json}, {"NAME|FILE": [file for name in arguments.data for file in own_files(name)]}
+    )
     reports = []
     for name in arguments.data:
         with warnings.catch_warnings():

@@ -57,12 +57,14 @@ def main_collect(arguments: argparse.Namespace) -> int:
         There is no progress file, or the CSV cannot be written.
     """
     from piwsl_lab.support.files import write_whole
+    from piwsl_lab.support.places import check_places
 
     folder, out = arguments.folder, arguments.out
     if not folder.is_dir():
         raise ValueError(f"{_shown(folder)} is no folder: name the one that the progress files lie in")
     if out.suffix.lower() != ".csv":
         raise ValueError(f"--out {_shown(out)}: the name has to end in .csv")
+    check_places({"--out": out}, {})
     class_ = collect(folder)
     for line in (*class_.problems, *class_.remarks):
         print(f"piwsl-lab: {line}", file=sys.stderr)

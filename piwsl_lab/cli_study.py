@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -54,10 +55,22 @@ def main_study(arguments: argparse.Namespace) -> int:
 
     study = read(words[1])
     store = Store(arguments.out or study.folder)
+    _check_folder(store, words[0], arguments)
     if words[0] == "report":
         return _report(study, store)
     cells = study.select(arguments.only) if arguments.only else list(study.cells)
     return _list(cells, store) if words[0] == "list" else _run(study, cells, store, arguments)
+
+
+def _check_folder(store: Store, action: str, arguments: argparse.Namespace) -> None:
+    """A folder that was mistyped is no folder of results, and a file is none either."""
+    if store.folder.exists() and not store.folder.is_dir():
+        raise ValueError(f"{store.folder}: is no folder; name one with --out")
+    if action == "report" and not store.finished() and not store.failed():
+        raise ValueError(f"{store.folder} holds no run of a study; run it first, or name its folder with --out")
+    limit = arguments.limit
+    if limit is not None and not 0 < limit < math.inf:
+        raise ValueError(f"--limit {limit:g}: must be a finite number of seconds above 0")
 
 
 def _report(study: Study, store: Store) -> int:

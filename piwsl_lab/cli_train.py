@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import re
 import shlex
-import stat
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piwsl_lab.support.files import in_words, write_json
+from piwsl_lab.support.places import check_places
 from piwsl_lab.support.signals import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def main_train(arguments: argparse.Namespace) -> int:
     """Train one potential, score it, write the files, print a table."""
     from piwsl_lab.study import prepare
 
-    _check_writable(arguments.json, arguments.save)
+    _check_files(arguments)
     if arguments.save and arguments.save.suffix != ".safetensors":
         raise ValueError(f"--save {arguments.save}: the name has to end in .safetensors")
     setup, objective = choices(arguments, arguments.seed)
@@ -168,7 +167,7 @@ def main_compare(arguments: argparse.Namespace) -> int:
     from piwsl_lab.comparison import rival
     from piwsl_lab.data import load
 
-    _check_writable(arguments.json)
+    _check_files(arguments)
     setup, objective = choices(arguments, seed=0)
     _say_remarks(load(setup.data).remarks)
     other = rival(arguments.rival, setup, objective)[0]
@@ -278,8 +277,10 @@ def _diverged(arguments: argparse.Namespace, kept: KeptRun, error: TrainingDiver
 
 def _finished(arguments: argparse.Namespace, kept: KeptRun) -> str:
     """The seeds whose twins are both there, as a table."""
+    from piwsl_lab.comparison import TWIN
+
     twins = {name: f"{name}, seed" for name in (arguments.rival, "piwsl")}
-    found = [[kept.value(f"{part} {seed}") for part in twins.values()] for seed in range(arguments.seeds)]
+    found = [[kept.value(f"{part} {seed}", TWIN) for part in twins.values()] for seed in range(arguments.seeds)]
     whole = [pair for pair in found if all(pair)]
     if not whole:
         return ""
@@ -336,18 +337,13 @@ def _spread(values: Sequence[float], factor: float) -> str:
     return f"{mean:.1f} ± {statistics.stdev(values) * factor:.1f}" if len(values) > 1 else f"{mean:.1f}"
 
 
-def _check_writable(*paths: Path | None) -> None:
-    """Fail before the training, not after it."""
-    for path in paths:
-        if path is None:
-            continue
-        try:
-            is_folder = stat.S_ISDIR(path.stat().st_mode)
-        except FileNotFoundError:
-            is_folder = False
-        except OSError as error:  # a name that is too long, a folder that is a file
-            raise ValueError(in_words(error, path)) from None
-        if is_folder:
-            raise ValueError(f"{path} is a folder; name a file in it")
-        if not os.access(path.resolve().parent, os.W_OK):
-            raise ValueError(f"{path.resolve().parent} does not exist or cannot be written to; choose another folder")
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Fail before the training, not after it, and never write over what is read or kept."""
+    from piwsl_lab.data.catalog import own_files
+    from piwsl_lab.runs import FOLDER
+
+    outputs = {f"--{name}": getattr(arguments, name, None) for name in ("save", "json")}
+    check_places(outputs, {"--data": own_files(arguments.data)})
+    for flag, path in outputs.items():
+        if path is not None and path.resolve().parent.name == FOLDER:
+            raise ValueError(f"{flag} {path}: interrupted runs are kept in that folder; choose another")

@@ -13,6 +13,7 @@ from piwsl_lab.metrics import evaluate
 from piwsl_lab.objective import Objective, supervised
 from piwsl_lab.progress import Progress
 from piwsl_lab.study import SCORES, Setup, Task, build_trainer, prepare, train
+from piwsl_lab.support.shapes import Number, Text
 from piwsl_lab.training import Record
 
 # What each rival changes in the supervised twin. Displacements of the label-keeping rivals are their own: kept labels
@@ -27,6 +28,9 @@ RIVALS: dict[str, dict[str, Any]] = {
 }
 PILOT_STEPS = 50
 MOST_SEEDS = 1000
+STEPS = Number(1, 1e9, whole=True)
+# What is kept of a twin that is finished.
+TWIN = {**dict.fromkeys(SCORES, Number(0, nan=True)), "seconds": Number(0), "steps": STEPS, "device": Text()}
 
 
 def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objective]:
@@ -135,10 +139,10 @@ def _trained(
     at_least: float | None,
 ) -> dict[str, Any]:
     """Scores, seconds, steps and device of one twin, from what is kept or trained now, for a time if one is given."""
-    found = kept.value(part)
+    found = kept.value(part, TWIN)
     if found is None:
         if at_least is not None:
-            steps = kept.value(f"steps of {part}") or steps_in(at_least, run, task, goal)
+            steps = kept.value(f"steps of {part}", STEPS) or steps_in(at_least, run, task, goal)
             kept.note(f"steps of {part}", steps)
             run = replace(run, steps=steps)
         trainer, seconds = train(run, task, goal, report, kept, part)

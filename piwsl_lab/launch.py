@@ -21,6 +21,7 @@ from piwsl_lab.support.files import write_whole
 FIRST_NOTEBOOK = "00_quickstart.ipynb"
 COPY_FOLDER = "piwsl-lab-notebooks"
 MANIFEST = ".piwsl-lab.json"
+LAST_PORT = 65535
 
 
 class LaunchError(ValueError):
@@ -117,6 +118,8 @@ def launch(*, browser: bool = True, port: int | None = None, directory: Path | N
     port : first port to try (Jupyter's default, 8888, otherwise).
     directory : where ``piwsl-lab-notebooks`` is made for an installed package (the working directory).
     """
+    if port is not None and not 1 <= port <= LAST_PORT:
+        raise LaunchError(f"--port {port}: --port must be 1 to {LAST_PORT}")
     if importlib.util.find_spec("jupyterlab") is None:
         raise LaunchError("JupyterLab is not installed; type: pip install 'piwsl-lab[lab]'")
     folder, packaged = find_notebooks()

@@ -18,16 +18,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piwsl_lab.checkpoint import fingerprint, pack, resume
+from piwsl_lab.checkpoint import fingerprint, go_on, pack
 from piwsl_lab.checkpoint_file import CheckpointError, read_marks
 from piwsl_lab.support.files import in_words, write_whole
 from piwsl_lab.support.interrupts import held
+from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
 
 if TYPE_CHECKING:
     from piwsl_lab.study import Task
     from piwsl_lab.training import Trainer
 
 MARK = "piwsl_lab_run"
+MARK_SHAPE = {
+    "values": {str: ANYTHING},  # looked at where they are used
+    "steps": {str: Number(0, 1e9, whole=True)},
+    "part": Text(),
+    "core_seconds": Number(0),
+}
 ARRAYS = "kept."
 LARGEST = 1e6  # eV/Å: forces that a teacher has kept are far below
 AT_LEAST_EVERY = 30.0  # s: what a kill can cost where validations are rare
@@ -87,19 +94,34 @@ class Progress:
         """
         marks, tensors = read_marks(self.path)
         try:
-            kept = json.loads(marks[MARK])
-            self._values, self.steps = dict(kept["values"]), {part: int(n) for part, n in kept["steps"].items()}
-            self._kept_part, self.earlier = str(kept["part"]), float(kept["core_seconds"])
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise CheckpointError(
-                f"{self.path}: is not what an interrupted run left ({type(error).__name__}: {error}); "
-                "delete it and begin anew"
-            ) from error
+            kept = read_json(marks[MARK], nan=True)
+            require(kept, MARK_SHAPE)
+        except KeyError:
+            raise self._damaged(f"it has no {MARK!r}") from None
+        except ValueError as error:
+            raise self._damaged(error) from error
+        self._values, self.steps = kept["values"], kept["steps"]
+        self._kept_part, self.earlier = kept["part"], kept["core_seconds"]
         self._arrays = {name.removeprefix(ARRAYS): v for name, v in tensors.items() if name.startswith(ARRAYS)}
 
-    def value(self, name: str) -> Any:
-        """What was noted under a name; None if nothing was."""
-        return self._values.get(name)
+    def _damaged(self, what: object) -> CheckpointError:
+        return CheckpointError(f"{self.path}: is not what an interrupted run left ({what}); delete it and begin anew")
+
+    def value(self, name: str, shape: Any = ANYTHING) -> Any:
+        """What was noted under a name; None if nothing was.
+
+        Raises
+        ------
+        CheckpointError
+            It has not the shape that `support.shapes.require` is asked for.
+        """
+        found = self._values.get(name)
+        if name in self._values:
+            try:
+                require(found, shape, name)
+            except ValueError as error:
+                raise self._damaged(error) from None
+        return found
 
     def note(self, name: str, value: Any) -> None:
         """Keep a finished piece: plain values, as JSON has them."""
@@ -107,7 +129,7 @@ class Progress:
         self._write()
 
     def arrays(self, name: str, lengths: Sequence[int]) -> list[np.ndarray]:
-        """Arrays that were noted under a name, of these lengths.
+        """Arrays that were noted under a name, [n, 3] each, of these lengths.
 
         Raises
         ------
@@ -115,12 +137,13 @@ class Progress:
             There are none of these lengths, or they are no numbers that a run has kept.
         """
         found = self._arrays.get(name)
-        if found is None or len(found) != sum(lengths) or not bool((found.abs() < LARGEST).all()):
-            raise CheckpointError(f"{self.path}: does not hold the numbers of {name}; delete it and begin anew")
+        right = found is not None and found.is_floating_point() and found.shape == (sum(lengths), 3)
+        if not right or not bool((found.abs() < LARGEST).all()):
+            raise self._damaged(f"the numbers of {name} are missing or no forces")
         return [part.numpy() for part in found.split(list(lengths))]
 
     def note_arrays(self, name: str, arrays: Sequence[np.ndarray], value: Any) -> None:
-        """Keep arrays, [n, …] each, and with them a value under the same name."""
+        """Keep arrays, [n, 3] each, and with them a value under the same name."""
         self._arrays[name] = torch.from_numpy(np.concatenate(arrays))
         self.note(name, value)
 
@@ -135,18 +158,28 @@ class Progress:
         if not self.keeps:
             return
         marks = [fingerprint(data) for data in task]
-        if self._values.setdefault(f"data {name}", marks) != marks:
+        key = f"data {name}"
+        if self.value(key, [Text()]) is None:
+            self._values[key] = marks
+        if self._values[key] != marks:
             raise CheckpointError(
-                f"{self.path}: the run began with other frames or labels, so it cannot go on; begin anew"
+                f"{self.path}: the run began with other frames or labels, so it cannot go on; delete it and begin anew"
             )
 
-    def trainer(self, part: str, task: Task, device: str) -> Trainer | None:
-        """The training of a part as it was kept; None if there is none."""
+    def go_on(self, part: str, trainer: Trainer) -> None:
+        """Bring a fresh trainer of a part to where the kept one was; nothing if none is kept.
+
+        Raises
+        ------
+        CheckpointError
+            The kept training is another, or is damaged.
+        """
         if part != self._kept_part or not self.is_kept:
-            return None
-        trainer = resume(self.path, task.train, task.validation, task.pool, device)
+            return
+        go_on(self.path, trainer)
+        if self.steps.get(part) != trainer.done:
+            raise self._damaged(f"{trainer.done} steps of {part or 'the training'}, noted {self.steps.get(part)}")
         self._part, self._trainer, self._kept_part = part, trainer, ""
-        return trainer
 
     def step(self, part: str, trainer: Trainer) -> None:
         """After every step: keep the training where it has validated, or half a minute after the last time."""

@@ -22,6 +22,7 @@ from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.objective import Objective, supervised
 from piwsl_lab.progress import Progress
+from piwsl_lab.support.shapes import Number
 from piwsl_lab.training import Record, Trainer, TrainingDiverged
 
 # Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
@@ -246,7 +247,8 @@ def train(
             "use teachers=4 (--teachers 4) or the head conservative",
             stacklevel=2,
         )
-    trainer = kept.trainer(part, task, setup.device) or build_trainer(setup, task, objective)
+    trainer = build_trainer(setup, task, objective)
+    kept.go_on(part, trainer)
     try:
         while not trainer.finished:
             record = trainer.step()
@@ -281,7 +283,7 @@ def taught(
     kept, teachers, seconds = kept or Progress(), [], 0.0
     for k in range(setup.teachers):
         name = f"{part} teacher {k}"
-        spent = kept.value(name)
+        spent = kept.value(name, Number(0))
         if spent is not None:
             forces = kept.arrays(name, [len(frame) for frame in task.train])
         else:

@@ -26,7 +26,7 @@ from piwsl_lab.graph import DEFAULT_SKIN, AtomGraph, GraphSet
 from piwsl_lab.memory import keep_memory
 from piwsl_lab.metrics import Metrics, as_graphs, evaluate
 from piwsl_lab.models.potential import require_gradients
-from piwsl_lab.objective import Objective
+from piwsl_lab.objective import WEIGHTS, Objective
 from piwsl_lab.support.interrupts import held
 
 if TYPE_CHECKING:
@@ -332,9 +332,12 @@ class Trainer:
 
     def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
         best = f"those of step {self.best_step} are the best" if self.best_weights else "none were validated before"
+        weights = ", ".join(
+            f"{name}={getattr(self.current, name):g}" for name in WEIGHTS if getattr(self.current, name)
+        )
         return TrainingDiverged(
             f"{what} became {value.item()} at step {self.done + 1}: lower the learning rate "
-            f"({self.settings['learning_rate']}) or the weights of the objective ({self.current}); "
+            f"({self.settings['learning_rate']}) or the weights of the objective ({weights}); "
             f"of the weights of the potential, {best}"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -218,3 +219,132 @@ def test_help_is_quick_and_names_every_command():
         check=True,
     )
     assert all(word in done.stdout for word in ("lab", "datasets", "doctor", "train", "compare"))
+
+
+# F1: no file of a person is written over
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder with two data files, links to the first, and a training that must not begin."""
+    for name in ("m1.xyz", "m2.xyz"):
+        write(tmp_path / name, load("ethanol")[:20].to_atoms())
+    (tmp_path / "link.xyz").symlink_to("m2.xyz")
+    (tmp_path / "hard.xyz").hardlink_to(tmp_path / "m2.xyz")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "prepare", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(comparison, "compare", lambda *_: pytest.fail("it began"))
+    before = (tmp_path / "m2.xyz").read_bytes()
+    yield tmp_path
+    assert (tmp_path / "m2.xyz").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "check"])
+@pytest.mark.parametrize("data", ["m2.xyz", "./m2.xyz", "m*.xyz", "sub/../m2.xyz", "link.xyz", "hard.xyz"])
+@pytest.mark.parametrize("out", ["m2.xyz", "link.xyz"])
+def test_f1_the_result_never_takes_the_place_of_the_data(command, data, out, own, capsys):
+    """F1: the data were lost, with exit code 0."""
+    words = [command, data] if command == "check" else [command, "--data", data]
+    code, printed, error = run(*words, "--json", out, capsys=capsys)
+    assert (code, printed) == (2, "")
+    assert f"--json {out}: is the file of {'NAME|FILE' if command == 'check' else '--data'} too" in error
+
+
+def test_f1_weights_and_figures_and_data_are_three_files(own, capsys):
+    for words in (
+        ["--save", "a.safetensors", "--json", "a.safetensors"],
+        ["--save", "a.safetensors", "--json", "sub/../a.safetensors"],
+    ):
+        code, _, error = run("train", "--data", "m2.xyz", *words, capsys=capsys)
+        assert code == 2
+        assert "is the file of --save too and would take its place" in error
+    (own / "d.safetensors").symlink_to("m2.xyz")
+    code, _, error = run("train", "--data", "m2.xyz", "--save", "d.safetensors", capsys=capsys)
+    assert code == 2
+    assert "--save d.safetensors: is the file of --data too" in error
+    code, _, error = run("train", "--save", "piwsl-lab-runs/a.safetensors", capsys=capsys)
+    assert code == 2
+    (own / "piwsl-lab-runs").mkdir()
+    code, _, error = run("train", "--save", "piwsl-lab-runs/a.safetensors", capsys=capsys)
+    assert "interrupted runs are kept in that folder" in error
+    assert not (own / "a.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--json"],
+        ["train", "--save"],
+        ["compare", "--json"],
+        ["check", "ethanol", "--json"],
+        ["course", "collect", ".", "--out"],
+        ["fly", "gfn2-xtb", "--json"],
+    ],
+)
+def test_f3_a_place_that_is_no_ordinary_file_is_refused_before_the_work(words, own, monkeypatch, capsys):
+    """F3: a pipe was replaced, and so was /dev/null."""
+    name = "pipe.safetensors" if "--save" in words else "pipe.csv"
+    os.mkfifo(own / name)
+    monkeypatch.setattr("piwsl_lab.cli_course.collect", lambda _: pytest.fail("it began"))
+    monkeypatch.setattr("piwsl_lab.cli_fly._source", lambda *_: pytest.fail("it began"))
+    for place in (name, *(["/dev/null"] if "--json" in words else [])):
+        code, printed, error = run(*words, place, capsys=capsys)
+        assert (code, printed) == (2, "")
+        assert "which is no ordinary file" in error
+        assert error.count("\n") == 1
+    assert (own / name).is_fifo()
+
+
+def test_f3_a_file_that_the_table_goes_to_is_no_place_for_the_figures(own):
+    with open(own / "out.txt", "w") as out:
+        command = [sys.executable, "-m", "piwsl_lab.cli", "check", "ethanol", "--json", "out.txt"]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=200)
+    assert done.returncode == 2
+    assert "--json out.txt: the standard output goes there too" in done.stderr
+
+
+def test_f4_a_folder_that_was_deleted_is_said(tmp_path):
+    """F4: a library in C ended the process."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = "import os, sys; os.rmdir(os.getcwd()); from piwsl_lab import cli; sys.exit(cli.main(sys.argv[1:]))"
+    for words in (["train"], ["datasets"], ["check", "ethanol"], []):
+        gone.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", script, *words]
+        done = subprocess.run(command, cwd=gone, capture_output=True, text=True, timeout=200)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "piwsl-lab: the folder you are in no longer exists; cd to another\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "0", "65536", "99999"])
+def test_f5_a_port_that_cannot_be_is_refused(port, monkeypatch, capsys):
+    """F5: -1 ended in a traceback of Jupyter, 99999 began."""
+    monkeypatch.setattr("piwsl_lab.launch._run", lambda _: pytest.fail("it began"))
+    code, printed, error = run("lab", "--port", port, capsys=capsys)
+    assert (code, printed) == (2, "")
+    assert "--port must be 1 to 65535" in error
+
+
+STUDY = '[grid]\nlabels = [8]\nseeds = 1\n[[method]]\nname = "supervised"\n'
+
+
+@pytest.mark.parametrize("limit", ["nan", "-1", "0", "inf"])
+def test_f8_a_limit_that_makes_no_sense_is_refused(limit, tmp_path, monkeypatch, capsys):
+    (tmp_path / "study.toml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("piwsl_lab.grid.runner.run_cells", lambda *_, **__: pytest.fail("it began"))
+    code, _, error = run("study", "study.toml", f"--limit={limit}", capsys=capsys)
+    assert code == 2
+    assert f"--limit {limit}: must be a finite number of seconds above 0" in error
+
+
+def test_f8_a_report_of_no_run_is_refused(tmp_path, monkeypatch, capsys):
+    """F8: a mistyped folder was made, with five tables of no run."""
+    (tmp_path / "study.toml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    for words in ([], ["--out", "mistyped"], ["--out", "."], ["--out", "study.toml"]):
+        code, _, error = run("study", "report", "study.toml", *words, capsys=capsys)
+        assert code == 2
+        assert "is no folder" in error if words[1:] == ["study.toml"] else "holds no run of a study" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import threading
 
@@ -13,9 +14,10 @@ import torch
 from frames import labelled
 
 from piwsl_lab import checkpoint
+from piwsl_lab.data import DataError, read
 from piwsl_lab.models import build
 from piwsl_lab.support import files
-from piwsl_lab.support.files import without_nan, write_json, write_whole
+from piwsl_lab.support.files import no_file, without_nan, write_json, write_whole
 
 
 def potential():
@@ -135,3 +137,62 @@ def test_json_has_no_nan_and_no_numpy(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "table.json", {"f": object()})
     assert json.loads(path.read_text("utf-8")) == expected
+
+
+# F3: what is there and is no ordinary file
+
+
+def test_f3_a_pipe_and_a_socket_are_never_replaced(tmp_path):
+    """F3: a new file took the place of a pipe, which its readers then waited at for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+        for name in ("pipe", "link", "socket"):
+            with pytest.raises(OSError, match="which is no ordinary file") as refused:
+                write_whole(tmp_path / name, b"1")
+            assert refused.value.filename == str(tmp_path / name)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert stat.S_ISSOCK((tmp_path / "socket").stat().st_mode)
+    assert len(list(tmp_path.iterdir())) == 3
+    with pytest.raises(OSError, match="is a device, which is no ordinary file"):
+        write_whole("/dev/null", b"1")
+
+
+def test_f3_a_file_that_only_a_process_still_has_is_no_place(tmp_path):
+    with open(tmp_path / "gone", "wb") as file:
+        (tmp_path / "gone").unlink()
+        with pytest.raises(OSError, match="is no ordinary file"):
+            write_whole(f"/dev/fd/{file.fileno()}", b"1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_f3_a_link_to_a_file_is_written_through(tmp_path):
+    """F3: the link was replaced, and the file that it means stayed as it was."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "result").write_text("old")
+    for name, target in (("whole", "result"), ("dangling", "new")):
+        link = tmp_path / name
+        link.symlink_to(folder / target)
+        assert write_whole(link, b"mine") == link
+        assert link.is_symlink()
+        assert (folder / target).read_bytes() == b"mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["new", "result"]
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(OSError, match="symbolic links"):
+        write_whole(tmp_path / "circle", b"1")
+
+
+def test_f7_what_is_no_file_is_called_by_its_kind(tmp_path):
+    """F7: a pipe, a device and a folder were "no such file"."""
+    os.mkfifo(tmp_path / "pipe.xyz")
+    for path, words in ((tmp_path / "pipe.xyz", "is a pipe"), (tmp_path / "none.xyz", "no such file")):
+        assert words in no_file(path)
+        with pytest.raises(DataError, match=f"{path.name}: {words}"):
+            read(path)
+    with pytest.raises(DataError, match="/dev/null: is a device"):
+        read("/dev/null")
+    for path, words in ((tmp_path, "is a folder"), (tmp_path / "pipe.xyz", "is a pipe"), ("/dev/zero", "is a device")):
+        with pytest.raises(checkpoint.CheckpointError, match=f"{path}: {words}"):
+            checkpoint.load_potential(path)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 from commands import (
     CODES,
     ENV,
@@ -24,12 +27,15 @@ from commands import (
     wait_for_progress,
     write_small,
 )
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from piwsl_lab import cli, study
 from piwsl_lab.checkpoint import load_potential
+from piwsl_lab.checkpoint_file import HEADER, CheckpointError
 from piwsl_lab.comparison import compare
 from piwsl_lab.objective import Objective
-from piwsl_lab.progress import Progress
+from piwsl_lab.progress import MARK, Progress
 from piwsl_lab.study import Setup, prepare, run, train
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import as_interrupts
@@ -181,7 +187,7 @@ def test_other_frames_are_not_gone_on_with(small, tmp_path):
     frames = read("small.xyz", ":")
     frames[3].positions += 0.01
     write("small.xyz", frames)
-    with pytest.raises(ValueError, match=r"kept.safetensors: the run began with other frames or labels"):
+    with pytest.raises(ValueError, match=r"the run began with other frames or labels.*delete it and begin anew"):
         compare(small(), Objective(), 1, kept=opened(path))
 
 
@@ -314,7 +320,8 @@ def test_f11_after_divergence_the_best_weights_are_saved(small, monkeypatch, cap
     monkeypatch.setattr(study.Trainer, "_descend", bursts)
     task = prepare(small())
     with pytest.raises(
-        TrainingDiverged, match=r"at step 8: lower the learning rate.*of step \d are the best"
+        TrainingDiverged,
+        match=r"at step 8: lower the learning rate.*objective \(energy=10, force=100\).*of step \d are",
     ) as caught:
         train(small(), task, Objective())
     trainer = caught.value.trainer
@@ -483,3 +490,149 @@ def test_case_37_a_terminal_of_another_code_page(coding, words, tmp_path):
     assert "Traceback" not in error
     assert code == 0 or words == ["doctor"], error
     assert any(word in out for word in ("force MAE, meV/", "usage: piwsl-lab", "ethanol:500K", "torch"))
+
+
+# F2, F6: what was kept is not what this command left
+
+
+def rewritten(path: Path, change: Callable[[dict, dict], object], tensors: Mapping[str, torch.Tensor] = {}) -> None:
+    """The kept file with its header and its mark changed, and other tensors where some are given."""
+    with safe_open(path, framework="pt") as file:
+        marks, held = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    header, mark = json.loads(marks[HEADER]), json.loads(marks[MARK])
+    change(header, mark)
+    save_file({**held, **tensors}, path, {**marks, HEADER: json.dumps(header), MARK: json.dumps(mark)})
+
+
+def in_trainer(where: str, name: str, value: object) -> Callable[[dict, dict], None]:
+    return lambda header, _: header["trainer"][where].__setitem__(name, value)
+
+
+def finished_early(header: dict, mark: dict) -> None:
+    header["trainer"]["settings"]["steps"] = header["trainer"]["done"]
+
+
+def counted_on(header: dict, mark: dict) -> None:
+    header["trainer"]["done"] = 20
+
+
+OTHER_RUNS = {
+    "steps": (finished_early, "steps 7, asked 20"),
+    "rate": (in_trainer("settings", "learning_rate", 1e3), "learning_rate 1000.0, asked 0.001"),
+    "batch": (in_trainer("settings", "batch_size", 3), "batch_size 3, asked 2"),
+    "seed": (in_trainer("settings", "seed", 9), "seed 9, asked"),
+    "validation": (in_trainer("settings", "validate_every", 7), "validate_every 7, asked 1"),
+    "decay": (in_trainer("settings", "weight_decay", 0.5), "weight_decay 0.5, asked 0.01"),
+    "schedule": (in_trainer("settings", "schedule", "constant"), "schedule constant, asked cosine"),
+    "pitc": (in_trainer("objective", "pitc", 77.0), "pitc 77.0, asked"),
+    "epsilon": (in_trainer("objective", "epsilon", 0.01), "epsilon 0.01, asked 0.05"),
+    "scheduled": (
+        in_trainer("objective", "schedules", {"pitc": {"kind": "constant", "start": 1.0}}),
+        "pitc",
+    ),
+    "done": (counted_on, "20 steps of it"),
+    "cutoff": (lambda header, _: header["hyperparameters"].__setitem__("cutoff", 4.0), "cutoff 4.0, asked 5.0"),
+    "reference": (lambda header, _: header["reference"].__setitem__("1", 5.0), "reference energies"),
+    "best": (lambda header, _: header["trainer"].__setitem__("best_step", 19), "best_step is 19"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_RUNS)
+@pytest.mark.parametrize("step", [7, 27], ids=["teacher", "student"])
+def test_f2_a_kept_training_of_another_run_is_refused(name, step, small, tmp_path):
+    """F2: settings and objective of the file were taken, and the numbers were those of another run."""
+    setup, objective, path = small(forces=3, teachers=1), Objective(pitc=10.0), tmp_path / "kept.safetensors"
+    task = prepare(setup)
+    with pytest.raises(KeyboardInterrupt):
+        train(setup, task, objective, After(step), opened(path), "it")
+    change, words = OTHER_RUNS[name]
+    rewritten(path, change)
+    if step == 7 and name in ("done",):
+        words = "20 steps of it teacher 0"
+    with pytest.raises(CheckpointError, match=f"kept.safetensors: .*{words}") as refused:
+        train(setup, task, objective, lambda _: pytest.fail("it went on"), opened(path), "it")
+    assert "asked" not in words or "is not what this command left" in str(refused.value)
+
+
+def test_f2_resume_of_a_shortened_run_is_one_sentence(small, monkeypatch, capsys, tmp_path):
+    assert interrupted(monkeypatch, 7, "train", *SHORT[2:], "--steps", "20") == 130
+    (kept,) = kept_in(tmp_path)
+    rewritten(kept, finished_early)
+    capsys.readouterr()
+    assert cli.main(["train", *SHORT[2:], "--steps", "20", "--resume"]) == 2
+    printed = capsys.readouterr()
+    name = kept.relative_to(tmp_path)
+    assert printed.out == ""
+    assert f"{name}: is not what this command left (steps 7, asked 20); delete it and begin anew\n" in printed.err
+    kept.unlink()
+    assert cli.main(["train", *SHORT[2:], "--steps", "20", "--resume"]) == 0
+
+
+DAMAGES = {
+    "values": lambda _, mark: mark.__setitem__("values", [5]),
+    "data": lambda _, mark: mark["values"].__setitem__("data of seed 0", 5),
+    "data list": lambda _, mark: mark["values"].__setitem__("data of seed 0", [5]),
+    "data null": lambda _, mark: mark["values"].__setitem__("data of seed 0", None),
+    "twin": lambda _, mark: mark["values"].__setitem__("supervised, seed 0", {"energy_mae": "x"}),
+    "twin list": lambda _, mark: mark["values"].__setitem__("supervised, seed 0", [1]),
+    "twin nothing": lambda _, mark: mark["values"].__setitem__("supervised, seed 0", {}),
+    "twin steps": lambda _, mark: mark["values"]["supervised, seed 0"].__setitem__("steps", -1),
+    "twin seconds": lambda _, mark: mark["values"]["supervised, seed 0"].__setitem__("seconds", math.nan),
+    "steps": lambda _, mark: mark["steps"].__setitem__("piwsl, seed 0", 10**300),
+    "steps text": lambda _, mark: mark["steps"].__setitem__("piwsl, seed 0", "5"),
+    "steps half": lambda _, mark: mark["steps"].__setitem__("piwsl, seed 0", 5.5),
+    "steps less": lambda _, mark: mark["steps"].__setitem__("piwsl, seed 0", 4),
+    "core nan": lambda _, mark: mark.__setitem__("core_seconds", math.nan),
+    "core infinite": lambda _, mark: mark.__setitem__("core_seconds", math.inf),
+    "core negative": lambda _, mark: mark.__setitem__("core_seconds", -1.0),
+    "core flag": lambda _, mark: mark.__setitem__("core_seconds", True),
+    "part": lambda _, mark: mark.__setitem__("part", 3),
+    "nothing": lambda _, mark: mark.clear(),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A comparison that was interrupted in its second twin."""
+    folder = tmp_path_factory.mktemp("begun")
+    write_small(folder)
+    fields = {"model": "schnet", "channels": 8, "layers": 1, "batch_size": 2, "device": "cpu", "steps": 6}
+    setup = Setup(data=str(folder / "small.xyz"), energies=8, forces=8, **fields)
+    with pytest.raises(KeyboardInterrupt):
+        compare(setup, Objective(pitc=10.0), 1, After(9), kept=Progress(folder / "kept.safetensors"))
+    return setup, (folder / "kept.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_f6_a_damaged_mark_is_called_damage(name, begun, tmp_path):
+    """F6: it was taken for changed data, or accepted."""
+    setup, content = begun
+    path = tmp_path / "kept.safetensors"
+    path.write_bytes(content)
+    rewritten(path, DAMAGES[name])
+    words = r"kept.safetensors: is not what an interrupted run left \(.*\); delete it and begin anew"
+    with pytest.raises(CheckpointError, match=words):
+        compare(setup, Objective(pitc=10.0), 1, kept=opened(path))
+
+
+def test_f6_what_was_not_damaged_goes_on(begun, tmp_path):
+    setup, content = begun
+    path, done = tmp_path / "kept.safetensors", []
+    path.write_bytes(content)
+    rewritten(path, lambda *_: None)
+    compare(setup, Objective(pitc=10.0), 1, lambda *given: done.append(given), kept=opened(path))
+    assert len(done) == 3
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(24, 9, 3).sum(0).long(), torch.ones(7), torch.ones(7, 3)])
+def test_f6_forces_of_a_teacher_have_their_shape(wrong, small, tmp_path):
+    setup, path = small(forces=3, teachers=1), tmp_path / "kept.safetensors"
+    task = prepare(setup)
+    with pytest.raises(KeyboardInterrupt):
+        train(setup, task, Objective(), After(27), opened(path), "it")
+    rewritten(path, lambda *_: None, {"kept.it teacher 0": wrong})
+    with pytest.raises(CheckpointError, match="the numbers of it teacher 0 are missing or no forces"):
+        train(setup, task, Objective(), None, opened(path), "it")
+    rewritten(path, lambda _, mark: mark["values"].__setitem__("it teacher 0", "fast"))
+    with pytest.raises(CheckpointError, match="it teacher 0 is 'fast' and should be a number"):
+        train(setup, task, Objective(), None, opened(path), "it")

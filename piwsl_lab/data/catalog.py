@@ -21,7 +21,7 @@ from piwsl_lab.data.check import warn_about
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
 from piwsl_lab.data.io import read, read_frames
-from piwsl_lab.data.opening import exists, is_pattern
+from piwsl_lab.data.opening import exists, files_of, is_pattern
 from piwsl_lab.data.table import CHECKSUMS, ENTRIES, Entry, Part
 from piwsl_lab.data.xsf import read_xsf_files
 
@@ -75,6 +75,11 @@ def load(name_or_path: str | Path | Sequence[str | Path], labels: bool = True) -
     else:
         frames = read_frames(_fetch(entry, part))
     return Dataset(frames, metadata, _isolated_energies(entry, frames.elements))
+
+
+def own_files(name_or_path: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Files of a person that `load` would read; none where it is a name of the catalog."""
+    return [] if _find(name_or_path)[0] is not None else files_of(name_or_path)
 
 
 def test_part(name_or_path: str | Path) -> str | None:

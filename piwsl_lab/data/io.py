@@ -24,6 +24,7 @@ from piwsl_lab.data.opening import exists, files_of, unpacked
 from piwsl_lab.data.vasp import ENERGY, is_vasp, look
 from piwsl_lab.data.xsf import ARCHIVES, read_xsf
 from piwsl_lab.data.xyz import is_xyz, read_xyz
+from piwsl_lab.support.files import no_file
 
 COUNTED = re.compile(r"\((\d+) frames")
 HINTS = ("negative", "columns without a name", "is 0, so that", "holds no total energy")
@@ -89,7 +90,7 @@ def read_frames(path: Path, labels: bool = True) -> Dataset:
     if exists(path) and path.is_dir():
         refuse_folder(path, source)
     if not exists(path) or not path.is_file():
-        raise DataError(f"{path}: no such file; check the path")
+        raise DataError(f"{path}: {no_file(path)}; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; copy or download it again")
     try:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def write_whole(path: str | Path, content: bytes | str) -> Path:
     """Write a file so that it is there whole or not at all, even after a kill or a power cut.
 
     The content goes into a new file beside it, is forced to the disk and then takes the name. Nobody can guess the
-    name of that file, and a link of that name is never followed. Who may read the file is what the umask says.
+    name of that file, and a link of that name is never followed. Who may read the file is what the umask says. Where
+    `path` is a link, the file that it means is written.
 
     Parameters
     ----------
@@ -40,24 +42,65 @@ def write_whole(path: str | Path, content: bytes | str) -> Path:
     Raises
     ------
     OSError
-        The folder is missing, full or not to be written to; an older file is then as it was.
+        The folder is missing, full or not to be written to, or the path is a pipe, a device or a socket. An older file
+        is then as it was.
     """
     path = Path(path)
+    target = ordinary(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     # Short enough for any name that the system takes: a letter has up to four bytes, a name 255.
-    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{PARTIAL}")
+    partial = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}{PARTIAL}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with open(partial, "wb", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
         try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(partial, path)
+            os.replace(partial, target)
         except BaseException:  # an interrupt too
             partial.unlink(missing_ok=True)
             raise
-    _settle(path.parent)
+    _settle(target.parent)
     return path
+
+
+def ordinary(path: Path) -> Path:
+    """The place that a path means once its links are followed.
+
+    Raises
+    ------
+    OSError
+        A pipe, a device or a socket is there, which a new file would take the place of; or the links go in a circle.
+    """
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
+    kind = kind_of(there.st_mode)
+    if kind not in ("a file", "a folder"):
+        raise OSError(errno.EINVAL, f"is {kind}, which is no ordinary file", str(path))
+    # /dev/fd and the like lead to files that no name leads to any more.
+    if not os.path.lexists(target) and os.path.lexists(path):
+        raise OSError(errno.EINVAL, "is no ordinary file", str(path))
+    return target
+
+
+def kind_of(mode: int) -> str:
+    """What a thing in a file system is, in words, from its `st_mode`."""
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def no_file(path: Path) -> str:
+    """Why a path is no file that can be read, in words that go after its name."""
+    try:
+        kind = kind_of(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a zero byte
+        return "no such file"
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror})"
+    return f"is {kind}, and an ordinary file is needed"
 
 
 def write_json(path: str | Path, value: Any) -> Path:
