@@ -18,7 +18,7 @@ import piwsl_lab
 from piwsl_lab import cli_check, cli_course, cli_fly, cli_study, cli_train
 from piwsl_lab.support.files import in_words
 from piwsl_lab.support.interrupts import held
-from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
+from piwsl_lab.support.signals import INTERRUPTED, as_interrupts, deaf_at_the_end
 
 TRAINING = ("train", "compare", "study", "fly")  # commands that need torch
 FAILED, BAD_INPUT, NOBODY_READS = 1, 2, 141
@@ -40,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # a terminal of another code page has no ± and no Å
             stream.reconfigure(errors="replace")
     with as_interrupts() as stop:
-        return stop.code(_answer(words))
+        code = _answer(words)
+        if code == INTERRUPTED:
+            deaf_at_the_end()
+        return stop.code(code)
 
 
 def _answer(words: list[str]) -> int:

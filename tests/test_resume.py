@@ -20,6 +20,7 @@ from commands import (
     SMALL,
     finish,
     kept_in,
+    listen,
     numbers,
     same_weights,
     start,
@@ -218,6 +219,17 @@ def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(tmp_path):
     (tmp_path / "stopped.py").write_text("\n".join([*lines, "sys.exit(cli.main(['doctor']))"]))
     env = {**ENV, "PYTHONPATH": os.pathsep.join([str(tmp_path), ENV.get("PYTHONPATH", "")])}
     assert subprocess.run([sys.executable, "-m", "stopped"], check=False, env=env).returncode == 130
+
+
+@pytest.mark.parametrize("second", ["INT", "TERM"])
+def test_f9_a_second_signal_does_not_break_off_the_end(second, tmp_path):
+    """F9: it met the end of Python, whose libraries then printed tracebacks."""
+    lines = ["import atexit, signal, sys", "from piwsl_lab import cli"]
+    lines += [f"atexit.register(lambda: [signal.raise_signal(signal.SIG{second}), print('whole')])"]
+    lines += ["cli._doctor = lambda _: signal.raise_signal(signal.SIGTERM)", "sys.exit(cli.main(['doctor']))"]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, check=False, env=ENV, capture_output=True, text=True, preexec_fn=listen)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "whole\n", "piwsl-lab: interrupted\n")
 
 
 def test_an_interrupt_waits_for_the_import_of_torch(monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,18 @@ class Stop:
     def code(self, code: int) -> int:
         """The exit code of a command: 130 becomes 143 after SIGTERM and 129 after SIGHUP."""
         return 128 + self.number if self.number and code == INTERRUPTED else code
+
+
+def deaf_at_the_end() -> None:
+    """Let no further signal break off the end of Python, once a command was interrupted and has said so."""
+    atexit.unregister(_deaf)
+    atexit.register(_deaf)  # last registered, first called: before libraries take themselves apart
+
+
+def _deaf() -> None:
+    for number in (getattr(signal, name, None) for name in ("SIGINT", *STOPS)):
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
