@@ -66,8 +66,8 @@ def _check_folder(store: Store, action: str, arguments: argparse.Namespace) -> N
     """A folder that was mistyped is no folder of results, and a file is none either."""
     if store.folder.exists() and not store.folder.is_dir():
         raise ValueError(f"{store.folder}: is no folder; name one with --out")
-    if action == "report" and not store.finished() and not store.failed():
-        raise ValueError(f"{store.folder} holds no run of a study; run it first, or name its folder with --out")
+    if action == "report" and arguments.out and not store.runs.is_dir():
+        raise ValueError(f"--out {store.folder}: holds no run of a study; run it first, or name the folder of its runs")
     limit = arguments.limit
     if limit is not None and not 0 < limit < math.inf:
         raise ValueError(f"--limit {limit:g}: must be a finite number of seconds above 0")

@@ -343,8 +343,17 @@ def test_f8_a_report_of_no_run_is_refused(tmp_path, monkeypatch, capsys):
     """F8: a mistyped folder was made, with five tables of no run."""
     (tmp_path / "study.toml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
-    for words in ([], ["--out", "mistyped"], ["--out", "."], ["--out", "study.toml"]):
+    for words in (["--out", "mistyped"], ["--out", "."], ["--out", "study.toml"]):
         code, _, error = run("study", "report", "study.toml", *words, capsys=capsys)
         assert code == 2
         assert "is no folder" in error if words[1:] == ["study.toml"] else "holds no run of a study" in error
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_f7_a_study_that_is_a_pipe_or_a_device_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "study.toml")
+    kinds = {tmp_path / "study.toml": "is a pipe", tmp_path: "is a folder", "/dev/zero": "is a device"}
+    for path, words in kinds.items():
+        code, _, error = run("study", "list", str(path), capsys=capsys)
+        assert code == 2
+        assert f"{path}: {words}" in error

@@ -24,6 +24,7 @@ from typing import Any
 from piwsl_lab.grid import FIELDS, LABELS, Cell, Method, Study, check_names, check_pattern, close_to, typed
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
+from piwsl_lab.support.files import no_file
 from piwsl_lab.support.shapes import ANYTHING, Text, require
 
 if sys.version_info >= (3, 11):
@@ -46,6 +47,8 @@ def read(path: Path | str) -> Study:
         The file cannot be read, or a key or value in it makes no sense; the message names it and a key that is close.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited at for ever
+        raise ValueError(f"{path}: {no_file(path)}; give the path of a TOML file")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
