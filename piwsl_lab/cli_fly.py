@@ -105,11 +105,8 @@ def _steps(arguments: argparse.Namespace) -> int:
 
 def _check_json(arguments: argparse.Namespace) -> None:
     """Say what can be known about the file of figures before the flight, not after it."""
-    from piwsl_lab.support.files import ordinary
-
     path = arguments.json
     try:
-        ordinary(path)
         if not path.resolve().parent.is_dir():
             raise ValueError(f"--json {path}: there is no such folder; make it first")
         if path.is_dir():

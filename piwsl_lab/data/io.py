@@ -89,8 +89,10 @@ def read_frames(path: Path, labels: bool = True) -> Dataset:
     source = str(path)
     if exists(path) and path.is_dir():
         refuse_folder(path, source)
-    if not exists(path) or not path.is_file():
-        raise DataError(f"{path}: {no_file(path)}; check the path")
+    if not exists(path):
+        raise DataError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        raise DataError(f"{path}: {no_file(path)}; give the path of a file")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; copy or download it again")
     try:

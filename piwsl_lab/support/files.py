@@ -97,10 +97,10 @@ def no_file(path: Path) -> str:
     try:
         kind = kind_of(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a zero byte
-        return "no such file"
+        return "there is no such file"
     except OSError as error:
         return f"cannot be looked at ({error.strerror})"
-    return f"is {kind}, and an ordinary file is needed"
+    return f"is {kind}, which is no regular file"
 
 
 def write_json(path: str | Path, value: Any) -> Path:
