@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with as_interrupts() as stop:
         code = _answer(words)
         if code == INTERRUPTED:
+            # Python ends with a code of its own where an interrupt met a text that was being executed, as imports do.
+            exec("")
             deaf_at_the_end()
         return stop.code(code)
 
@@ -70,8 +72,6 @@ def _answer(words: list[str]) -> int:
         _say(error)
         return BAD_INPUT
     except KeyboardInterrupt:
-        # Python ends with a code of its own where an interrupt met a text that was being executed, as imports do.
-        exec("")
         _say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:

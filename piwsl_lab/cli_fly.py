@@ -105,6 +105,8 @@ def _steps(arguments: argparse.Namespace) -> int:
 
 def _check_json(arguments: argparse.Namespace) -> None:
     """Say what can be known about the file of figures before the flight, not after it."""
+    from piwsl_lab.data.catalog import own_files
+
     path = arguments.json
     try:
         if not path.resolve().parent.is_dir():
@@ -117,8 +119,9 @@ def _check_json(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--json {path}: nothing can be written to that folder; choose another")
     except OSError as error:  # a name that is too long
         raise ValueError(f"--json {path}: {error.strerror}; choose another name") from error
-    others = {"CHECKPOINT": arguments.potential, "--data": arguments.data, "--out": arguments.out}
-    for name, other in others.items():
+    others = [("CHECKPOINT", arguments.potential), ("--out", arguments.out)]
+    others += [("--data", file) for file in own_files(arguments.data)]
+    for name, other in others:
         if other is not None and path.resolve() == Path(other).resolve():
             raise ValueError(f"--json {path}: is the file of {name} too and would take its place; choose another name")
 

@@ -611,6 +611,16 @@ def test_f8_files_that_cannot_be_are_named_before_the_flight(tmp_path, checkpoin
     assert (tmp_path / "p.safetensors").read_bytes() == before
 
 
+def test_the_figures_of_a_flight_never_take_the_place_of_its_data(tmp_path, checkpoint, capsys):
+    for name in ("m1.xyz", "m2.xyz"):
+        write(tmp_path / name, dataset(rattled(ETHANOL)).to_atoms(), format="extxyz")
+    before = (tmp_path / "m2.xyz").read_bytes()
+    words = ["fly", checkpoint, "--data", str(tmp_path / "m*.xyz"), "--ps", "0.01", "--json", str(tmp_path / "m2.xyz")]
+    assert cli.main(words) == 2
+    assert "is the file of --data too" in capsys.readouterr().err
+    assert (tmp_path / "m2.xyz").read_bytes() == before
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes with names")
 def test_f8_what_is_no_regular_file_is_called_so(tmp_path, checkpoint, capsys):
     os.mkfifo(tmp_path / "pipe.xyz")

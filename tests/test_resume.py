@@ -213,9 +213,12 @@ def test_a_stop_signal_goes_the_way_of_ctrl_c_and_what_was_ignored_stays_so():
             signal.signal(number, handler)
 
 
-def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(tmp_path):
+@pytest.mark.parametrize("inside", ["raise", "return 130"], ids=["passed on", "caught"])
+def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(inside, tmp_path):
     """Python remembers an interrupt that met such text, as of a dataclass, and `python -m` then ends by SIGINT."""
-    lines = ["import sys", "from piwsl_lab import cli", "cli._doctor = lambda _: exec('raise KeyboardInterrupt')"]
+    lines = ["import sys", "from piwsl_lab import cli", "def stopped(_):", "    try:"]
+    lines += ["        exec('raise KeyboardInterrupt')", "    except KeyboardInterrupt:"]
+    lines += [f"        {inside}", "cli._doctor = stopped"]
     (tmp_path / "stopped.py").write_text("\n".join([*lines, "sys.exit(cli.main(['doctor']))"]))
     env = {**ENV, "PYTHONPATH": os.pathsep.join([str(tmp_path), ENV.get("PYTHONPATH", "")])}
     assert subprocess.run([sys.executable, "-m", "stopped"], check=False, env=env).returncode == 130

@@ -47,7 +47,12 @@ class Text:
     def holds(self, value: Any) -> bool:
         if value is None:
             return self.null
-        return isinstance(value, str) and (not self.choices or value in self.choices)
+        return isinstance(value, str) and _can_be_written(value) and (not self.choices or value in self.choices)
+
+
+def _can_be_written(text: str) -> bool:
+    """JSON can spell half a character, "\\ud800", which no file and no screen takes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 ANYTHING: Any = object()
