@@ -75,7 +75,7 @@ HB = units.Hartree / units.Bohr
         ((1, KCAL, 1), {"energy_unit": "eV", "forces_unit": "kcal/mol/Ang"}),
     ],
 )
-def test_f1_units_that_an_extended_xyz_states(tmp_path: Path, scale, info) -> None:
+def test_units_that_an_extended_xyz_states(tmp_path: Path, scale, info) -> None:
     data = read(save(tmp_path / "a.xyz", water(6, *scale, **info)))
     right(data)
     assert said(data, "converted") == (scale != (1, 1, 1))
@@ -95,7 +95,7 @@ def test_f1_units_that_an_extended_xyz_states(tmp_path: Path, scale, info) -> No
         {"units": {"energy": "cm-1"}},
     ],
 )
-def test_f1_units_that_are_not_clear_are_refused(tmp_path: Path, info) -> None:
+def test_units_that_are_not_clear_are_refused(tmp_path: Path, info) -> None:
     with pytest.raises(DataError, match=r"frame 0 of .*(state|convert|keep)"):
         read(save(tmp_path / "a.xyz", water(**info)))
 
@@ -109,7 +109,7 @@ def test_f1_units_that_are_not_clear_are_refused(tmp_path: Path, info) -> None:
         ((units.Hartree, HB, 1), {"energy_unit": "hartree", "forces_unit": "hartree/bohr"}),
     ],
 )
-def test_f1_units_that_attributes_of_hdf5_state(tmp_path: Path, place, scale, attributes) -> None:
+def test_units_that_attributes_of_hdf5_state(tmp_path: Path, place, scale, attributes) -> None:
     h5py = pytest.importorskip("h5py")
     images = water(6, *scale)
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -123,7 +123,7 @@ def test_f1_units_that_attributes_of_hdf5_state(tmp_path: Path, place, scale, at
 
 
 @pytest.mark.parametrize("on", ["file", "data set"])
-def test_f1_hdf5_in_hartree_says_not_what_its_forces_are_in(tmp_path: Path, on) -> None:
+def test_hdf5_in_hartree_says_not_what_its_forces_are_in(tmp_path: Path, on) -> None:
     h5py = pytest.importorskip("h5py")
     images = water()
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -152,14 +152,14 @@ def database(path: Path, images: list[Atoms], metadata: dict, **data) -> Path:
         {"_property_unit_dict": {"energy": "kcal/mol"}, "_distance_unit": "Ang"},
     ],
 )
-def test_f1_units_in_the_metadata_of_databases(tmp_path: Path, metadata) -> None:
+def test_units_in_the_metadata_of_databases(tmp_path: Path, metadata) -> None:
     metadata = {**metadata, "atomrefs": {"energy": [0.0, -13.6 / KCAL]}}
     data = read(database(tmp_path / "a.db", water(6, KCAL, KCAL), metadata))
     right(data)
     assert data.isolated_energies == {1: pytest.approx(-13.6)}
 
 
-def test_f2_charge_of_one_element_in_schnetpack(tmp_path: Path) -> None:
+def test_charge_of_one_element_in_schnetpack(tmp_path: Path) -> None:
     about = {"total_charge": np.array([1.0]), "spin_multiplicity": np.array([[2]]), "table": np.arange(4)}
     metadata = {"_property_unit_dict": {"energy": "eV", "forces": "eV/Ang"}, "_distance_unit": "Ang"}
     data = read(database(tmp_path / "a.db", water(), metadata, **about))
@@ -173,7 +173,7 @@ def test_f2_charge_of_one_element_in_schnetpack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "form"), [("a.gro", "gromacs"), ("a.res", "res"), ("a.g96", "gromos"), ("coord", "turbomole")]
 )
-def test_f3_a_text_that_is_cut_is_refused(tmp_path: Path, name: str, form: str) -> None:
+def test_a_text_that_is_cut_is_refused(tmp_path: Path, name: str, form: str) -> None:
     atoms = bulk("Cu", cubic=True) * (2, 2, 2)
     ase.io.write(tmp_path / name, atoms, format=form)
     whole = (tmp_path / name).read_text()
@@ -184,7 +184,7 @@ def test_f3_a_text_that_is_cut_is_refused(tmp_path: Path, name: str, form: str) 
             load(tmp_path / name, labels=False)
 
 
-def test_f3_the_last_block_of_a_cif_is_doubted(tmp_path: Path) -> None:
+def test_the_last_block_of_a_cif_is_doubted(tmp_path: Path) -> None:
     for images in ([bulk("Cu", cubic=True)] * 3, [bulk("NaCl", "rocksalt", a=5.6, cubic=True)]):
         path = tmp_path / "a.cif"
         ase.io.write(path, images)
@@ -208,7 +208,7 @@ def dump(units_line: str | None = None, scale: float = 1.0, element: str = "elem
 
 
 @pytest.mark.parametrize(("name", "scale"), [("metal", 1.0), ("real", KCAL), ("electron", None)])
-def test_f4_forces_of_a_lammps_dump_in_its_units(tmp_path: Path, name: str, scale: float | None) -> None:
+def test_forces_of_a_lammps_dump_in_its_units(tmp_path: Path, name: str, scale: float | None) -> None:
     path = tmp_path / "a.lammpstrj"
     path.write_text(dump(name, scale or HB))
     data = read(path)
@@ -227,7 +227,7 @@ def test_f4_forces_of_a_lammps_dump_in_its_units(tmp_path: Path, name: str, scal
         (dump("metal", element="mol type"), "without elements"),
     ],
 )
-def test_f4_a_lammps_dump_without_what_is_needed(tmp_path: Path, text: str, words: str) -> None:
+def test_a_lammps_dump_without_what_is_needed(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "a.dump").write_text(text)
     with pytest.raises(DataError, match=words):
         read(tmp_path / "a.dump")
@@ -236,7 +236,7 @@ def test_f4_a_lammps_dump_without_what_is_needed(tmp_path: Path, text: str, word
         assert (start.n_energies, start.n_forces) == (0, 0)
 
 
-def test_f3_a_lammps_dump_that_is_cut(tmp_path: Path) -> None:
+def test_a_lammps_dump_that_is_cut(tmp_path: Path) -> None:
     whole = dump("metal")
     for cut in range(len(whole) // 2, len(whole) - 12, 37):
         (tmp_path / "a.lammpstrj").write_text(whole[:cut])
@@ -259,7 +259,7 @@ def test_f3_a_lammps_dump_that_is_cut(tmp_path: Path) -> None:
         ("force_weight", 6, 4),
     ],
 )
-def test_f5_a_weight_of_0_means_no_label(tmp_path: Path, key: str, energies: int, forces: int) -> None:
+def test_a_weight_of_0_means_no_label(tmp_path: Path, key: str, energies: int, forces: int) -> None:
     images = water()
     for i, atoms in enumerate(images):
         atoms.info[key] = 0.0 if i < 2 else 1.0
@@ -268,7 +268,7 @@ def test_f5_a_weight_of_0_means_no_label(tmp_path: Path, key: str, energies: int
     assert said(data, f"'{key}' is 0")
 
 
-def test_f5_other_weights_are_named_and_isolated_atoms_keep_their_energy(tmp_path: Path) -> None:
+def test_other_weights_are_named_and_isolated_atoms_keep_their_energy(tmp_path: Path) -> None:
     atom = Atoms("H", info={"config_type": "IsolatedAtom", "config_weight": 0.0, "energy": -13.6})
     data = read(save(tmp_path / "a.xyz", [*water(config_weight=2.5), atom]))
     assert said(data, "weight 'config_weight' is not 1")
@@ -279,7 +279,7 @@ def test_f5_other_weights_are_named_and_isolated_atoms_keep_their_energy(tmp_pat
 
 @pytest.mark.parametrize(("name", "free"), [("fixed", False), ("frozen", False), ("selective_dynamics", True)])
 @pytest.mark.parametrize("width", [1, 3])
-def test_f6_columns_that_hold_atoms(tmp_path: Path, name: str, free: bool, width: int) -> None:
+def test_columns_that_hold_atoms(tmp_path: Path, name: str, free: bool, width: int) -> None:
     images = water()
     for atoms in images:
         mask = np.zeros((3, 3) if width == 3 else 3, dtype=bool)
@@ -292,7 +292,7 @@ def test_f6_columns_that_hold_atoms(tmp_path: Path, name: str, free: bool, width
 
 
 @pytest.mark.parametrize("name", ["fix", "mask", "constraint", "move"])
-def test_f6_columns_whose_sense_is_not_clear_are_named(tmp_path: Path, name: str) -> None:
+def test_columns_whose_sense_is_not_clear_are_named(tmp_path: Path, name: str) -> None:
     images = water()
     for atoms in images:
         atoms.arrays[name] = np.array([True, False, False])
@@ -301,7 +301,7 @@ def test_f6_columns_whose_sense_is_not_clear_are_named(tmp_path: Path, name: str
     assert said(data, f"'{name}' was passed over")
 
 
-def test_f6_a_column_of_masses(tmp_path: Path) -> None:
+def test_a_column_of_masses(tmp_path: Path) -> None:
     images = water()
     for atoms in images:
         atoms.arrays["mass"] = np.array([16.0, 2.014, 2.014])
@@ -311,7 +311,7 @@ def test_f6_a_column_of_masses(tmp_path: Path) -> None:
 # -- what is refused, and how ----------------------------------------------------------------------
 
 
-def test_f7_no_program_is_started_to_read_a_cell(tmp_path: Path, monkeypatch) -> None:
+def test_no_program_is_started_to_read_a_cell(tmp_path: Path, monkeypatch) -> None:
     trap = tmp_path / "castep"
     trap.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
     trap.chmod(0o755)
@@ -324,7 +324,7 @@ def test_f7_no_program_is_started_to_read_a_cell(tmp_path: Path, monkeypatch) ->
     assert not (tmp_path / "started").exists()
 
 
-def test_f8_a_json_of_ase_that_is_cut(tmp_path: Path) -> None:
+def test_a_json_of_ase_that_is_cut(tmp_path: Path) -> None:
     ase.io.write(tmp_path / "a.json", [molecule("H2O")] * 3)
     whole = (tmp_path / "a.json").read_bytes()
     for part in (0.3, 0.6, 0.95):
@@ -337,7 +337,7 @@ def test_f8_a_json_of_ase_that_is_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", [gzip, bz2, lzma])
-def test_f8_compression_is_known_by_the_content(tmp_path: Path, module) -> None:
+def test_compression_is_known_by_the_content(tmp_path: Path, module) -> None:
     text = save(tmp_path / "plain.xyz", water()).read_bytes()
     (tmp_path / "a.xyz").write_bytes(module.compress(text))
     right(read(tmp_path / "a.xyz"))
@@ -347,7 +347,7 @@ def test_f8_compression_is_known_by_the_content(tmp_path: Path, module) -> None:
         read(tmp_path / f"b.xyz{end}")
 
 
-def test_f9_isolated_atoms_far_apart_are_doubted(tmp_path: Path) -> None:
+def test_isolated_atoms_far_apart_are_doubted(tmp_path: Path) -> None:
     frames = save(tmp_path / "frames.xyz", water())
     for energy, far in ((-14.0, False), (-50.0, True)):
         pair = [save(tmp_path / f"{e}.xyz", [Atoms("H", info={"energy": e})]) for e in (-13.0, energy)]
@@ -358,7 +358,7 @@ def test_f9_isolated_atoms_far_apart_are_doubted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["grad", "dEdR", "dE_dx", "gradients", "energy_grad"])
-def test_f10_gradients_say_what_to_do(tmp_path: Path, key: str) -> None:
+def test_gradients_say_what_to_do(tmp_path: Path, key: str) -> None:
     images = water()
     arrays = {"R": [a.positions for a in images], "z": images[0].numbers, "E": [a.info["energy"] for a in images]}
     np.savez(tmp_path / "a.npz", **arrays, energy_unit="eV", **{key: [a.arrays["forces"] for a in images]})
@@ -376,14 +376,14 @@ def test_f10_gradients_say_what_to_do(tmp_path: Path, key: str) -> None:
         ({"R": np.zeros((6, 3, 3), dtype=complex)}, "complex128"),
     ],
 )
-def test_f10_npz_of_another_layout(tmp_path: Path, changes: dict, words: str) -> None:
+def test_npz_of_another_layout(tmp_path: Path, changes: dict, words: str) -> None:
     whole = {"R": np.zeros((6, 3, 3)), "z": np.array([8, 1, 1]), "E": np.zeros(6), "F": np.zeros((6, 3, 3))}
     np.savez(tmp_path / "a.npz", **{**whole, **changes}, energy_unit="eV")
     with pytest.raises(DataError, match=words):
         read(tmp_path / "a.npz")
 
 
-def test_f10_something_that_is_no_path(tmp_path: Path) -> None:
+def test_something_that_is_no_path(tmp_path: Path) -> None:
     save(tmp_path / "a.xyz", water())
     with (tmp_path / "a.xyz").open() as handle:
         for wrong in (None, 3, b"a.xyz", handle, [None], [3], 1.5):
@@ -391,7 +391,7 @@ def test_f10_something_that_is_no_path(tmp_path: Path) -> None:
                 load(wrong)
 
 
-def test_f1_labels_of_a_calculator_in_memory_are_converted_too() -> None:
+def test_labels_of_a_calculator_in_memory_are_converted_too() -> None:
     from piwsl_lab.data.convert import from_atoms
 
     atoms = molecule("H2O")

@@ -168,7 +168,7 @@ def rattled_crystals(element: str, amplitude: float, n: int = 30) -> list[Frame]
 @pytest.mark.parametrize(
     ("element", "amplitude"), [("Au", 0.15), ("Au", 0.35), ("Cu", 0.3), ("Ni", 0.25), ("Al", 0.3), ("Ar", 0.3)]
 )
-def test_f1_rattled_crystals_are_not_accused_and_their_mistakes_are_found(element, amplitude):
+def test_rattled_crystals_are_not_accused_and_their_mistakes_are_found(element, amplitude):
     """The trapezoid rule finds up to twice the work between independent rattles."""
     frames = rattled_crystals(element, amplitude)
     assert serious(Dataset(frames)) == []
@@ -190,7 +190,7 @@ MIXED = {
 @pytest.mark.parametrize(
     ("name", "mixed"), [*(("ethanol", mixed) for mixed in MIXED), ("aspirin", "half of the signs")]
 )
-def test_f4_mixed_labels_are_doubted(name, mixed):
+def test_mixed_labels_are_doubted(name, mixed):
     """They were said to be "not tested", as if there were too few frames."""
     frames = [load(name)[7 * i] for i in range(60)]
     found = relations.units([MIXED[mixed](frames, i) for i in range(60)])
@@ -199,7 +199,7 @@ def test_f4_mixed_labels_are_doubted(name, mixed):
 
 
 @pytest.mark.parametrize("mixed", ["half of the signs", "another order"])
-def test_f4_mixed_labels_of_crystals_are_doubted(mixed):
+def test_mixed_labels_of_crystals_are_doubted(mixed):
     frames = rattled_crystals("Au", 0.2)
     (found,) = relations.units([MIXED[mixed](frames, i) for i in range(30)])
     assert found.level in ("doubt", "wrong")
@@ -260,7 +260,7 @@ def trajectory(element: str, n: int, kelvin: float, step: float = 0.5) -> list[F
 
 
 @pytest.mark.parametrize(("element", "kelvin"), [("Au", 200), ("Au", 50), ("Pt", 300)])
-def test_f2_a_trajectory_whose_frames_hardly_move_is_not_accused_and_can_be_split(element, kelvin):
+def test_a_trajectory_whose_frames_hardly_move_is_not_accused_and_can_be_split(element, kelvin):
     """Every frame is a copy of the next, the ends are not: 300 frames were one geometry with two energies."""
     data = Dataset(trajectory(element, 300, kelvin))
     report = data.check()
@@ -274,7 +274,7 @@ def test_f2_a_trajectory_whose_frames_hardly_move_is_not_accused_and_can_be_spli
     assert len(parts.rest) > 100
 
 
-def test_f2_two_energies_in_a_chain_are_found():
+def test_two_energies_in_a_chain_are_found():
     frames = trajectory("Au", 100, 50)
     frames[40] = replace(frames[40], energy=frames[40].energy + 3)
     (finding,) = [f for f in Dataset(frames).check().wrong if f.kind == "copies"]
@@ -326,7 +326,7 @@ def held(forces, fixed=None, n: int = 20) -> Dataset:
     return Dataset([replace(f, forces=f.forces * forces, fixed=fixed) for f in ethanol(n)])
 
 
-def test_f3_forces_without_those_on_held_atoms():
+def test_forces_without_those_on_held_atoms():
     """Codes that write constrained forces put zeros where atoms are held: the energies feel their forces."""
     rows = np.ones((9, 1))
     rows[:3] = 0
@@ -342,7 +342,7 @@ def test_f3_forces_without_those_on_held_atoms():
     assert not [f for f in held(1.0, fixed).check().findings if f.kind == "constrained forces"]
 
 
-def test_f3_forces_that_symmetry_puts_to_zero_are_right():
+def test_forces_that_symmetry_puts_to_zero_are_right():
     """The middle atom of a chain of three that breathes feels nothing."""
     frames = []
     for x in np.linspace(1.1, 1.3, 12):

@@ -243,7 +243,7 @@ def own(tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", ["train", "compare", "check"])
 @pytest.mark.parametrize("data", ["m2.xyz", "./m2.xyz", "m*.xyz", "sub/../m2.xyz", "link.xyz", "hard.xyz"])
 @pytest.mark.parametrize("out", ["m2.xyz", "link.xyz"])
-def test_f1_the_result_never_takes_the_place_of_the_data(command, data, out, own, capsys):
+def test_the_result_never_takes_the_place_of_the_data(command, data, out, own, capsys):
     """F1: the data were lost, with exit code 0."""
     words = [command, data] if command == "check" else [command, "--data", data]
     code, printed, error = run(*words, "--json", out, capsys=capsys)
@@ -251,7 +251,7 @@ def test_f1_the_result_never_takes_the_place_of_the_data(command, data, out, own
     assert f"--json {out}: is the file of {'NAME|FILE' if command == 'check' else '--data'} too" in error
 
 
-def test_f1_weights_and_figures_and_data_are_three_files(own, capsys):
+def test_weights_and_figures_and_data_are_three_files(own, capsys):
     for words in (
         ["--save", "a.safetensors", "--json", "a.safetensors"],
         ["--save", "a.safetensors", "--json", "sub/../a.safetensors"],
@@ -282,7 +282,7 @@ def test_f1_weights_and_figures_and_data_are_three_files(own, capsys):
         ["fly", "gfn2-xtb", "--json"],
     ],
 )
-def test_f3_a_place_that_is_no_ordinary_file_is_refused_before_the_work(words, own, monkeypatch, capsys):
+def test_a_place_that_is_no_ordinary_file_is_refused_before_the_work(words, own, monkeypatch, capsys):
     """F3: a pipe was replaced, and so was /dev/null."""
     name = "pipe.safetensors" if "--save" in words else "pipe.csv"
     os.mkfifo(own / name)
@@ -296,7 +296,7 @@ def test_f3_a_place_that_is_no_ordinary_file_is_refused_before_the_work(words, o
     assert (own / name).is_fifo()
 
 
-def test_f3_a_file_that_the_table_goes_to_is_no_place_for_the_figures(own):
+def test_a_file_that_the_table_goes_to_is_no_place_for_the_figures(own):
     with open(own / "out.txt", "w") as out:
         command = [sys.executable, "-m", "piwsl_lab.cli", "check", "ethanol", "--json", "out.txt"]
         done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=200)
@@ -304,7 +304,7 @@ def test_f3_a_file_that_the_table_goes_to_is_no_place_for_the_figures(own):
     assert "--json out.txt: the standard output goes there too" in done.stderr
 
 
-def test_f4_a_folder_that_was_deleted_is_said(tmp_path):
+def test_a_folder_that_was_deleted_is_said(tmp_path):
     """F4: a library in C ended the process."""
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -318,7 +318,7 @@ def test_f4_a_folder_that_was_deleted_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("port", ["-1", "0", "65536", "99999"])
-def test_f5_a_port_that_cannot_be_is_refused(port, monkeypatch, capsys):
+def test_a_port_that_cannot_be_is_refused(port, monkeypatch, capsys):
     """F5: -1 ended in a traceback of Jupyter, 99999 began."""
     monkeypatch.setattr("piwsl_lab.launch._run", lambda _: pytest.fail("it began"))
     code, printed, error = run("lab", "--port", port, capsys=capsys)
@@ -330,7 +330,7 @@ STUDY = '[grid]\nlabels = [8]\nseeds = 1\n[[method]]\nname = "supervised"\n'
 
 
 @pytest.mark.parametrize("limit", ["nan", "-1", "0", "inf"])
-def test_f8_a_limit_that_makes_no_sense_is_refused(limit, tmp_path, monkeypatch, capsys):
+def test_a_limit_that_makes_no_sense_is_refused(limit, tmp_path, monkeypatch, capsys):
     (tmp_path / "study.toml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("piwsl_lab.grid.runner.run_cells", lambda *_, **__: pytest.fail("it began"))
@@ -339,7 +339,7 @@ def test_f8_a_limit_that_makes_no_sense_is_refused(limit, tmp_path, monkeypatch,
     assert f"--limit {limit}: must be a finite number of seconds above 0" in error
 
 
-def test_f8_a_report_of_no_run_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_report_of_no_run_is_refused(tmp_path, monkeypatch, capsys):
     """F8: a mistyped folder was made, with five tables of no run."""
     (tmp_path / "study.toml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
@@ -350,7 +350,7 @@ def test_f8_a_report_of_no_run_is_refused(tmp_path, monkeypatch, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
 
 
-def test_f7_a_study_that_is_a_pipe_or_a_device_is_not_waited_for(tmp_path, capsys):
+def test_a_study_that_is_a_pipe_or_a_device_is_not_waited_for(tmp_path, capsys):
     os.mkfifo(tmp_path / "study.toml")
     kinds = {tmp_path / "study.toml": "is a pipe", tmp_path: "is a folder", "/dev/zero": "is a device"}
     for path, words in kinds.items():

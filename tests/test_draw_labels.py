@@ -37,7 +37,7 @@ def drawn(frames: list[Frame], *sizes, **options):
     return parts, [str(w.message) for w in caught]
 
 
-def test_f1_a_rare_element_is_trained_on_wherever_it_stands():
+def test_a_rare_element_is_trained_on_wherever_it_stands():
     """It was kept from a short test and then dropped, or never met and dropped."""
     for place in range(40):
         for seed in range(4):
@@ -48,7 +48,7 @@ def test_f1_a_rare_element_is_trained_on_wherever_it_stands():
             assert all("Training gets 1 of them first" in text for text in said)
 
 
-def test_f1_an_element_that_training_has_no_place_for_is_named():
+def test_an_element_that_training_has_no_place_for_is_named():
     frames = molecules(40)
     for place, z in enumerate((14, 15, 16, 17, 9, 35, 53)):
         frames = with_element(frames, place, z)
@@ -63,7 +63,7 @@ def test_f1_an_element_that_training_has_no_place_for_is_named():
         assert not any("gets 0 of them" in text for text in said)
 
 
-def test_f1_an_element_of_frames_without_labels_is_named():
+def test_an_element_of_frames_without_labels_is_named():
     frames = with_element(molecules(40), 5, 14)
     frames[5] = replace(frames[5], energy=None, forces=None)
     _, said = drawn(frames, Labels(10, 10), Labels(4, 4), 6)
@@ -103,7 +103,7 @@ ASKS = [(20, 20), (9, 9), (1, 1), (60, 2), (2, 60), (0, 30), (30, 0), (10**6, 10
 
 
 @pytest.mark.parametrize("kind", ["all labels", "few forces", "copies"])
-def test_f2_the_number_that_a_refusal_advises_works(kind, pool):
+def test_the_number_that_a_refusal_advises_works(kind, pool):
     refused = 0
     for size in range(1, 41):
         frames = molecules(size)
@@ -128,7 +128,7 @@ def test_f2_the_number_that_a_refusal_advises_works(kind, pool):
     assert refused > 100
 
 
-def test_f2_the_number_is_the_largest_and_the_message_says_what_validation_takes(pool):
+def test_the_number_is_the_largest_and_the_message_says_what_validation_takes(pool):
     pool(molecules(12))
     with pytest.raises(DataError, match=r"at most 7 energies and at most 7 forces \(validation then takes 4 frames\)"):
         prepare(Setup(data="pool.xyz", energies=20, forces=20))
@@ -139,7 +139,7 @@ def test_f2_the_number_is_the_largest_and_the_message_says_what_validation_takes
         prepare(Setup(data="pool.xyz", energies=1, forces=1))
 
 
-def test_f2_a_validation_that_takes_too_much_is_named_with_a_size_that_works(pool):
+def test_a_validation_that_takes_too_much_is_named_with_a_size_that_works(pool):
     pool(molecules(40))
     for validation in (30, 100, 10**9):
         setup = Setup(data="pool.xyz", energies=20, forces=10, validation=validation)
@@ -149,7 +149,7 @@ def test_f2_a_validation_that_takes_too_much_is_named_with_a_size_that_works(poo
     assert (again.energies, again.forces, again.validation) == (20, 10, 19)
 
 
-def test_f2_an_absurd_number_is_refused_at_once(pool):
+def test_an_absurd_number_is_refused_at_once(pool):
     pool(molecules(40))
     begun = time.monotonic()
     for energies in (10**9, 10**20):
@@ -158,7 +158,7 @@ def test_f2_an_absurd_number_is_refused_at_once(pool):
     assert time.monotonic() - begun < 5
 
 
-def test_f2_a_negative_number_is_named():
+def test_a_negative_number_is_named():
     with pytest.raises(ValueError, match="energies=-1 is below 0"):
         Setup(energies=-1).check()
     with pytest.raises(ValueError, match="forces=-3 is below 0"):

@@ -142,7 +142,7 @@ def test_json_has_no_nan_and_no_numpy(tmp_path):
 # F3: what is there and is no ordinary file
 
 
-def test_f3_a_pipe_and_a_socket_are_never_replaced(tmp_path):
+def test_a_pipe_and_a_socket_are_never_replaced(tmp_path):
     """F3: a new file took the place of a pipe, which its readers then waited at for ever."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
@@ -159,7 +159,7 @@ def test_f3_a_pipe_and_a_socket_are_never_replaced(tmp_path):
         write_whole("/dev/null", b"1")
 
 
-def test_f3_a_file_that_only_a_process_still_has_is_no_place(tmp_path):
+def test_a_file_that_only_a_process_still_has_is_no_place(tmp_path):
     with open(tmp_path / "gone", "wb") as file:
         (tmp_path / "gone").unlink()
         with pytest.raises(OSError, match="is no ordinary file"):
@@ -167,7 +167,7 @@ def test_f3_a_file_that_only_a_process_still_has_is_no_place(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_f3_a_link_to_a_file_is_written_through(tmp_path):
+def test_a_link_to_a_file_is_written_through(tmp_path):
     """F3: the link was replaced, and the file that it means stayed as it was."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -184,7 +184,7 @@ def test_f3_a_link_to_a_file_is_written_through(tmp_path):
         write_whole(tmp_path / "circle", b"1")
 
 
-def test_f7_what_is_no_file_is_called_by_its_kind(tmp_path):
+def test_what_is_no_file_is_called_by_its_kind(tmp_path):
     """F7: a pipe, a device and a folder were "no such file"."""
     os.mkfifo(tmp_path / "pipe.xyz")
     for path, words in ((tmp_path / "pipe.xyz", "is a pipe"), (tmp_path / "none.xyz", "no such file")):

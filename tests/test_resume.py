@@ -225,8 +225,8 @@ def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(inside, tmp
 
 
 @pytest.mark.parametrize("second", ["INT", "TERM"])
-def test_f9_a_second_signal_does_not_break_off_the_end(second, tmp_path):
-    """F9: it met the end of Python, whose libraries then printed tracebacks."""
+def test_a_second_signal_does_not_break_off_the_end(second, tmp_path):
+    """It met the end of Python, whose libraries then printed tracebacks."""
     lines = ["import atexit, signal, sys", "from piwsl_lab import cli"]
     lines += [f"atexit.register(lambda: [signal.raise_signal(signal.SIG{second}), print('whole')])"]
     lines += ["cli._doctor = lambda _: signal.raise_signal(signal.SIGTERM)", "sys.exit(cli.main(['doctor']))"]
@@ -619,7 +619,7 @@ def begun(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_f6_a_damaged_mark_is_called_damage(name, begun, tmp_path):
+def test_a_damaged_mark_is_called_damage(name, begun, tmp_path):
     """F6: it was taken for changed data, or accepted."""
     setup, content = begun
     path = tmp_path / "kept.safetensors"
@@ -630,7 +630,7 @@ def test_f6_a_damaged_mark_is_called_damage(name, begun, tmp_path):
         compare(setup, Objective(pitc=10.0), 1, kept=opened(path))
 
 
-def test_f6_what_was_not_damaged_goes_on(begun, tmp_path):
+def test_what_was_not_damaged_goes_on(begun, tmp_path):
     setup, content = begun
     path, done = tmp_path / "kept.safetensors", []
     path.write_bytes(content)
@@ -640,7 +640,7 @@ def test_f6_what_was_not_damaged_goes_on(begun, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [torch.ones(24, 9, 3).sum(0).long(), torch.ones(7), torch.ones(7, 3)])
-def test_f6_forces_of_a_teacher_have_their_shape(wrong, small, tmp_path):
+def test_forces_of_a_teacher_have_their_shape(wrong, small, tmp_path):
     setup, path = small(forces=3, teachers=1), tmp_path / "kept.safetensors"
     task = prepare(setup)
     with pytest.raises(KeyboardInterrupt):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
 import pytest
+from ase.build import molecule
+from ase.calculators.emt import EMT
 from ase.io import write
 from frames import dataset, frame, labelled
 
 from piwsl_lab.comparison import compare, ratio
 from piwsl_lab.data import DataWarning
+from piwsl_lab.metrics import evaluate
 from piwsl_lab.objective import Objective, supervised
-from piwsl_lab.study import Setup, prepare
+from piwsl_lab.study import Setup, prepare, train
 
 SMALL = {"channels": 8, "layers": 1, "steps": 6, "test": 10, "batch_size": 4}
 
@@ -123,3 +127,22 @@ def test_compare_trains_both_twins_for_every_seed_and_scores_the_best_weights():
 def test_the_supervised_twin_differs_in_the_physics_alone():
     objective = Objective(energy=3.0, force=7.0, pitc=5.0, pisc=2.0, epsilon=0.02)
     assert supervised(objective) == Objective(energy=3.0, force=7.0, pitc=0.0, pisc=0.0, epsilon=0.02)
+
+
+def test_case_23_frames_of_different_elements_in_one_file(tmp_path):
+    """Right on 21 November, and to stay so: water and methane in one file train one potential."""
+    images = []
+    for seed in range(20):
+        for name in ("H2O", "CH4"):
+            atoms = molecule(name)
+            atoms.rattle(0.05, seed=seed)
+            atoms.calc = EMT()
+            atoms.get_forces()
+            images.append(atoms)
+    write(tmp_path / "two.xyz", images, format="extxyz")
+    setup = Setup(data=str(tmp_path / "two.xyz"), energies=12, forces=12, steps=3, channels=8, layers=1)
+    task = prepare(setup)
+    assert task.train.elements == (1, 6, 8)
+    assert {len(frame) for frame in task.test} == {3, 5}
+    trainer, _ = train(setup, task, Objective())
+    assert np.isfinite(evaluate(trainer.potential, task.test).force_rmse)
