@@ -385,6 +385,13 @@ def test_energies_beyond_what_electrons_bind(unit, mirror):
     assert "energies" in kinds(scaled(load("ethanol_pbe")[:50], 1 / unit, 1 / unit), "wrong")
 
 
+def test_copies_of_a_crystal_with_one_atom_in_its_cell_are_compared():
+    cells = [np.eye(3) * side for side in (2.5, 2.5, 2.6, 2.7)]
+    frames = [Frame([29], np.zeros((1, 3)), cell, True, energy) for cell, energy in zip(cells, range(4), strict=True)]
+    (finding,) = [f for f in Dataset(frames).check().findings if f.kind == "copies" and f.level == "wrong"]
+    assert finding.frames == (0, 1)
+
+
 def test_a_lost_decimal_point_is_seen():
     frames = ethanol(20)
     lost = frames[7].positions.copy()

@@ -160,7 +160,7 @@ def _same_shapes(
     frames: Sequence[Frame], a: np.ndarray, b: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Whether frames a and b agree in the distances of all these pairs of atoms, bool."""
-    answers, at_a_time = [np.zeros(0, dtype=bool)], max(1, NUMBERS // len(pairs[0]))
+    answers, at_a_time = [np.zeros(0, dtype=bool)], max(1, NUMBERS // max(1, len(pairs[0])))
     for start in range(0, len(a), at_a_time):
         part = slice(start, start + at_a_time)
         needed, place = np.unique([a[part], b[part]], return_inverse=True)
