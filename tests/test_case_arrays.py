@@ -37,7 +37,10 @@ def npz(tmp_path: Path) -> Callable[..., Path]:
 
 def check(data, energy: np.ndarray = E, forces: np.ndarray = F) -> None:
     np.testing.assert_allclose([frame.energy for frame in data], energy)
-    np.testing.assert_allclose([frame.forces for frame in data], forces)
+    for frame, pull in zip(data, forces, strict=True):
+        assert (frame.forces is None) == (pull is None)
+        if pull is not None:
+            np.testing.assert_allclose(frame.forces, pull)
     np.testing.assert_allclose([frame.positions for frame in data], R)
     assert data[0].numbers.tolist() == Z.tolist()
 
@@ -82,6 +85,72 @@ def test_case_05_padded_frames_of_different_size(npz) -> None:
         read(npz(z=None, Z=np.tile(Z, (4, 1)), N=np.array([3, 3, 2, 3])))
 
 
+@pytest.mark.parametrize(
+    "z",
+    [
+        [8, 0, 1],  # a shared row has no end that some frames reach and others do not
+        [0, 8, 1],
+        [8, 1, 0],
+        [8, 1, -1],
+        [[8, 0, 1]] * 4,
+        [[8, 1, -3]] * 4,
+        [8, 1, np.inf],
+        [8, 1, np.nan],
+        [8, 1, 1.5],
+        [8, 1, 1e30],
+        [8, 1, 300],
+        [8, 1, 1 + 0j],
+        [True, True, True],
+        [b"O", b"H", b"\xff"],
+        ["O", "", "H"],
+        np.array([8, 1, 2**63 + 1], dtype=np.uint64),
+    ],
+)
+def test_f0_numbers_are_elements_and_padding_ends_a_row_of_its_own(npz, z) -> None:
+    with pytest.raises(DataError, match=r"own\.npz: z "):
+        read(npz(z=np.array(z)))
+
+
+def test_f0_a_single_frame_with_padding_of_its_own_is_read(npz) -> None:
+    data = read(npz(R=R[:1], z=np.array([[8, 1, 0]]), E=E[:1], F=F[:1], energy_unit="eV"))
+    assert data[0].numbers.tolist() == [8, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"N": np.array([3, 3, 3])}, r"N has shape \(3,\); expected one a frame"),
+        ({"N": np.array(["3"] * 4)}, "N holds <U1, not real numbers"),
+        ({"cell": np.full((3, 3), "a")}, "cell holds <U1, not real numbers"),
+        ({"cell": np.eye(3) * 9j}, "cell holds complex128, not real numbers"),
+        ({"cell": 9 * np.eye(3), "pbc": np.ones((2, 3), dtype=bool)}, r"pbc has shape \(2, 3\)"),
+        ({"cell": 9 * np.eye(3), "pbc": np.array(["T", "T", "F"])}, "pbc holds"),
+        ({"cell": 9 * np.eye(3), "pbc": np.array([1, 1, np.nan])}, "pbc holds"),
+        ({"Q": np.array([0, 0, np.nan, 0]), "energy_unit": "eV"}, "frame 2 of .*charge is nan"),
+        ({"Q": np.array([0, 0, np.inf, 0]), "energy_unit": "eV"}, "frame 2 of .*charge is inf"),
+        ({"multiplicity": np.array([1, 1, 1, np.nan])}, "frame 3 of .*multiplicity is nan"),
+        ({"multiplicity": np.array([1, 1, 1, 0.5])}, r"frame 3 of .*multiplicity is 0\.5"),
+    ],
+)
+def test_f4_arrays_beside_the_labels_are_refused_by_name(npz, changes: dict, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read(npz(**changes))
+
+
+def test_f4_one_row_of_periodic_directions_is_that_of_all_frames(npz) -> None:
+    for pbc in (np.array([[True, True, False]]), np.array([[True, True, False]] * 4), np.array([1, 1, 0])):
+        assert read(npz(cell=9 * np.eye(3), pbc=pbc))[2].pbc.tolist() == [True, True, False]
+    assert read(npz(cell=9 * np.eye(3), pbc=np.array([True])))[2].pbc.all()
+
+
+def test_f6_what_an_npz_passes_over_can_be_found_again(npz) -> None:
+    with pytest.warns(DataWarning, match="no frame has an energy, but 'U0' was passed over"):
+        data = read(npz(E=None, U0=E))
+    assert said(data, "'U0' was passed over")
+    with pytest.raises(DataError, match="Keys found instead: U0"):
+        read(npz(E=None, F=None, U0=E))
+
+
 def test_case_05_upper_case_names_and_object_arrays(npz) -> None:
     check(read(npz("OWN.NPZ")))
     for key, value in {"E": E.astype(object), "R": np.array([R[0], R[1][:2], None, None], dtype=object)}.items():
@@ -92,11 +161,11 @@ def test_case_05_upper_case_names_and_object_arrays(npz) -> None:
 def test_case_05_other_arrays_are_named(npz) -> None:
     names = {"coords": R, "nuclear_charges": Z, "energies": E / KCAL, "forces": F / KCAL}
     data = read(npz(**PLAIN, **names, old_energies=E))
-    assert said(data, "Passed over", "'old_energies'")
+    assert said(data, "'old_energies' was passed over")
     data = read(npz(**{**PLAIN, **names, "F": -F}))
     check(data)
     assert said(data, "forces from 'forces'")
-    assert said(data, "Passed over", "'F'")
+    assert said(data, "'F' was passed over")
     with pytest.raises(DataError, match=r"E has shape \(3,\); expected one a frame"):
         read(npz(E=E[:3]))
 
@@ -144,18 +213,37 @@ def test_case_06_units_are_read_however_they_are_stored(npz, energy: float, forc
 @pytest.mark.parametrize(
     ("stated", "message"),
     [
-        ({"energy_units": "foot"}, r"key 'energy_units' is 'foot'; use one of ev, kcal/mol"),
-        ({"f_unit": "N"}, r"key 'f_unit' is 'N'; use one of ev/angstrom"),
-        ({"units": "atomic"}, r"key 'units' holds 'atomic'; store 'energy_unit'"),
+        ({"energy_units": "foot"}, r"own\.npz: 'energy_units' is 'foot', a unit of energy that is not known"),
+        ({"f_unit": "N"}, r"own\.npz: 'f_unit' is 'N', a unit of forces that is not known"),
+        ({"units": "atomic"}, r"own\.npz: 'units' is 'atomic', which is no unit that is known"),
         (
             {"energy_units": "eV", "e_unit": "Hartree"},
-            r"key 'e_unit' is 'hartree' and key 'energy_units' is 'ev'; keep",
+            r"own\.npz: 'e_unit' is 'hartree' and 'energy_units' is 'ev'; keep",
         ),
     ],
 )
 def test_case_06_units_that_are_not_clear_are_refused(npz, stated: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(npz(**stated))
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"energy_unit": "hartree"}, "own.npz: energies are stated in hartree and nothing says whether forces"),
+        ({"units": "Hartree"}, "own.npz: energies are stated in hartree and nothing says whether forces"),
+        ({"f_unit": "hartree/bohr"}, "own.npz: forces are stated in hartree/bohr and nothing says the unit of the en"),
+    ],
+)
+def test_f5_units_that_an_extended_xyz_leaves_open_are_open_in_npz_too(npz, stated: dict, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read(npz(**stated))
+
+
+def test_f5_forces_in_the_unit_of_the_habit_leave_its_energies_as_they_are(npz) -> None:
+    check(read(npz(f_unit="kcal/mol/Ang")))
+    check(read(npz(E=E, F=F, f_unit="eV/Ang")))
+    check(read(npz(E=E / units.Hartree, F=None, energy_unit="hartree")), forces=[None] * 4)
 
 
 def test_case_06_single_precision_in_the_file_loses_nothing_more(npz) -> None:

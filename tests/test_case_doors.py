@@ -20,7 +20,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixBondLength, FixCartesian, FixedLine, FixedPlane
 from ase.db import connect
 
-from piwsl_lab.data import DataError, Dataset, DataWarning, load, opening, read
+from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, load, opening, read
 
 
 def ethanol(n: int = 6, energy: float | None = -300.0, forces: bool = True) -> list[Atoms]:
@@ -357,6 +357,16 @@ def test_case_08_bulk_of_one_atom_far_pairs_and_atoms_alone_stay_frames(tmp_path
     assert said(data, "All frames are isolated atoms")
 
 
+def test_f2_a_skewed_crystal_of_one_atom_is_no_isolated_atom(tmp_path: Path) -> None:
+    crystal = bulk("Cu", a=3.6)
+    skewed = crystal.copy()
+    skewed.set_cell(np.array([[-35, -4, 2], [-36, -19, 5], [-6, -4, 1]]) @ crystal.cell.array)
+    for atoms in (crystal, skewed):
+        atoms.calc = SinglePointCalculator(atoms, energy=-3.0)
+    data = load(save(tmp_path / "own.xyz", [skewed, *ethanol()]))
+    assert (len(data), dict(data.isolated_energies)) == (7, {})
+
+
 # -- physics that is kept --------------------------------------------------------------------------
 
 
@@ -454,6 +464,43 @@ def test_case_16_charges_of_atoms_sum_up_or_are_named(tmp_path: Path) -> None:
         Dataset.from_atoms([bare(atoms, multiplicity=0)])
 
 
+@pytest.mark.parametrize("spin", [np.inf, -np.inf, np.nan, None, "up", [1, 2], 1e300, 1j, {"up": 1}])
+def test_f4_a_spin_of_nonsense_is_passed_over(spin) -> None:
+    (atoms,) = ethanol(1)
+    atoms.info["spin"] = spin
+    data = Dataset.from_atoms([atoms])
+    assert data[0].multiplicity is None
+    assert said(data, "'spin' was passed over") == (spin is not None)
+
+
+def test_f4_keys_of_info_need_not_be_text() -> None:
+    (atoms,) = ethanol(1)
+    atoms.info.update({7: 1.5, ("a", "b"): "c", None: 2})
+    (frame,) = Dataset.from_atoms([atoms])
+    assert frame.info["7"] == 1.5
+    assert frame.energy == atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("name", ["charge", "multiplicity"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, "one", "1", None, True, [1, 2], 1j])
+def test_f4_charge_and_multiplicity_of_a_frame_are_numbers(name: str, value) -> None:
+    with pytest.raises(DataError, match=f"{name} is .*; correct"):
+        Frame([1], [[0.0, 0.0, 0.0]], info={name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_f4_a_multiplicity_is_whole_and_above_0(value) -> None:
+    with pytest.raises(DataError, match=r"multiplicity is .*: correct"):
+        Frame([1], [[0.0, 0.0, 0.0]], info={"multiplicity": value})
+    assert Frame([1], [[0.0, 0.0, 0.0]], info={"multiplicity": 2.0, "charge": np.float32(-1)}).multiplicity == 2
+
+
+@pytest.mark.parametrize("name", ["~nobodyofthisname/*.xyz", "~nobodyofthisname/a.xyz"])
+def test_f4_the_home_of_nobody_is_no_folder(name: str) -> None:
+    with pytest.raises(DataError, match="~nobodyofthisname"):
+        load(name)
+
+
 # -- databases -------------------------------------------------------------------------------------
 
 
@@ -492,6 +539,27 @@ def test_case_09_key_value_pairs_are_read_or_named(tmp_path: Path) -> None:
         else:
             with pytest.raises(DataError, match="Keys found instead: U0_energy"):
                 read(path)
+
+
+def test_f8_a_mapping_in_a_database_is_named(tmp_path: Path) -> None:
+    with connect(tmp_path / "own.db") as database:
+        for atoms in ethanol():
+            energy = atoms.get_potential_energy()
+            database.write(
+                Atoms(atoms.numbers, atoms.positions), data={"energy": energy, "notes": {"a": 1}, "who": "x"}
+            )
+    data = read(tmp_path / "own.db")
+    assert said(data, "'notes' was passed over (6 frames)")
+    assert data[0].info["who"] == "x"
+
+
+@pytest.mark.parametrize("value", ["n/a", {"value": 1.0}, True, [1.0, None]])
+def test_f8_a_label_that_is_no_number_is_named_with_its_row(tmp_path: Path, value) -> None:
+    with connect(tmp_path / "own.db") as database:
+        for i, atoms in enumerate(ethanol(3)):
+            database.write(Atoms(atoms.numbers, atoms.positions), data={"energy": value if i == 1 else -1.0})
+    with pytest.raises(DataError, match=r"row 2 of .*own\.db: 'energy' is .*correct"):
+        read(tmp_path / "own.db")
 
 
 def test_case_09_a_database_is_never_written_to(tmp_path: Path) -> None:
@@ -631,6 +699,48 @@ def test_case_33_files_that_differ_are_said(tmp_path: Path) -> None:
     assert data.isolated_energies == {1: -10.707, 6: -48.847, 8: -102.58}
     assert said(data, "d.xyz: no frame has a label")
     assert said(data, "b.xyz", "'REF_energy'")
+
+
+def _stacked(path: Path, images: list[Atoms], **more) -> Path:
+    """An ``.npz`` of these images."""
+    labels = {"E": [a.get_potential_energy() for a in images], "F": [a.get_forces() for a in images]}
+    np.savez(path, R=[a.positions for a in images], z=images[0].numbers, energy_unit="eV", **labels, **more)
+    return path
+
+
+def test_f3_joined_files_keep_the_method_that_all_have(tmp_path: Path) -> None:
+    images = ethanol()
+    one, other = (_stacked(tmp_path / f"{i}.npz", images[3 * i : 3 * i + 3], theory="PBE") for i in range(2))
+    data = load([one, other])
+    assert data.metadata.method == "PBE"
+    assert data.metadata.units == load(one).metadata.units != "eV, Å"
+
+
+def test_f3_joined_files_of_several_methods_are_warned_of(tmp_path: Path) -> None:
+    images = ethanol()
+    one, other = (_stacked(tmp_path / f"{m}.npz", images[3 * i :][:3], theory=m) for i, m in enumerate(("PBE", "HF")))
+    with pytest.warns(DataWarning, match=r"the files are of several methods \(HF; PBE\)"):
+        data = load([one, other])
+    assert said(data, "the files are of several methods (HF; PBE)")
+    assert data.metadata.method == "HF; PBE"
+    nameless = _stacked(tmp_path / "none.npz", images[:3])
+    data = load([one, nameless])
+    assert said(data, "1 of 2 files name no method")
+    assert data.metadata.method == "unknown"
+
+
+def test_f3_of_isolated_atoms_in_several_files_the_lowest_is_taken(tmp_path: Path) -> None:
+    paths = []
+    for i, hydrogen in enumerate((-0.5, -0.4)):
+        paths.append(tmp_path / f"{i}.db")
+        with connect(paths[-1]) as database:
+            database.metadata = {"atomrefs": {"energy": [0.0, hydrogen]}}
+            for atoms in ethanol(3):
+                database.write(Atoms(atoms.numbers, atoms.positions), data={"energy": atoms.get_potential_energy()})
+    for order in (paths, paths[::-1]):
+        data = load(order)
+        assert data.isolated_energies[1] == -0.5
+        assert said(data, "H has 2 energies of an isolated atom, -0.5 to -0.4 eV: the lowest was taken")
 
 
 # -- files that are not read -----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 
-from piwsl_lab.data import DataError, DataWarning, load, read
+from piwsl_lab.data import DataError, Dataset, DataWarning, load, read
 
 KCAL = units.kcal / units.mol
 
@@ -236,6 +236,20 @@ def test_a_lammps_dump_without_what_is_needed(tmp_path: Path, text: str, words: 
         assert (start.n_energies, start.n_forces) == (0, 0)
 
 
+def test_f1_columns_of_a_lammps_dump_have_any_order(tmp_path: Path) -> None:
+    lines = dump("metal").splitlines()
+    for i, line in enumerate(lines):
+        if line.startswith("ITEM: ATOMS"):
+            lines[i] = "ITEM: ATOMS id type x y z fx fy fz element"
+        elif len(line.split()) == 8:
+            number, symbol, *rest = line.split()
+            lines[i] = " ".join([number, "1", *rest, symbol])
+    (tmp_path / "a.lammpstrj").write_text("\n".join(lines) + "\n")
+    data = read(tmp_path / "a.lammpstrj")
+    assert data[0].numbers.tolist() == water()[0].numbers.tolist()
+    np.testing.assert_allclose(data[5].forces, water()[5].arrays["forces"], rtol=1e-4)
+
+
 def test_a_lammps_dump_that_is_cut(tmp_path: Path) -> None:
     whole = dump("metal")
     for cut in range(len(whole) // 2, len(whole) - 12, 37):
@@ -392,9 +406,7 @@ def test_something_that_is_no_path(tmp_path: Path) -> None:
 
 
 def test_labels_of_a_calculator_in_memory_are_converted_too() -> None:
-    from piwsl_lab.data.convert import from_atoms
-
     atoms = molecule("H2O")
     atoms.calc = SinglePointCalculator(atoms, energy=1.0)
     atoms.info["energy_unit"] = "hartree"
-    assert from_atoms(atoms).energy == pytest.approx(units.Hartree)
+    assert Dataset.from_atoms([atoms])[0].energy == pytest.approx(units.Hartree)

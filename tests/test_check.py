@@ -450,6 +450,22 @@ def test_a_file_is_looked_at_once_until_it_changes(tmp_path, monkeypatch):
         load(path)
 
 
+@pytest.mark.parametrize("form", ["pattern", "list"])
+def test_f7_files_that_are_joined_are_looked_at_once_and_told(form, tmp_path, monkeypatch):
+    frames = [replace(frame, energy=-1.0) for frame in ethanol(40)]
+    first, second = file_of(tmp_path / "a1.xyz", frames[:20]), file_of(tmp_path / "a2.xyz", frames[20:])
+    named = str(tmp_path / "a*.xyz") if form == "pattern" else [first, second]
+    with pytest.warns(DataWarning, match="place-holder"):
+        load(named)
+    assert "place-holder" in checking.doubts(named)
+    monkeypatch.setattr(checking, "check", None)
+    with pytest.warns(DataWarning, match="place-holder"):
+        load(named)
+    file_of(Path(second), ethanol(40)[20:])
+    assert checking.doubts(named) == ""
+    assert checking.doubts(str(tmp_path / "b*.xyz")) == ""
+
+
 def test_the_command_prints_the_report_and_says_by_its_exit_code_whether_something_is_wrong(tmp_path, capsys):
     right = file_of(tmp_path / "right.xyz", ethanol(40))
     wrong = file_of(tmp_path / "wrong.xyz", scaled(ethanol(40), 1, -1))

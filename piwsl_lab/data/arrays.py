@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 from piwsl_lab.data.frame import DataError, Frame
 
 LARGEST = 1_000_000_000  # bytes of one array, and of all of a file: they are held in memory
+HEAVIEST = max(atomic_numbers.values())
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Arrays:
     `names` says how each of them is called in the file, for messages.
     """
 
-    numbers: np.ndarray  # (N,) or (S, N); rows may be padded with 0 or -1
+    numbers: np.ndarray  # (N,) or (S, N); the end of a row of (S, N) may be padded with 0 or -1
     positions: np.ndarray  # (S, N, 3), or (N, 3) of a single frame
     energy: np.ndarray | None = None
     forces: np.ndarray | None = None
@@ -55,9 +56,9 @@ def frames(arrays: Arrays, source: str) -> Iterator[Frame]:
     forces = _forces(arrays, positions, source)
     cell = _cells(arrays, size, source)
     extra = {name: _per_frame(arrays, name, size, source) for name in ("charge", "multiplicity")}
-    pbc = cell is not None if arrays.pbc is None else np.asarray(arrays.pbc, dtype=bool)
+    pbc = _directions(arrays, cell is not None, size, source)
     _check_counts(arrays, numbers, size, source)
-    return (_frame(arrays, i, numbers[i], positions[i], energy, forces, cell, pbc, extra) for i in range(size))
+    return (_frame(arrays, i, numbers[i], positions[i], energy, forces, cell, pbc[i], extra) for i in range(size))
 
 
 def _frame(arrays: Arrays, i: int, numbers, positions, energy, forces, cell, pbc, extra) -> Frame:
@@ -72,7 +73,7 @@ def _frame(arrays: Arrays, i: int, numbers, positions, energy, forces, cell, pbc
         numbers=numbers[real],
         positions=positions.astype(np.float64)[real] * arrays.length,
         cell=np.zeros((3, 3)) if cell is None else cell[i] * arrays.length,
-        pbc=pbc[i] if np.ndim(pbc) == 2 else pbc,
+        pbc=pbc,
         energy=total,
         forces=pull,
         info={**arrays.info, **{name: values[i].item() for name, values in extra.items() if values is not None}},
@@ -126,18 +127,44 @@ def _refuse_flat(arrays: Arrays, positions: np.ndarray, numbers: np.ndarray, sou
 
 
 def _numbers(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray:
-    """Atomic numbers of every frame, (S, N); 0 or below where a row is padded."""
+    """Atomic numbers of every frame, (S, N); 0 or -1 where the end of a row is padded."""
     numbers = np.asarray(arrays.numbers)
     if numbers.dtype.kind in "SU":
-        symbols = np.char.strip(np.char.decode(numbers, "utf-8") if numbers.dtype.kind == "S" else numbers)
+        # No element has a letter that UTF-8 cannot read.
+        texts = np.char.decode(numbers, "utf-8", "replace") if numbers.dtype.kind == "S" else numbers
+        symbols = np.char.strip(texts)
         known = {"": 0, **atomic_numbers}
         unknown = sorted(set(symbols.ravel().tolist()) - set(known))
         if unknown:
             raise DataError(f"{source}: {arrays.name('numbers')} holds '{unknown[0]}', which is no element")
         numbers = np.array([known[s] for s in symbols.ravel().tolist()]).reshape(symbols.shape)
-    if not np.issubdtype(numbers.dtype, np.number) or (np.asarray(numbers) != np.round(numbers)).any():
-        raise DataError(f"{source}: {arrays.name('numbers')} must be atomic numbers; correct the file")
-    return np.broadcast_to(numbers.astype(np.int64), positions.shape[:2])
+    _check_real(numbers, arrays.name("numbers"), source)
+    wrong = (numbers != np.round(numbers)) | ~((numbers >= -1) & (numbers <= HEAVIEST))
+    if wrong.any():
+        raise DataError(
+            f"{source}: {arrays.name('numbers')} holds {numbers[wrong][0]}, which is no atomic number; correct the file"
+        )
+    whole = numbers.astype(np.int64)
+    _check_padding(whole, len(positions), arrays.name("numbers"), source)
+    return np.broadcast_to(whole, positions.shape[:2])
+
+
+def _check_padding(numbers: np.ndarray, size: int, name: str, source: str) -> None:
+    """An atom whose number is lost must not vanish: only the end of a row of one frame is padding."""
+    padded = numbers <= 0
+    if numbers.ndim < 2 or len(numbers) != size:
+        if padded.any():
+            raise DataError(
+                f"{source}: {name} holds {numbers[padded][0]} in the one row of all frames, which is no atomic number; "
+                "correct it, or give each frame a row of its own, padded at its end"
+            )
+        return
+    lost = np.flatnonzero((padded[:, :-1] & ~padded[:, 1:]).any(axis=1))
+    if len(lost):
+        raise DataError(
+            f"{source}: {name} of frame {lost[0]} holds 0 or -1 before other atoms; correct it: only the end of a row "
+            "may be padded"
+        )
 
 
 def _per_frame(arrays: Arrays, role: str, size: int, source: str) -> np.ndarray | None:
@@ -175,11 +202,13 @@ def _forces(arrays: Arrays, positions: np.ndarray, source: str) -> np.ndarray | 
 def _cells(arrays: Arrays, size: int, source: str) -> np.ndarray | None:
     if arrays.cell is None:
         return None
+    _check_real(np.asarray(arrays.cell), arrays.name("cell"), source)
     cell = np.asarray(arrays.cell, dtype=np.float64)
     if cell.shape not in ((3, 3), (1, 3, 3), (size, 3, 3)):
         raise DataError(f"{source}: {arrays.name('cell')} has shape {cell.shape}; expected (3, 3) or (frames, 3, 3)")
     # Programs differ in whether rows or columns are the cell vectors: only where that is one is the cell clear.
-    if plain_rows_unclear(arrays.name("cell")) and not np.array_equal(cell, np.swapaxes(cell, -1, -2)):
+    # "cell" is ASE's, whose vectors are rows.
+    if "cell" not in arrays.name("cell").lower() and not np.array_equal(cell, np.swapaxes(cell, -1, -2)):
         raise DataError(
             f"{source}: key '{arrays.name('cell')}': periodic cells whose vectors may be rows or columns are not read; "
             "store the vectors as rows under 'cell', or convert it to extended XYZ"
@@ -187,15 +216,20 @@ def _cells(arrays: Arrays, size: int, source: str) -> np.ndarray | None:
     return np.broadcast_to(cell, (size, 3, 3))
 
 
-def plain_rows_unclear(name: str) -> bool:
-    """Whether a key leaves open if the cell vectors are rows: "cell" is ASE's, whose vectors are rows."""
-    return "cell" not in name.lower()
+def _directions(arrays: Arrays, periodic: bool, size: int, source: str) -> np.ndarray:
+    """Which cell vectors repeat, (S, 3) bool."""
+    pbc = np.asarray(periodic if arrays.pbc is None else arrays.pbc)
+    if pbc.dtype.kind not in "biuf" or not np.isin(pbc, (0, 1)).all():
+        raise DataError(f"{source}: {arrays.name('pbc')} holds {pbc.dtype}, not true or false; correct the file")
+    if pbc.size != 1 and pbc.shape not in ((3,), (1, 3), (size, 3)):
+        raise DataError(f"{source}: {arrays.name('pbc')} has shape {pbc.shape}; expected (3,) or (frames, 3)")
+    return np.broadcast_to(pbc.astype(bool) if pbc.size > 1 else bool(pbc.item()), (size, 3))
 
 
 def _check_counts(arrays: Arrays, numbers: np.ndarray, size: int, source: str) -> None:
     if arrays.counts is None:
         return
-    counts = np.broadcast_to(np.asarray(arrays.counts).reshape(-1), (size,))
+    counts = _per_frame(arrays, "counts", size, source)
     wrong = np.flatnonzero((numbers > 0).sum(axis=1) != counts)
     if len(wrong):
         i = int(wrong[0])

@@ -30,7 +30,8 @@ from piwsl_lab.data.findings import (
     states,
     zero_forces,
 )
-from piwsl_lab.data.frame import DataWarning
+from piwsl_lab.data.frame import DataError, DataWarning
+from piwsl_lab.data.opening import files_of
 from piwsl_lab.data.relations import copies, equal_energies, units
 
 if TYPE_CHECKING:
@@ -123,11 +124,14 @@ def doubts(path: Any) -> str:
 
 
 def _version(path: Any) -> tuple:
-    """What tells one content of a file from the next; nothing for several files."""
-    if not isinstance(path, (str, Path)) or not Path(path).is_file():
+    """What tells one content of some files from the next; nothing where they are no files."""
+    try:
+        files = files_of(path)
+    except DataError:  # a data set of the catalog, or files that are gone
         return ()
-    status = Path(path).stat()
-    return str(path), status.st_mtime_ns, status.st_size
+    if not all(file.is_file() for file in files):
+        return ()
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def short(report: Report, most: int = 4) -> str:

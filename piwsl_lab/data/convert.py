@@ -16,7 +16,7 @@ from ase.constraints import FixAtoms, FixCartesian
 from piwsl_lab.data.electrons import charge_and_multiplicity
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.held import held, own_masses
-from piwsl_lab.data.keys import choose, gradient_remarks, looks_like_label, meaning
+from piwsl_lab.data.keys import choose, gradient_remarks, looks_like_label, meaning, passed_over, with_text_keys
 from piwsl_lab.data.stated import Stated, factors, names_unit, stated
 from piwsl_lab.data.weights import without_weight
 
@@ -26,19 +26,14 @@ class Notes:
     """What is said at the end, counted over the frames of one source."""
 
     passed_over: Counter = field(default_factory=Counter)
-    stale: Counter = field(default_factory=Counter)
+    stale: set[str] = field(default_factory=set)
     differing: Counter = field(default_factory=Counter)
     stale_frames: int = 0
 
     def remarks(self) -> list[str]:
-        said = [f"'{name}' was passed over ({number} frames)." for name, number in sorted(self.passed_over.items())]
+        said = [f"{passed_over(name, f'{number} frames')}." for name, number in sorted(self.passed_over.items())]
         said += gradient_remarks(self.passed_over)
         return said + [f"{number} frames: {what}." for what, number in sorted(self.differing.items())]
-
-
-def from_atoms(atoms: Atoms) -> Frame:
-    """A frame with the labels of an `ase.Atoms`."""
-    return frames_of([atoms])[0][0]
 
 
 def frames_of(images: Iterable[Atoms], source: str = "atoms") -> tuple[list[Frame], list[str]]:
@@ -88,7 +83,7 @@ def _numbered(make, index: int, source: str, *arguments):
 def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
     """Everything that may be a label of this frame, by its name; what cannot be one is noted."""
     found = {
-        **atoms.info,
+        **with_text_keys(atoms.info),
         **{name: atoms.arrays[name] for name in atoms.arrays if name not in ("numbers", "positions")},
     }
     for name, value in _calculator_results(atoms, notes).items():
@@ -156,7 +151,7 @@ def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapp
     # A second energy left in info would be taken for the label when the frame is written and read again.
     kept = {
         name: value
-        for name, value in atoms.info.items()
+        for name, value in with_text_keys(atoms.info).items()
         if isinstance(value, (str, int, float, np.number)) and not meaning(name) and not names_unit(name)
     }
     return Frame(

@@ -18,7 +18,7 @@ from ase.db.row import AtomsRow
 from piwsl_lab.data.convert import frames_of
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError
-from piwsl_lab.data.keys import looks_like_label, meaning
+from piwsl_lab.data.keys import looks_like_label, meaning, passed_over
 from piwsl_lab.data.measures import energy_factor, force_factor, length_factor, spelled
 from piwsl_lab.data.stated import names_unit, stated
 
@@ -63,7 +63,7 @@ def read_database(path: Path, source: str) -> Dataset:
         raise DataError(f"{source}: not a whole ASE database ({reason}); copy it again") from error
     frames, remarks = frames_of(images, source)
     energies, said = _atomrefs(metadata, source)
-    said += [f"'{name}' was passed over ({number} frames)." for name, number in sorted(dropped.items())]
+    said += [f"{passed_over(name, f'{number} frames')}." for name, number in sorted(dropped.items())]
     return Dataset(frames, Metadata(source, origin=source), energies, [*remarks, *said])
 
 
@@ -105,13 +105,15 @@ def _atoms(row: AtomsRow, metadata: Mapping[str, Any], source: str, dropped: Cou
             continue
         found = meaning(name)
         if found is not None:
+            if np.asarray(value).dtype.kind not in "iuf":
+                raise DataError(f"row {row.id} of {source}: '{name}' is {value!r:.60}, not numbers; correct the row")
             known = energy_factor if found.kind == "energy" else force_factor
             value = np.asarray(value) * _factor(known, units.get(name), name, source)
             value = value.reshape(()).item() if value.size == 1 and found.kind == "energy" else value
         shown = f"data.{name}" if name in row.data else name
         if found is None and np.size(value) == 1 and not isinstance(value, (str, bytes, Mapping)):
             value = np.asarray(value).reshape(()).item()
-        if found is not None or looks_like_label(name) or np.ndim(value) == 0:
+        if found is not None or looks_like_label(name) or isinstance(value, (str, bool, int, float)):
             atoms.info[shown if looks_like_label(name) else name] = value
         else:
             dropped[name] += 1

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from piwsl_lab.data.frame import DataError
-from piwsl_lab.data.keys import plain
+from piwsl_lab.data.keys import passed_over, plain, with_text_keys
 
 CHARGES = ("charge", "totalcharge", "totcharge", "netcharge", "systemcharge", "moleculecharge", "molecularcharge")
 MULTIPLICITIES = ("multiplicity", "spinmultiplicity", "mult", "totalspinmultiplicity")
@@ -26,18 +26,19 @@ def charge_and_multiplicity(atoms: Atoms) -> tuple[dict[str, float | int], list[
     """
     said: list[str] = []
     found: dict[str, float | int] = {}
-    charge = _one(atoms.info, CHARGES)
+    info = with_text_keys(atoms.info)
+    charge = _one(info, CHARGES)
     if charge is None:
         charge = _sum_of_partial(atoms, said)
     if charge is not None:
         found["charge"] = charge
-    multiplicity = _one(atoms.info, MULTIPLICITIES)
+    multiplicity = _one(info, MULTIPLICITIES)
     if multiplicity is not None:
         if multiplicity < 1 or multiplicity != round(multiplicity):
             raise DataError(f"multiplicity is {multiplicity:g}; 2S + 1 is 1, 2, 3 …: correct the frame")
         found["multiplicity"] = int(multiplicity)
     else:
-        found |= _from_spin(atoms, charge or 0.0, said)
+        found |= _from_spin(info, int(atoms.numbers.sum()) - round(charge or 0.0), said)
     return found, said
 
 
@@ -68,21 +69,24 @@ def _sum_of_partial(atoms: Atoms, said: list[str]) -> int | None:
     charges = atoms.get_initial_charges()
     total = float(charges.sum())
     if abs(total - round(total)) > NEARLY_WHOLE:
-        said.append("'initial_charges' was passed over: its sum is no whole charge")
+        said.append(f"{passed_over('initial_charges')}: its sum is no whole charge")
         return None
     if charges.any():
         said.append(f"the total charge is the sum of 'initial_charges', {round(total):+d}")
     return round(total) or None
 
 
-def _from_spin(atoms: Atoms, charge: float, said: list[str]) -> dict[str, int]:
-    values = [value for name, value in atoms.info.items() if plain(name) == SPIN]
-    if not values or isinstance(values[0], str) or np.size(values[0]) != 1:
+def _from_spin(info: Mapping[str, object], electrons: int, said: list[str]) -> dict[str, int]:
+    value = next((value for name, value in info.items() if plain(name) == SPIN), None)
+    if value is None:
         return {}
-    spin = float(np.reshape(values[0], ()))
-    electrons = int(atoms.numbers.sum()) - round(charge)
+    try:
+        spin = _number(SPIN, value)
+    except DataError as error:
+        said.append(f"{passed_over(SPIN)}: {error}")
+        return {}
     # 2S + 1 is odd for an even number of electrons.
     if spin >= 1 and spin == round(spin) and (round(spin) + electrons) % 2 == 1:
         return {"multiplicity": int(spin)}
-    said.append("'spin' was passed over: it is no multiplicity 2S + 1 of so many electrons")
+    said.append(f"{passed_over(SPIN)}: it is no multiplicity 2S + 1 of so many electrons")
     return {}

@@ -48,7 +48,6 @@ LMDB = b"\xde\xc0\xef\xbe"
 WORDS = (
     (b"BEGIN_CFG", "a configuration file of MLIP (MTP)", "convert it with mlp convert-cfg, or " + CONVERT),
     (b'"@module"', "a JSON of pymatgen or monty", "turn it into ASE atoms with AseAtomsAdaptor and " + CONVERT),
-    (b"ITEM: ATOMS id type x", "a LAMMPS dump without elements", "write it with 'dump_modify … element' and a column"),
 )
 
 
@@ -62,7 +61,7 @@ def refuse(path: Path, source: str, labels: bool) -> None:
     source : str
         How the person called it.
     labels : bool
-        Whether energies or forces are needed: an SDF or a LAMMPS dump can be a start structure.
+        Whether energies or forces are needed: an SDF can be a start structure.
     """
     with path.open("rb") as handle:
         head = handle.read(4096)

@@ -59,7 +59,7 @@ class Frame:
     ------
     DataError
         For wrong shapes, numbers that are not finite or beyond what they can mean, cells that are flat or that
-        repeat within 0.5 Å, and two atoms or images on one spot.
+        repeat within 0.5 Å, two atoms or images on one spot, and a charge or multiplicity that is none.
     """
 
     numbers: np.ndarray
@@ -96,6 +96,7 @@ class Frame:
         if self.energy is not None:
             object.__setattr__(self, "energy", _energy(self.energy, n))
         object.__setattr__(self, "info", MappingProxyType(dict(self.info)))
+        _check_state(self.info)
         _check_sizes(self)
         _check_cell(self)
         _check_distances(self)
@@ -185,6 +186,16 @@ def _energy(value: object, n: int) -> float:
             "correct it, or remove the frame"
         )
     return energy
+
+
+def _check_state(info: Mapping[str, Any]) -> None:
+    for name in ("charge", "multiplicity"):
+        value = info.get(name, 1)
+        kind = np.asarray(value).dtype.kind
+        if np.ndim(value) or kind not in "iuf" or not np.isfinite(value):
+            raise DataError(f"{name} is {value!r:.60}, not one finite number; correct info['{name}'], or leave it out")
+    if (number := info.get("multiplicity", 1)) < 1 or number != round(number):
+        raise DataError(f"multiplicity is {number:g}; 2S + 1 is 1, 2, 3 …: correct the frame")
 
 
 def _check_size(name: str, array: np.ndarray, limit: float, unit: str) -> None:

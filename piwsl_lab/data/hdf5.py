@@ -18,8 +18,8 @@ import numpy as np
 from piwsl_lab.data.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
-from piwsl_lab.data.keys import looks_like_label
-from piwsl_lab.data.measures import doubts, energy_factor, force_factor, length_factor, spelled
+from piwsl_lab.data.keys import looks_like_label, passed_over
+from piwsl_lab.data.measures import spelled, unit_doubts
 from piwsl_lab.data.stated import KNOWN, factors, names_unit, stated
 
 POSITIONS = ("conformations", "coordinates", "positions", "coords", "atXYZ", "geometry", "pos", "R")
@@ -85,7 +85,7 @@ def read_hdf5(path: Path, source: str) -> Dataset:
             f"{source}: no group has positions and atomic numbers under a known name "
             f"({', '.join(POSITIONS)}; {', '.join(NUMBERS)}); convert it to extended XYZ"
         )
-    for doubt in doubts(found, stacked.energy_unit):
+    for doubt in unit_doubts(found, stacked.energy_unit):
         warnings.warn(f"{source}: {doubt}", DataWarning, stacklevel=2)
     unlabelled = sum(frame.energy is None and frame.forces is None for frame in found)
     if unlabelled:
@@ -146,16 +146,17 @@ def _arrays(group: Any, source: str, said: Counter) -> Arrays:
     if "charge" not in data and (charge := _charge_of_smiles(group)):
         data["charge"] = np.array(charge)
     units = _units(group, layout, names, source)
+    found = factors(units, energy=True, forces=True)
     taken = ", ".join(f"'{names[role]}'" for role in ("energy", "forces") if role in names)
     said[f"Read {taken or 'no labels'} as {layout.name} has it ({units['energy']}, {units['length']})"] += 1
     for name in sorted(has - {*names.values()}):
         if looks_like_label(name):
-            said[f"'{name}' was passed over"] += 1
+            said[passed_over(name)] += 1
     return Arrays(
         **data,
-        length=length_factor(units["length"]) or 1.0,
-        energy_unit=energy_factor(units["energy"]) or 1.0,
-        force_unit=layout.sign * (force_factor(units["forces"]) or 1.0),
+        length=found.length,
+        energy_unit=found.energy,
+        force_unit=layout.sign * found.forces,
         missing=True,
         names=names,
     )
@@ -206,8 +207,7 @@ def _units(group: Any, layout: Layout, names: Mapping[str, str], source: str) ->
             factors({"energy": layout.energy_unit, **found}, "energy" in names, forces=True)
         except DataError as error:
             raise DataError(f"{source}: group {group.name}: {error}") from error
-    units = usual | found
-    return {"forces": f"{units['energy']}/{units['length']}", **units}
+    return usual | found
 
 
 def _own_unit(group: Any, name: str | None, known: Any, source: str) -> str | None:

@@ -18,7 +18,8 @@ from piwsl_lab.data.dumps import is_dump, keep_forces, units_of_dump
 from piwsl_lab.data.formats import refuse, refuse_folder
 from piwsl_lab.data.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.hdf5 import read_hdf5
-from piwsl_lab.data.isolated import set_apart
+from piwsl_lab.data.isolated import lowest_taken, set_apart
+from piwsl_lab.data.keys import names_passed_over
 from piwsl_lab.data.npz import read_npz
 from piwsl_lab.data.opening import exists, files_of, unpacked
 from piwsl_lab.data.vasp import ENERGY, is_vasp, look
@@ -68,12 +69,14 @@ def read(path: str | Path | Sequence[str | Path], labels: bool = True) -> Datase
     source = str(path) if isinstance(path, (str, Path)) else f"{files[0]} and {len(files) - 1} more"
     source = str(files[0]) if len(files) == 1 else source
     found = sets[0] if len(sets) == 1 else _joined(sets, files, source)
-    frames, energies, said = set_apart(list(found))
-    energies = {**found.isolated_energies, **energies}
-    dataset = Dataset(frames, found.metadata, energies, [*found.remarks, *said])
+    frames, isolated, said = set_apart(list(found))
+    isolated = {**found.isolated_energies, **isolated}
+    dataset = Dataset(frames, found.metadata, isolated, [*found.remarks, *said])
     if labels and not dataset.n_energies and not dataset.n_forces:
         raise DataError(_no_labels(dataset, source))
-    energies = [name for name in _passed_over(dataset) if "energ" in name.lower() or name in ("E", "E0", "U0")]
+    energies = [
+        name for name in names_passed_over(dataset.remarks) if "energ" in name.lower() or name in ("E", "E0", "U0")
+    ]
     if labels and not dataset.n_energies and energies:
         warnings.warn(
             f"{source}: no frame has an energy, but '{energies[0]}' was passed over; if it is the total energy in eV, "
@@ -202,8 +205,30 @@ def _joined(sets: Sequence[Dataset], files: Sequence[Path], source: str) -> Data
         listed = "; ".join(sorted(", ".join(one) for one in names))
         remarks.append(f"{source}: the files call their energies differently ({listed}); are they of one method?")
         warnings.warn(remarks[-1], DataWarning, stacklevel=3)
-    energies = {z: energy for one in sets for z, energy in one.isolated_energies.items()}
-    return Dataset(frames, Metadata(source, origin=source), energies, remarks)
+    energies: dict[int, list[float]] = {}
+    for one in sets:
+        for z, energy in one.isolated_energies.items():
+            energies.setdefault(z, []).append(energy)
+    remarks += lowest_taken(energies)
+    method = _common_method(sets, source, remarks)
+    units = "; ".join(sorted({one.metadata.units for one in sets}))
+    lowest = {z: min(values) for z, values in energies.items()}
+    return Dataset(frames, Metadata(source, method, units, source), lowest, remarks)
+
+
+def _common_method(sets: Sequence[Dataset], source: str, remarks: list[str]) -> str:
+    """The method that all files name, "unknown" where some name none, all of them where they differ."""
+    stated = [one.metadata.method for one in sets if one.metadata.method != "unknown"]
+    methods = sorted(set(stated))
+    if len(methods) > 1:
+        remarks.append(f"{source}: the files are of several methods ({'; '.join(methods)}); keep those of one")
+        warnings.warn(remarks[-1], DataWarning, stacklevel=4)
+        return "; ".join(methods)
+    if len(stated) == len(sets):
+        return methods[0]
+    if stated:
+        remarks.append(f"{source}: {len(sets) - len(stated)} of {len(sets)} files name no method, others {methods[0]}.")
+    return "unknown"
 
 
 def _merged(remarks: Sequence[Sequence[str]], files: Sequence[Path]) -> list[str]:
@@ -223,12 +248,8 @@ def _merged(remarks: Sequence[Sequence[str]], files: Sequence[Path]) -> list[str
     return merged
 
 
-def _passed_over(dataset: Dataset) -> list[str]:
-    return [name for remark in dataset.remarks for name in re.findall(r"'([^']+)' was passed over", remark)]
-
-
 def _no_labels(dataset: Dataset, source: str) -> str:
-    keys = sorted({*_passed_over(dataset), *(key for frame in dataset for key in frame.info)})
+    keys = sorted({*names_passed_over(dataset.remarks), *(key for frame in dataset for key in frame.info)})
     hints = [remark for remark in dataset.remarks if any(word in remark for word in HINTS)]
     return " ".join(
         [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from piwsl_lab.data.frame import DataWarning, Frame
+from piwsl_lab.data.geometry import Lattice
 from piwsl_lab.data.keys import plain
 
 MARKS = {"configtype", "config", "type", "configurationtype", "structuretype", "label", "name", "comment", "tag"}
@@ -68,9 +68,7 @@ def says_isolated(info: Mapping[str, object]) -> bool:
 
 def _nearest_image(frame: Frame) -> float:
     """Distance of an atom from its nearest periodic image, Å."""
-    lattice = frame.cell[frame.pbc]
-    steps = [step for step in itertools.product((-1, 0, 1), repeat=len(lattice)) if any(step)]
-    return float(np.linalg.norm(np.array(steps) @ lattice, axis=1).min()) if steps else np.inf
+    return float(np.linalg.norm(Lattice.of(frame.cell, frame.pbc).vectors, axis=1).min(initial=np.inf))
 
 
 def _remarks(found: dict[int, list[float]], unused: Counter, rest: Sequence[Frame]) -> list[str]:
@@ -81,6 +79,24 @@ def _remarks(found: dict[int, list[float]], unused: Counter, rest: Sequence[Fram
             f"{sum(map(len, found.values()))} isolated atoms became reference energies ({listed}); "
             "they are no frames of the set."
         )
+    said += lowest_taken(found)
+    said += [f"{number} isolated atoms {why} were left out." for why, number in sorted(unused.items())]
+    missing = {int(z) for frame in rest for z in frame.numbers} - set(found)
+    if found and missing:
+        listed = ", ".join(chemical_symbols[z] for z in sorted(missing))
+        said.append(f"No isolated atom of {listed}: reference energies are fitted instead.")
+    return said
+
+
+def lowest_taken(found: Mapping[int, Sequence[float]]) -> list[str]:
+    """Remarks on elements whose isolated atoms have several energies, eV, of which the lowest is taken.
+
+    Warns
+    -----
+    DataWarning
+        Energies of one element that are more than 5 eV apart: two methods rather than two states.
+    """
+    said = []
     for z, values in sorted(found.items()):
         if max(values) - min(values) > EXCITATION:
             said.append(
@@ -88,15 +104,10 @@ def _remarks(found: dict[int, list[float]], unused: Counter, rest: Sequence[Fram
                 "further apart than its states: are they of one method and one unit? Keep the right one; the lowest "
                 "was taken"
             )
-            warnings.warn(said[-1], DataWarning, stacklevel=4)
+            warnings.warn(said[-1], DataWarning, stacklevel=5)
         elif max(values) > min(values):
             said.append(
                 f"{chemical_symbols[z]} has {len(values)} energies of an isolated atom, {min(values):g} to "
                 f"{max(values):g} eV: the lowest was taken."
             )
-    said += [f"{number} isolated atoms {why} were left out." for why, number in sorted(unused.items())]
-    missing = {int(z) for frame in rest for z in frame.numbers} - set(found)
-    if found and missing:
-        listed = ", ".join(chemical_symbols[z] for z in sorted(missing))
-        said.append(f"No isolated atom of {listed}: reference energies are fitted instead.")
     return said

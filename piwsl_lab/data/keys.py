@@ -41,6 +41,7 @@ LABEL_LIKE = re.compile(
     r"|toten|etot|epot|entropy|enthalpy|^born|potential$|^(e|e0|u|u0|h298|g298|u298|pe|f|fx|fy|fz)$"
 )
 GRADIENT = re.compile(r"grad|^d_?e(nergy)?_?(/|_|by)?_?d_?(r|x|pos|xyz|coords?|positions?)$")
+PASSED_OVER = re.compile(r"'([^']+)' was passed over")
 HARMLESS = re.compile(r"unit|source|method|_id$|converged|weight|temperature")
 
 
@@ -52,6 +53,11 @@ class Name(NamedTuple):
     family: str
     word: int  # place among the words of the family
     text: str  # as it stands in the file
+
+
+def with_text_keys(info: Mapping[object, object]) -> dict[str, object]:
+    """What stands in ``info``; keys may be numbers or tuples there, and names are texts."""
+    return {str(key): value for key, value in info.items()}
 
 
 def plain(text: str) -> str:
@@ -82,11 +88,21 @@ def looks_like_label(text: str) -> bool:
     return bool(LABEL_LIKE.search(text.lower()) or GRADIENT.search(text.lower())) and not HARMLESS.search(text.lower())
 
 
-def gradient_remarks(passed_over: Iterable[str]) -> list[str]:
+def passed_over(name: str, where: str = "") -> str:
+    """The sentence, without its end, that says so of a name; `names_passed_over` finds the name in it."""
+    return f"'{name}' was passed over" + (f" ({where})" if where else "")
+
+
+def names_passed_over(remarks: Iterable[str]) -> list[str]:
+    """The names that some remarks say were passed over."""
+    return [name for remark in remarks for name in PASSED_OVER.findall(remark)]
+
+
+def gradient_remarks(names: Iterable[str]) -> list[str]:
     """What to do with gradients among the names that were passed over."""
     return [
         f"'{name}' is the negative of the forces: turn its sign and call it 'forces'."
-        for name in sorted(passed_over)
+        for name in sorted(names)
         if GRADIENT.search(name.lower())
     ][:1]
 
@@ -235,7 +251,7 @@ def _say_passed_over(
     said = []
     for text, count in number.items():
         gap = f", up to {apart[text][0]:.3g} eV from '{apart[text][1]}'" if text in apart else ""
-        said.append(f"'{text}' was passed over ({count} frames{gap}).")
+        said.append(f"{passed_over(text, f'{count} frames{gap}')}.")
     return said
 
 

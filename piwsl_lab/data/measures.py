@@ -64,7 +64,7 @@ def text(value: object) -> str:
     return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
 
 
-def doubts(frames: Sequence[Frame], assumed: float) -> list[str]:
+def unit_doubts(frames: Sequence[Frame], assumed: float) -> list[str]:
     """Sentences on what speaks against the units that were assumed for these frames; none where nothing does.
 
     `assumed` is the factor from the unit of energy that was assumed to eV.

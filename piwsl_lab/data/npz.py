@@ -17,9 +17,10 @@ from numpy.lib.npyio import NpzFile
 from piwsl_lab.data.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.dataset import Dataset, Metadata
 from piwsl_lab.data.frame import DataError, DataWarning
-from piwsl_lab.data.keys import gradient_remarks
-from piwsl_lab.data.measures import doubts, text
+from piwsl_lab.data.keys import gradient_remarks, passed_over
+from piwsl_lab.data.measures import text, unit_doubts
 from piwsl_lab.data.npz_units import UNITLESS, units_of
+from piwsl_lab.data.stated import Stated, factors
 
 # One habit a row: MD17, sGDML and PhysNet write capitals, rMD17 whole words, ANI and ASE still others.
 HABITS = (
@@ -71,31 +72,40 @@ def read_npz(path: Path, source: str) -> Dataset:
             _check_keys(names, files, source)
             about = {key for key in archive.files if "unit" in key.lower()} | ({"theory", "temperature_K"} & {*archive})
             loaded = _load(archive, {*names.values(), *about}, source)
-            passed_over = sorted({*archive.files} - {*loaded})
+            unread = sorted({*archive.files} - {*loaded})
     except DataError:
         raise
     except DAMAGES as error:
         raise DataError(f"{source}: not a whole .npz file ({error}); copy or download it again") from error
-    units, remarks = units_of({key: loaded[key] for key in about if "unit" in key.lower()}, names, files, source)
+    units, name, remarks = _units({key: loaded[key] for key in about if "unit" in key.lower()}, names, files, source)
     stacked = Arrays(
         **{role: loaded[key] for role, key in names.items()},
         length=units.length,
         energy_unit=units.energy,
-        force_unit=units.force,
+        force_unit=units.forces,
         info=_temperature(loaded, source),
         names=names,
     )
     taken = ", ".join(f"{role} from '{key}'" for role, key in names.items())
-    remarks = [f"Read {taken}.", *remarks]
-    if passed_over:
-        remarks.append(f"Passed over: {', '.join(repr(key) for key in passed_over)}.")
-    remarks += gradient_remarks(passed_over)
+    remarks = [f"Read {taken}.", *remarks, *(f"{passed_over(key)}." for key in unread), *gradient_remarks(unread)]
     method = text(loaded["theory"]) if "theory" in loaded else "unknown"
-    found = Dataset(frames(stacked, source), Metadata(source, method, units.name, source), remarks=remarks)
+    found = Dataset(frames(stacked, source), Metadata(source, method, name, source), remarks=remarks)
     if any(UNITLESS in remark for remark in remarks):
-        for doubt in doubts(found, units.energy):
+        for doubt in unit_doubts(found, units.energy):
             warnings.warn(f"{source}: {doubt}", DataWarning, stacklevel=2)
     return found
+
+
+def _units(
+    about: dict[str, Any], names: dict[str, str], files: list[str], source: str
+) -> tuple[Stated, str, list[str]]:
+    """Factors to eV, Å and eV/Å, the names of the units of energy and length, and remarks."""
+    try:
+        units, remarks = units_of(about, names, files, source)
+        found = factors(units, "energy" in names, "forces" in names)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    return found, f"{units.get('energy', 'ev')}, {units.get('length', 'angstrom')}", remarks
 
 
 def _temperature(loaded: dict[str, Any], source: str) -> dict[str, float]:

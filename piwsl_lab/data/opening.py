@@ -37,7 +37,7 @@ def files_of(named: str | Path | Iterable[str | Path]) -> list[Path]:
         if not found:
             raise DataError("no file was named; give a path, a pattern or a list of paths")
         return found
-    path = Path(named).expanduser() if str(named).startswith("~") else Path(named)
+    path = _at_home(Path(named))
     if exists(path) or isinstance(named, Path) or not is_pattern(str(named)):
         return [path]
     anchor = Path(path.anchor) if path.anchor else Path()
@@ -50,11 +50,18 @@ def files_of(named: str | Path | Iterable[str | Path]) -> list[Path]:
     return matches
 
 
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no home for this user: the sign belongs to the name
+        return path
+
+
 def exists(path: Path) -> bool:
     """Whether something of this name is there; no name is too long or too strange to be asked for."""
     try:
-        return path.expanduser().exists()
-    except (OSError, RuntimeError):  # RuntimeError: no home for this user
+        return _at_home(path).exists()
+    except OSError:
         return False
 
 

@@ -11,13 +11,33 @@ import numpy as np
 
 from piwsl_lab.data.frame import DataError
 from piwsl_lab.data.keys import meaning, plain
-from piwsl_lab.data.measures import energy_factor, force_factor, length_factor, spelled, text
+from piwsl_lab.data.measures import (
+    ENERGY_UNITS,
+    LENGTH_UNITS,
+    energy_factor,
+    force_factor,
+    length_factor,
+    spelled,
+    text,
+)
 
 KNOWN = {"energy": energy_factor, "length": length_factor, "forces": force_factor}
+EXAMPLES = {
+    "energy": ", ".join(ENERGY_UNITS),
+    "length": ", ".join(LENGTH_UNITS),
+    "forces": "ev/angstrom, kcal/mol/angstrom, hartree/bohr",
+}
 LENGTHS = ("length", "lengths", "distance", "distances", "position", "positions", "pos", "coord", "coords")
-SHORT = {"e": "energy", "energies": "energy", "f": "forces", "r": "length", "coordinates": "length"}
+SHORT = {
+    "e": "energy",
+    "energies": "energy",
+    "totalenergies": "energy",
+    "f": "forces",
+    "r": "length",
+    "coordinates": "length",
+}
 KEY = re.compile(r"^(?P<before>.*?)(?<![a-z])units?$|^units?[_ .\-](?:of[_ .\-])?(?P<after>.+)$", re.IGNORECASE)
-JOINED = re.compile(r"^(energy|energies|forces?|length|distance|positions?)units?$", re.IGNORECASE)
+JOINED = re.compile(r"^(energy|energies|e|forces?|f|length|distance|positions?|coords?|r)units?$", re.IGNORECASE)
 # Systems of units of LAMMPS whose energies and lengths are known here.
 SYSTEMS = {
     "metal": {"energy": "ev", "length": "angstrom"},
@@ -58,8 +78,8 @@ def stated(about: Mapping[str, object]) -> dict[str, str]:
         for kind, unit in _parts(key, value):
             if KNOWN[kind](unit) is None:
                 raise DataError(
-                    f"'{key}' is '{text(value)}', a unit of {kind} that is not known; convert the labels to eV, Å and "
-                    "eV/Å and remove the key"
+                    f"'{key}' is '{text(value)}', a unit of {kind} that is not known; use one of {EXAMPLES[kind]}, "
+                    "or convert the labels to eV, Å and eV/Å and remove the key"
                 )
             before, other = found.setdefault(kind, (unit, key))
             if KNOWN[kind](before) != KNOWN[kind](unit):
@@ -83,13 +103,17 @@ def factors(units: Mapping[str, str], energy: bool, forces: bool) -> Stated:
             f"energies are stated in {of_energy} and nothing says whether forces are in hartree/angstrom or "
             "hartree/bohr; state 'forces_unit', or convert the labels to eV and eV/Å"
         )
-    above = pull.replace("(", "").replace(")", "").rpartition("/")[0]
-    if energy and "energy" not in units and energy_factor(above) != 1.0:
+    if energy and "energy" not in units and energy_of_force(pull) != 1.0:
         raise DataError(
             f"forces are stated in {pull} and nothing says the unit of the energies; state 'energy_unit', or convert "
             "the labels to eV and eV/Å"
         )
-    return Stated(energy_factor(of_energy) or 1.0, length_factor(length) or 1.0, force_factor(pull) or 1.0)
+    return Stated(energy_factor(of_energy), length_factor(length), force_factor(pull))
+
+
+def energy_of_force(unit: str) -> float | None:
+    """eV in the energy of a unit of forces, e.g. of "hartree/bohr"; None for an unknown one."""
+    return energy_factor(unit.replace("(", "").replace(")", "").rpartition("/")[0])
 
 
 def _subject(key: str) -> str | None:
