@@ -11,7 +11,7 @@ import torch
 
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.objective import Objective, supervised
-from piwsl_lab.progress import Progress
+from piwsl_lab.progress import Kept
 from piwsl_lab.study import SCORES, Setup, Task, build_trainer, prepare, train
 from piwsl_lab.support.shapes import Number, Text
 from piwsl_lab.training import Record
@@ -62,7 +62,7 @@ def compare(
     on_step: Callable[[str, int, Record], None] | None = None,
     against: str = "supervised",
     equal_time: bool = False,
-    kept: Progress | None = None,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Train a rival and the PIWSL twin for every seed on the same frames, and score both.
 
@@ -79,7 +79,7 @@ def compare(
         A name of `RIVALS`.
     equal_time : bool
         Train the rival for as long as the PIWSL twin took, by the clock, instead of for as many steps.
-    kept : Progress, optional
+    kept : Kept, optional
         Where the comparison keeps what it has done; it goes on with what is there.
 
     Returns
@@ -94,7 +94,7 @@ def compare(
             f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
             "in its seconds; compare for equal steps and read the seconds"
         )
-    kept = kept or Progress()
+    kept = kept or Kept()
     twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
     for run, _ in twins.values():
         run.check()
@@ -134,7 +134,7 @@ def _trained(
     goal: Objective,
     task: Task,
     report: Callable[[Record], None] | None,
-    kept: Progress,
+    kept: Kept,
     part: str,
     at_least: float | None,
 ) -> dict[str, Any]:

@@ -40,7 +40,7 @@ LARGEST = 1e6  # eV/Å: forces that a teacher has kept are far below
 AT_LEAST_EVERY = 30.0  # s: what a kill can cost where validations are rare
 
 
-class Progress:
+class Kept:
     """What is kept of one run.
 
     Parameters

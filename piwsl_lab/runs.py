@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from piwsl_lab.progress import Progress
+from piwsl_lab.progress import Kept
 from piwsl_lab.study import RECIPE
 from piwsl_lab.support.files import write_whole
 
@@ -23,7 +23,7 @@ FOLDER = "piwsl-lab-runs"
 SUFFIX = ".safetensors"
 
 
-class KeptRun(Progress):
+class KeptRun(Kept):
     """The progress of a command.
 
     Parameters

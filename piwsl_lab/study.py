@@ -21,7 +21,7 @@ from piwsl_lab.dynamics import Trial, conservation, try_out
 from piwsl_lab.metrics import evaluate
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.objective import Objective, supervised
-from piwsl_lab.progress import Progress
+from piwsl_lab.progress import Kept
 from piwsl_lab.support.shapes import Number
 from piwsl_lab.training import Record, Trainer, TrainingDiverged
 
@@ -214,7 +214,7 @@ def train(
     task: Task,
     objective: Objective,
     on_step: Callable[[Record], None] | None = None,
-    kept: Progress | None = None,
+    kept: Kept | None = None,
     part: str = "",
 ) -> tuple[Trainer, float]:
     """One finished training with its best weights, and the seconds it took, those of its teachers included.
@@ -225,7 +225,7 @@ def train(
         Of the run; the task is that of `prepare`.
     on_step : callable, optional
         Called with the record of every step.
-    kept : Progress, optional
+    kept : Kept, optional
         Where the run keeps what it has done; it goes on with what is there.
     part : str
         What `kept` calls this training.
@@ -237,7 +237,7 @@ def train(
     KeyboardInterrupt
         The training is kept as it was.
     """
-    kept, seconds = kept or Progress(), 0.0
+    kept, seconds = kept or Kept(), 0.0
     if setup.teachers:
         labelled, seconds = taught(setup, task, objective, on_step, kept, part)
         task = task._replace(train=labelled)
@@ -272,7 +272,7 @@ def taught(
     task: Task,
     objective: Objective,
     on_step: Callable[[Record], None] | None = None,
-    kept: Progress | None = None,
+    kept: Kept | None = None,
     part: str = "",
 ) -> tuple[Dataset, float]:
     """The training frames with the forces that are missing taken from an ensemble, and the seconds that took.
@@ -280,7 +280,7 @@ def taught(
     `setup.teachers` conservative potentials learn from the labels alone, with other weights and batches each; the mean
     of their forces stands in for a label. The student never sees more quantum labels than its rivals.
     """
-    kept, teachers, seconds = kept or Progress(), [], 0.0
+    kept, teachers, seconds = kept or Kept(), [], 0.0
     for k in range(setup.teachers):
         name = f"{part} teacher {k}"
         spent = kept.value(name, Number(0))
@@ -305,7 +305,7 @@ def run(
     setup: Setup,
     objective: Objective,
     on_step: Callable[[Record], None] | None = None,
-    kept: Progress | None = None,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Train one potential and score it: one cell of a study.
 
@@ -317,7 +317,7 @@ def run(
         process's cores while it trained (what a machine that is shared with others does not change), "steps", and
         "counts" of the frames; "flights", how long every replica was alive and why no longer, where `flight_ps` asks.
     """
-    task, kept = prepare(setup), kept or Progress()
+    task, kept = prepare(setup), kept or Kept()
     begun = time.process_time()
     trainer, seconds = train(setup, task, objective, on_step, kept)
     core_seconds = kept.earlier + time.process_time() - begun

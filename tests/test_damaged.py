@@ -27,7 +27,7 @@ from piwsl_lab.lab import evidence
 from piwsl_lab.lab.study_tables import own_test, read_table
 from piwsl_lab.models import build
 from piwsl_lab.objective import Objective
-from piwsl_lab.progress import Progress
+from piwsl_lab.progress import Kept
 from piwsl_lab.study import Setup, prepare, train
 from piwsl_lab.training import Trainer
 
@@ -405,11 +405,11 @@ def test_f10_a_damaged_progress_file_is_named(seed, tmp_path):
 
     stop.teacher_done = False
     with pytest.raises(KeyboardInterrupt):
-        train(setup, task, Objective(), stop, Progress(path), "it")
+        train(setup, task, Objective(), stop, Kept(path), "it")
     chance, content = random.Random(seed), path.read_bytes()
 
     def use():
-        kept = Progress(path)
+        kept = Kept(path)
         kept.open()
         train(setup, task, Objective(), None, kept, "it")
 

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -14,16 +15,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from commands import ENV, listen
 
 from piwsl_lab import cli, cli_study
 from piwsl_lab.grid import FIELDS, Cell, statistics, text
 from piwsl_lab.grid.file import read
 from piwsl_lab.grid.report import write_report
-from piwsl_lab.grid.runner import look, run_cells
+from piwsl_lab.grid.runner import WORKER, look, run_cells
 from piwsl_lab.grid.statistics import Interval, interval, ratio, verdict
-from piwsl_lab.grid.store import Store
+from piwsl_lab.grid.store import Store, fields_of
 from piwsl_lab.objective import Objective
-from piwsl_lab.study import Setup
+from piwsl_lab.progress import Kept
+from piwsl_lab.study import Setup, run
+from piwsl_lab.support.files import without_nan
 
 HEAD = '[setup]\nchannels = 8\nlayers = 1\nsteps = 20\ntest = 20\nbatch_size = 4\ndevice = "cpu"\n'
 GRID = '[grid]\ndata = ["ethanol"]\nlabels = [8, [12, 6]]\nseeds = 3\n'
@@ -290,6 +294,63 @@ def test_the_table_on_a_terminal(tmp_path):
     assert rows[1].split() == ["labels", "alone", "1", "·", "·", "5"]
     assert "piwsl ethanol 8 labels seed 0: step 7 of 20" in rows[3]
     assert rows[-1] == "1 of 12 cells, about 2 min left"
+
+
+# Broken off in the middle of a run: the real worker keeps it as it is
+
+LONG = HEAD.replace("steps = 20", "steps = 1500") + GRID.replace("[8, [12, 6]]", "[8]").replace("= 3", "= 1") + METHODS
+EVERY = 75  # steps between two validations of it
+
+
+def steps_kept(store: Store, cell: Cell) -> int:
+    kept = Kept(store.progress(cell))
+    kept.open()
+    return kept.steps[""]
+
+
+def test_a_study_that_is_interrupted_goes_on_at_the_very_step(tmp_path):
+    """Its workers were killed, and everything since the last validation was lost."""
+    study, store = study_of(tmp_path, LONG), Store(tmp_path / "out")
+    cell, seen = study.cells[0], []
+
+    def press(progress, _):
+        if progress.steps.get(cell.key, (0, 0))[0] > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cells([cell], store, watch=press)
+    step = steps_kept(store, cell)
+    if step % EVERY == 0:  # once in 75 times it was at a validation
+        with pytest.raises(KeyboardInterrupt):
+            run_cells([cell], store, watch=press)
+        step = steps_kept(store, cell)
+    assert step % EVERY
+    run_cells([cell], store, watch=lambda progress, _: seen.extend(progress.steps.values()))
+    assert min(done for done, _ in seen) > step
+    assert not store.begun.exists()
+    stored = store.load(cell, store.finished()[cell.key])
+    assert stored["result"]["rows"] == without_nan(run(cell.setup, cell.objective)["rows"])
+
+
+@pytest.mark.parametrize("how", ["SIGINT and SIGTERM", "SIGHUP", "its runner is gone"])
+def test_a_worker_keeps_its_run_however_it_is_ended(how, tmp_path):
+    cell, path = study_of(tmp_path, LONG).cells[0], tmp_path / "begun" / "key.safetensors"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": ENV, "preexec_fn": listen}
+    with subprocess.Popen(WORKER, text=True, **pipes) as worker:
+        worker.stdin.write(json.dumps({**fields_of(cell), "progress": str(path)}) + "\n")
+        worker.stdin.flush()
+        said = [json.loads(worker.stdout.readline()) for _ in range(2)]
+        assert [*said[0], *said[1]] == ["ready", "step", "steps"]
+        if how == "its runner is gone":
+            worker.stdout.close()
+            worker.stdin.close()
+        else:
+            for name in how.split(" and "):
+                worker.send_signal(getattr(signal, name))
+        assert worker.wait(timeout=60) == (129 if how == "SIGHUP" else 143)
+    kept = Kept(path)
+    kept.open()
+    assert said[1]["step"] <= kept.steps[""] < 1500
 
 
 # Statistics

@@ -36,7 +36,7 @@ from piwsl_lab.checkpoint import load_potential
 from piwsl_lab.checkpoint_file import HEADER, CheckpointError
 from piwsl_lab.comparison import compare
 from piwsl_lab.objective import Objective
-from piwsl_lab.progress import MARK, Progress
+from piwsl_lab.progress import MARK, Kept
 from piwsl_lab.study import Setup, prepare, run, train
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import as_interrupts
@@ -119,8 +119,8 @@ def small(tmp_path, monkeypatch):
     return lambda **other: Setup(**{"data": "small.xyz", "energies": 8, "forces": 8, **fields, **other})
 
 
-def opened(path: Path) -> Progress:
-    kept = Progress(path)
+def opened(path: Path) -> Kept:
+    kept = Kept(path)
     if kept.is_kept:
         kept.open()
     return kept
@@ -614,7 +614,7 @@ def begun(tmp_path_factory):
     fields = {"model": "schnet", "channels": 8, "layers": 1, "batch_size": 2, "device": "cpu", "steps": 6}
     setup = Setup(data=str(folder / "small.xyz"), energies=8, forces=8, **fields)
     with pytest.raises(KeyboardInterrupt):
-        compare(setup, Objective(pitc=10.0), 1, After(9), kept=Progress(folder / "kept.safetensors"))
+        compare(setup, Objective(pitc=10.0), 1, After(9), kept=Kept(folder / "kept.safetensors"))
     return setup, (folder / "kept.safetensors").read_bytes()
 
 

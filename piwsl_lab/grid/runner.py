@@ -28,7 +28,7 @@ WORKER = (sys.executable, "-m", "piwsl_lab.grid.worker")
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 ATTEMPTS = 2  # a worker may die of something that is not the run's fault
 TICK = 0.5  # s between two looks at the clock
-PATIENCE = 5.0  # s a worker is given to end by itself
+PATIENCE = 30.0  # s a worker is given to end by itself: the step in hand, and the writing of what is kept
 
 
 @dataclass
@@ -188,17 +188,27 @@ class _Worker:
         how = f"signal {-code}" + (", out of memory?" if code == -9 else "") if code < 0 else f"exit code {code}"
         return f"the worker ended with {how}" + (f": {lines[-1]}" if lines else "")
 
-    def close(self) -> None:
-        """Close its input, which ends it, and wait for it."""
+    def end(self) -> None:
+        """Ask it to end; a run in hand is kept first. It is asked once, so that nothing breaks off the keeping."""
+        if self.cell is not None:
+            self.process.terminate()
+            return
         try:
             self.process.stdin.close()
         except BrokenPipeError:
             pass
+
+    def close(self) -> None:
+        """Wait for a worker that was asked to end, or has died."""
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.thread.join(PATIENCE)
         self.process.stdout.close()
         self.log.close()
@@ -237,10 +247,10 @@ class _Pool:
             self.watch(self.progress, self._take(worker, answer))
 
     def close(self) -> None:
-        """End all workers; what they were doing is dropped."""
+        """End all workers at the same time; each keeps what it has done of its run."""
         for worker in self.workers:
-            if worker.cell is not None:
-                worker.process.kill()
+            worker.end()
+        for worker in self.workers:
             worker.close()
         self.workers.clear()
 

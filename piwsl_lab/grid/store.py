@@ -113,7 +113,10 @@ class Store:
         return stored
 
     def write(self, cell: Cell, answer: Mapping[str, Any]) -> Path:
-        """Store the answer of a worker, {"result": …} or {"failed": …}, with all that decided it."""
+        """Store the answer of a worker, {"result": …} or {"failed": …}, with all that decided it.
+
+        A study keeps numbers and no weights: what the run kept until now is deleted, after a divergence too.
+        """
         suffix = FAILED if "failed" in answer else ".json"
         words = f"{cell.method}-{Path(cell.setup.data).name}-{cell.value('labels')}-s{cell.seed}"
         name = re.sub(r"[^A-Za-z0-9._]+", "-", words)[:LONGEST_NAME]

@@ -1,7 +1,8 @@
 """One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.grid.worker``.
 
 It writes one file: what its run has done so far. It ends with the process that started it: when that one is gone,
-however it went, the pipe on standard input is closed, and a thread that waits for this ends the worker at once.
+however it went, the pipe on standard input is closed, and a thread that waits for this sends the worker a SIGTERM.
+A SIGTERM ends it as Ctrl-C ends a command: what its run has done is kept first.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
+
 REPORT_EVERY = 0.5  # s between two notes of progress
+PATIENCE = 30.0  # s that a step and the writing of what is kept may take at the end
 
 
-def main() -> None:
-    """Answer {"ready"} and then one {"result"} or {"failed"} a run, with {"step"} in between."""
+def main() -> int:
+    """Answer {"ready"} and then one {"result"} or {"failed"} a run, with {"step"} in between.
+
+    Returns
+    -------
+    int
+        128 and the number of the signal that ended it.
+    """
     # An interrupt reaches the whole process group: the runner decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
@@ -32,17 +43,23 @@ def main() -> None:
     threading.Thread(target=_listen, args=(runs,), daemon=True).start()
 
     def say(**message: Any) -> None:
-        answers.write(json.dumps(message) + "\n")
+        with suppress(BrokenPipeError):  # the runner is gone: `_listen` ends this process, and the run is kept first
+            answers.write(json.dumps(message) + "\n")
 
     import torch
 
     from piwsl_lab import grid  # noqa: F401 - slow to import, so before the first run is timed
 
     torch.set_num_threads(1)
-    say(ready=os.getpid())
-    while True:
-        job = runs.get()
-        say(**_answer(job, say))
+    # From here on: an interrupt that meets the import of torch would end in a crash.
+    with as_interrupts() as stop:
+        try:
+            say(ready=os.getpid())
+            while True:
+                job = runs.get()
+                say(**_answer(job, say))
+        except KeyboardInterrupt:
+            return stop.code(INTERRUPTED)
 
 
 def _listen(runs: queue.Queue) -> None:
@@ -50,7 +67,9 @@ def _listen(runs: queue.Queue) -> None:
         for line in sys.stdin:
             runs.put(json.loads(line))
     finally:
-        os._exit(0)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        time.sleep(PATIENCE)
+        os._exit(1)
 
 
 def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
@@ -86,17 +105,17 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 def _progress(path: str | None) -> Any:
     """What the run kept before it was broken off; a file that is of no use is passed over in words."""
     from piwsl_lab.checkpoint_file import CheckpointError
-    from piwsl_lab.progress import Progress
+    from piwsl_lab.progress import Kept
 
-    kept = Progress(None if path is None else Path(path))
+    kept = Kept(None if path is None else Path(path))
     if kept.is_kept:
         try:
             kept.open()
         except CheckpointError as error:
             warnings.warn(f"begun anew: {error}", stacklevel=1)
-            return Progress(kept.path)
+            return Kept(kept.path)
     return kept
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
