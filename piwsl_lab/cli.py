@@ -10,18 +10,18 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, TextIO
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import piwsl_lab
 from piwsl_lab import cli_check, cli_course, cli_fly, cli_study, cli_train
 from piwsl_lab.support.files import in_words
 from piwsl_lab.support.interrupts import held
-from piwsl_lab.support.signals import INTERRUPTED, as_interrupts, deaf_at_the_end
+from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED, as_interrupts, deaf_at_the_end
+from piwsl_lab.support.streams import say, silence, spell_what_can_be
 
-TRAINING = ("train", "compare", "study", "fly")  # commands that need torch
-FAILED, BAD_INPUT, NOBODY_READS = 1, 2, 141
+NEED_TORCH = ("train", "compare", "study", "fly")
+NOBODY_READS = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,9 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "lab")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal of another code page has no ± and no Å
-            stream.reconfigure(errors="replace")
+    spell_what_can_be()
     with as_interrupts() as stop:
         code = _answer(words)
         if code == INTERRUPTED:
@@ -53,15 +51,15 @@ def _answer(words: list[str]) -> int:
     try:
         os.getcwd()
     except FileNotFoundError:  # libraries of torch would end the process without a word of ours
-        _say("the folder you are in no longer exists; cd to another")
+        say("the folder you are in no longer exists; cd to another")
         return FAILED
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _once()
             try:
                 arguments = _parser().parse_args(words)
                 arguments.words_given = words
-                if words[0] in TRAINING:
+                if words[0] in NEED_TORCH:
                     # C++ of other libraries aborts the process when an interrupt meets its import.
                     with held():
                         importlib.import_module("piwsl_lab.study")
@@ -69,18 +67,18 @@ def _answer(words: list[str]) -> int:
             finally:
                 _flush()
     except ValueError as error:
-        _say(error)
+        say(error)
         return BAD_INPUT
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         return NOBODY_READS
     except OSError as error:
-        _say(in_words(error))
+        say(in_words(error))
         return FAILED
     except MemoryError as error:
-        _say(f"there is not enough memory ({error or 'no details'}): ask for less, or for smaller frames")
+        say(f"there is not enough memory ({error or 'no details'}): ask for less, or for smaller frames")
         return FAILED
 
 
@@ -91,28 +89,20 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         raise
 
 
-def _silence(stream: TextIO) -> None:
-    """What is still in the buffer would raise the same error once more when Python ends."""
-    with suppress(OSError, ValueError):  # no file behind it
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def _once() -> Callable[..., None]:
+    """What shows a warning in one line, once a command: `compare` reads the same file for every seed."""
+    said: set[str] = set()
 
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            say(f"warning: {message}")
 
-def _say(message: object) -> None:
-    """One line on standard error, if anybody is left to read it."""
-    try:
-        print(f"piwsl-lab: {message}", file=sys.stderr, flush=True)
-    except OSError:
-        _silence(sys.stderr)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _say(f"warning: {message}")
+    return show
 
 
 class _Parser(argparse.ArgumentParser):

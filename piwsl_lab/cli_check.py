@@ -33,11 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
         {"--json": arguments.json}, {"NAME|FILE": [file for name in arguments.data for file in own_files(name)]}
     )
     reports = []
-    for name in arguments.data:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CheckWarning)  # the report says all of it
-            reports.append(load(name).check())
-        print(f"{reports[-1]}\n")
-    if arguments.json:
-        write_json(arguments.json, [asdict(report) for report in reports])
+    try:
+        for name in arguments.data:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CheckWarning)  # the report says all of it
+                reports.append(load(name).check())
+        if arguments.json:  # before the table: its reader may have gone away
+            write_json(arguments.json, [asdict(report) for report in reports])
+    finally:
+        for report in reports:
+            print(f"{report}\n")
     return 1 if any(report.wrong for report in reports) else 0

@@ -12,7 +12,6 @@ import io
 import os
 import re
 import stat
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,20 +55,19 @@ def main_collect(arguments: argparse.Namespace) -> int:
     ValueError
         There is no progress file, or the CSV cannot be written.
     """
-    from piwsl_lab.support.files import ordinary, write_whole
+    from piwsl_lab.support.files import write_whole
+    from piwsl_lab.support.places import check_places
+    from piwsl_lab.support.streams import say
 
     folder, out = arguments.folder, arguments.out
     if not folder.is_dir():
         raise ValueError(f"{_shown(folder)} is no folder: name the one that the progress files lie in")
     if out.suffix.lower() != ".csv":
         raise ValueError(f"--out {_shown(out)}: the name has to end in .csv")
-    try:
-        ordinary(out)
-    except OSError as error:
-        raise ValueError(f"{_shown(out)} cannot be written ({error.strerror}): choose another --out") from error
+    check_places({"--out": out}, {})
     class_ = collect(folder)
     for line in (*class_.problems, *class_.remarks):
-        print(f"piwsl-lab: {line}", file=sys.stderr)
+        say(line)
     if not class_.learners:
         raise ValueError(
             f"{_shown(folder)} holds no progress file that can be read: looked in all its folders for *.json as "

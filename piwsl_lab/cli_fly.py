@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piwsl_lab.support.files import write_json
+from piwsl_lab.support.signals import FAILED, INTERRUPTED
+from piwsl_lab.support.streams import say
+
 if TYPE_CHECKING:
-    from piwsl_lab.data import Frame
+    from piwsl_lab.data import Dataset, Frame
     from piwsl_lab.dynamics import Flight, Snapshot, Survival
 
 RECORDS = 1000  # states kept at most
@@ -46,14 +50,30 @@ def add(commands: Any) -> None:
 def main_fly(arguments: argparse.Namespace) -> int:
     """Fly, write the figures, print a table.
 
-    Returns 0 when it worked, 1 when a file could not be written, 130 when it was interrupted. In each case the table
-    and the files hold the flight so far.
+    Returns
+    -------
+    int
+        0 when it worked, 1 when a file could not be written, 130 when it was interrupted. The table and the files hold
+        the flight so far in each case.
+
+    Raises
+    ------
+    ValueError
+        Bad input, or a file that cannot be written from the first state on: nothing has flown (the command ends with
+        2).
+    KeyboardInterrupt
+        It came before the first state.
     """
+    from piwsl_lab.data.catalog import own_files
     from piwsl_lab.dynamics import Simulation, alive_ps, reference_bonds
     from piwsl_lab.dynamics.constraints import words
-    from piwsl_lab.support.files import write_json
+    from piwsl_lab.support.places import check_places
 
     steps = _steps(arguments)
+    check_places(
+        {"--out": arguments.out, "--json": arguments.json},
+        {"CHECKPOINT": [arguments.potential], "--data": own_files(arguments.data)},
+    )
     source = _source(arguments.potential, arguments.device)
     frames = _frames(arguments)
     start = frames[arguments.frame]
@@ -82,10 +102,11 @@ def main_fly(arguments: argparse.Namespace) -> int:
         try:
             write_json(arguments.json, result)
         except OSError as error:  # the table is still to be seen
-            trouble, code = f"--json {arguments.json}: not written, {error.strerror}; the table holds its figures", 1
-    print(_table(result))
+            unwritten = f"--json {arguments.json}: not written, {error.strerror}; the table holds its figures"
+            trouble, code = "; ".join(filter(None, (trouble, unwritten))), FAILED
     if trouble:
-        print(f"piwsl-lab: {trouble}", file=sys.stderr)
+        say(trouble)
+    print(_table(result))
     return code
 
 
@@ -96,34 +117,9 @@ def _steps(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--replicas {arguments.replicas}: must be 1 or larger")
     if not 0 < arguments.ps < float("inf") or not 0 < arguments.dt < float("inf"):
         raise ValueError(f"--ps {arguments.ps} and --dt {arguments.dt} must be finite numbers above 0")
-    if arguments.json:
-        _check_json(arguments)
     steps = 1000 * arguments.ps / arguments.dt
     check_steps(steps)
     return max(1, round(steps))
-
-
-def _check_json(arguments: argparse.Namespace) -> None:
-    """Say what can be known about the file of figures before the flight, not after it."""
-    from piwsl_lab.data.catalog import own_files
-
-    path = arguments.json
-    try:
-        if not path.resolve().parent.is_dir():
-            raise ValueError(f"--json {path}: there is no such folder; make it first")
-        if path.is_dir():
-            raise ValueError(f"--json {path}: is a folder; give the name of a file")
-        if path.exists() and not path.is_file():
-            raise ValueError(f"--json {path}: is no regular file; give the name of a file")
-        if not os.access(path.resolve().parent, os.W_OK):
-            raise ValueError(f"--json {path}: nothing can be written to that folder; choose another")
-    except OSError as error:  # a name that is too long
-        raise ValueError(f"--json {path}: {error.strerror}; choose another name") from error
-    others = [("CHECKPOINT", arguments.potential), ("--out", arguments.out)]
-    others += [("--data", file) for file in own_files(arguments.data)]
-    for name, other in others:
-        if other is not None and path.resolve() == Path(other).resolve():
-            raise ValueError(f"--json {path}: is the file of {name} too and would take its place; choose another name")
 
 
 def _source(name: str, device: str) -> Any:
@@ -150,7 +146,7 @@ def _frames(arguments: argparse.Namespace) -> Any:
     check_atoms(arguments.replicas, len(frames[arguments.frame]))
     for remark in frames.remarks:
         if "passed over" in remark:  # a constraint that a frame cannot hold; names of labels matter to nobody here
-            print(f"piwsl-lab: {arguments.data}: {remark}", file=sys.stderr)
+            say(f"{arguments.data}: {remark}")
     return frames
 
 
@@ -162,16 +158,14 @@ def _tell_unseen(source: Any, start: Frame) -> None:
     if start.multiplicity not in (None, 1):
         unseen.append(f"the multiplicity {start.multiplicity}")
     if unseen and isinstance(source, Potential):
-        print(f"piwsl-lab: the potential does not see {' and '.join(unseen)}", file=sys.stderr)
+        say(f"the potential does not see {' and '.join(unseen)}")
 
 
 def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Flight, float, str, int]:
     """The flight so far, its seconds, what ended it early in words, and the exit code."""
-    from contextlib import nullcontext
-
     from tqdm import tqdm
 
-    from piwsl_lab.dynamics import Flight, TrajectoryFile, fly
+    from piwsl_lab.dynamics import Flight, fly
     from piwsl_lab.dynamics.limits import STATES
 
     records = min(RECORDS, STATES // len(simulation.positions))
@@ -179,24 +173,56 @@ def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Fl
     snapshots, trouble, code, begun = [], "", 0, time.perf_counter()
     try:
         with (
-            TrajectoryFile(arguments.out, simulation.frames) if arguments.out else nullcontext() as file,
+            _states_to(arguments.out, simulation.frames) as keep,
             tqdm(total=steps, unit="step", disable=None) as bar,
         ):
             for snapshot in fly(simulation, steps, every):
                 snapshots.append(_without_vectors(snapshot))
                 bar.update(snapshot.step - bar.n)
-                if file is not None:
-                    file.write(snapshot)
+                keep(snapshot)
     except KeyboardInterrupt:
         if not snapshots:
             raise
-        trouble, code = "interrupted; the table and the files hold the flight so far", 130
-    except OSError as error:
+        trouble, code = "interrupted; the table and the files hold the flight so far", INTERRUPTED
+    except _Unwritten as error:
         if not snapshots:
-            raise ValueError(f"--out {arguments.out}: cannot be written, {error.strerror}; choose another") from error
-        trouble = f"--out {arguments.out}: {error.strerror}; the flight ended, the table and the file hold it so far"
-        code = 1
+            raise ValueError(f"--out {arguments.out}: cannot be written, {error}; choose another") from error
+        trouble = f"--out {arguments.out}: {error}; the flight ended, the table and the file hold it so far"
+        code = FAILED
+    except OSError as error:  # of whatever finds the forces
+        if not snapshots:
+            raise
+        trouble, code = f"{error}; the flight ended, the table and the files hold it so far", FAILED
     return Flight.of(simulation.frames, snapshots, simulation.losses), time.perf_counter() - begun, trouble, code
+
+
+class _Unwritten(OSError):
+    """The file of states cannot be written; says why."""
+
+
+@contextmanager
+def _states_to(path: Path | None, frames: Dataset) -> Iterator[Callable[[Snapshot], None]]:
+    """A function that adds a state to a file, and does nothing where none is asked for."""
+    from piwsl_lab.dynamics import TrajectoryFile
+
+    if path is None:
+        yield lambda _: None
+        return
+    with _unwritten():
+        file = TrajectoryFile(path, frames)
+    try:
+        yield _unwritten()(file.write)
+    finally:
+        with _unwritten():
+            file.close()
+
+
+@contextmanager
+def _unwritten() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _Unwritten(error.strerror or error) from error
 
 
 def _without_vectors(snapshot: Snapshot) -> Snapshot:

@@ -16,6 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from piwsl_lab.support.signals import FAILED, INTERRUPTED
+from piwsl_lab.support.streams import say, tell
+
 if TYPE_CHECKING:
     from piwsl_lab.grid import Cell, Study
     from piwsl_lab.grid.runner import Progress
@@ -46,7 +49,7 @@ def add(commands: Any) -> None:
 
 
 def main_study(arguments: argparse.Namespace) -> int:
-    """Do one action; 0 when it worked, 1 when runs have failed, 130 when it was interrupted."""
+    """Do one action; 0 when it worked, 1 when runs have failed, 130 when it was interrupted: runs in hand are kept."""
     words = arguments.words if len(arguments.words) > 1 else ["run", *arguments.words]
     if len(words) != 2 or words[0] not in ACTIONS:
         raise ValueError(f"study {' '.join(arguments.words)}: write study [{'|'.join(ACTIONS)}] STUDY.toml")
@@ -108,16 +111,14 @@ def _run(study: Study, cells: Sequence[Cell], store: Store, arguments: argparse.
             cells, store, workers=workers, retry=arguments.retry, limit=arguments.limit, watch=table.watch
         )
     except KeyboardInterrupt:
-        print(
-            f"\npiwsl-lab: interrupted; the same command goes on with what is in {store.folder}",
-            file=sys.stderr,
-        )
-        return 130
+        tell("")
+        say(f"interrupted; the same command goes on with what is in {store.folder}")
+        return INTERRUPTED
     table.close(progress)
     left = progress.count("waiting") + progress.count("running")
     print(f"{progress.count('done')} of {len(cells)} cells done, {progress.count('failed')} failed, {left} left")
     print(f"Report: piwsl-lab study report {study.path}" + (f" --out {arguments.out}" if arguments.out else ""))
-    return 1 if progress.count("failed") else 0
+    return FAILED if progress.count("failed") else 0
 
 
 class Table:
@@ -132,7 +133,7 @@ class Table:
 
     def __init__(self, study: Study, out: TextIO | None = None) -> None:
         self.study, self.out = study, out or sys.stderr
-        self.live = self.out.isatty()
+        self.live = self.out is not None and self.out.isatty()
         self.height = 0
         self.drawn = 0.0
 
@@ -140,11 +141,11 @@ class Table:
         """What the runner calls after every event."""
         if not self.live:
             if news:
-                print(f"[{summary(progress)}] {news}", file=self.out, flush=True)
+                tell(f"[{summary(progress)}] {news}", self.out)
             return
         if "failed" in news or "tried again" in news:
             self._erase()
-            print(news, file=self.out)
+            tell(news, self.out)
         elif time.monotonic() - self.drawn < REDRAW:
             return
         self._draw(progress)
@@ -157,13 +158,17 @@ class Table:
     def _draw(self, progress: Progress) -> None:
         self._erase()
         rows = lines(self.study, progress)
-        columns = os.get_terminal_size(self.out.fileno()).columns or 80  # 0 where nobody knows
-        print("\n".join(row[: columns - 1] for row in rows), file=self.out, flush=True)
+        try:
+            columns = os.get_terminal_size(self.out.fileno()).columns or 80  # 0 where nobody knows
+        except OSError:  # the terminal was closed; the study goes on
+            self.live = False
+            return
+        tell("\n".join(row[: columns - 1] for row in rows), self.out)
         self.height, self.drawn = len(rows), time.monotonic()
 
     def _erase(self) -> None:
         if self.height:
-            print(f"\x1b[{self.height}F\x1b[J", end="", file=self.out)
+            tell(f"\x1b[{self.height}F\x1b[J", self.out, end="")
         self.height = 0
 
 

@@ -6,19 +6,19 @@ Both keep what they have done at every validation and when they are interrupted,
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import re
 import shlex
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piwsl_lab.support.files import in_words, write_json
 from piwsl_lab.support.places import check_places
-from piwsl_lab.support.signals import INTERRUPTED
+from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED
+from piwsl_lab.support.streams import say
 
 if TYPE_CHECKING:
     from piwsl_lab.objective import Objective
@@ -40,7 +40,6 @@ ROWS = (
     ("training, s", "seconds", 1.0),
 )
 TRAINING = "training"  # what `train` calls its only part
-FAILED, BAD_INPUT = 1, 2
 
 
 def add(commands: Any) -> None:
@@ -130,9 +129,9 @@ def main_train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--save {arguments.save}: the name has to end in .safetensors")
     setup, objective = choices(arguments, arguments.seed)
     task = prepare(setup)
-    _say_remarks(task.train.remarks)
-    config = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
-    with closing(_kept("train", arguments, config)) as kept:
+    for remark in task.train.remarks:
+        say(remark)
+    with closing(_kept("train", arguments, _config(setup, objective))) as kept:
         return _train(arguments, setup, objective, task, kept)
 
 
@@ -146,7 +145,7 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
     try:
         with _bar(setup.steps * (1 + setup.teachers), kept) as bar:
             trainer, seconds = train(setup, task, objective, lambda record: bar.update(), kept, TRAINING)
-        scores = dataclasses.asdict(evaluate(trainer.potential, task.test)) | {"seconds": seconds}
+        scores = asdict(evaluate(trainer.potential, task.test)) | {"seconds": seconds}
     except KeyboardInterrupt:
         return _interrupted(arguments, kept)
     except TrainingDiverged as error:
@@ -156,8 +155,7 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
     if arguments.save:
         writers.append(lambda: save(arguments.save, trainer.potential))
     if arguments.json:
-        config = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
-        writers.append(lambda: write_json(arguments.json, {"config": config, **result}))
+        writers.append(lambda: write_json(arguments.json, {"config": _config(setup, objective), **result}))
     head = f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames"
     return _deliver(arguments, kept, writers, f"{head}\n{_table({'result': result})}")
 
@@ -165,15 +163,15 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
 def main_compare(arguments: argparse.Namespace) -> int:
     """Train twins for every seed, write the file, print a table."""
     from piwsl_lab.comparison import rival
-    from piwsl_lab.data import load
+    from piwsl_lab.data.catalog import load, own_files
 
     _check_files(arguments)
     setup, objective = choices(arguments, seed=0)
-    _say_remarks(load(setup.data).remarks)
+    for remark in load(setup.data).remarks if own_files(setup.data) else ():
+        say(remark)
     other = rival(arguments.rival, setup, objective)[0]
-    asked = dataclasses.asdict(setup) | {"objective": dataclasses.asdict(objective)}
     names = {name: getattr(arguments, name) for name in ("seeds", "rival", "equal_time")}
-    with closing(_kept("compare", arguments, asked | names)) as kept:
+    with closing(_kept("compare", arguments, _config(setup, objective) | names)) as kept:
         return _compare(arguments, setup, objective, other, kept)
 
 
@@ -206,6 +204,10 @@ def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, 
     return _deliver(arguments, kept, writers, f"{head}\n{table}")
 
 
+def _config(setup: Setup, objective: Objective) -> dict[str, Any]:
+    return asdict(setup) | {"objective": asdict(objective)}
+
+
 def _kept(command: str, arguments: argparse.Namespace, asked: dict[str, Any]) -> KeptRun:
     """What the run keeps; with --resume what it kept before."""
     from piwsl_lab.data.catalog import cache_folder
@@ -214,9 +216,9 @@ def _kept(command: str, arguments: argparse.Namespace, asked: dict[str, Any]) ->
     files = [getattr(arguments, name, None) for name in ("save", "json")]
     kept = KeptRun(command, asked, [Path(), *(path.parent for path in files if path), cache_folder()])
     if arguments.resume and not kept.find():
-        _say(f"nothing is kept of this run in {kept.folders[0]}: it begins at its first step")
-    elif not arguments.resume and kept.left_behind():
-        _say(f"{kept.left_behind()[0]} holds this very run, interrupted: --resume would go on with it")
+        say(f"nothing is kept of this run in {kept.folders[0]}: it begins at its first step")
+    elif not arguments.resume and (left := kept.left_behind()):
+        say(f"{left[0]} holds this very run, interrupted: --resume would go on with it")
     return kept
 
 
@@ -242,12 +244,12 @@ def _deliver(arguments: argparse.Namespace, kept: KeptRun, writers: Sequence[Cal
         print(printed, flush=True)
     except OSError:
         if kept.is_kept:
-            _say(f"the result is kept in {kept.path}: {_again(arguments)} shows it")
+            say(f"the result is kept in {kept.path}: {_again(arguments)} shows it")
         raise
     if failures:
-        _say("; ".join(failures))
+        say("; ".join(failures))
         if kept.is_kept:
-            _say(f"the result is kept in {kept.path}: {_again(arguments)} writes it")
+            say(f"the result is kept in {kept.path}: {_again(arguments)} writes it")
         return FAILED
     kept.remove()
     return 0
@@ -255,9 +257,9 @@ def _deliver(arguments: argparse.Namespace, kept: KeptRun, writers: Sequence[Cal
 
 def _interrupted(arguments: argparse.Namespace, kept: KeptRun) -> int:
     if kept.is_kept:
-        _say(f"interrupted at step {sum(kept.steps.values())}, kept in {kept.path}. Go on with: {_again(arguments)}")
+        say(f"interrupted at step {sum(kept.steps.values())}, kept in {kept.path}. Go on with: {_again(arguments)}")
     else:
-        _say(f"interrupted, nothing is kept{f' ({kept.failure})' if kept.failure else ''}")
+        say(f"interrupted, nothing is kept{f' ({kept.failure})' if kept.failure else ''}")
     return INTERRUPTED
 
 
@@ -265,22 +267,28 @@ def _diverged(arguments: argparse.Namespace, kept: KeptRun, error: TrainingDiver
     """Save the best weights of a training that has diverged; training on would end at the same step."""
     from piwsl_lab.checkpoint import save
 
-    _say(error)
-    trainer = error.trainer
+    trainer, best = error.trainer, ""
     if error.part == TRAINING and trainer.best_weights is not None:
         folder = kept.path.parent if kept.path else Path()
-        target = save(arguments.save or folder / f"best-of-{kept.name}.safetensors", trainer.potential)
-        _say(f"{target} holds the weights of step {trainer.best_step}, the best so far")
-        kept.remove()
+        try:
+            target = save(arguments.save or folder / f"best-of-{kept.name}.safetensors", trainer.potential)
+        except ValueError as unsaved:  # of a checkpoint, with its path; what is kept of the run stays
+            best = f"the best weights so far are not saved: {unsaved}"
+        else:
+            best = f"{target} holds the weights of step {trainer.best_step}, the best so far"
+            kept.remove()
+    say(error)
+    if best:
+        say(best)
     return BAD_INPUT
 
 
 def _finished(arguments: argparse.Namespace, kept: KeptRun) -> str:
     """The seeds whose twins are both there, as a table."""
-    from piwsl_lab.comparison import TWIN
+    from piwsl_lab.comparison import TWIN, twin_part
 
-    twins = {name: f"{name}, seed" for name in (arguments.rival, "piwsl")}
-    found = [[kept.value(f"{part} {seed}", TWIN) for part in twins.values()] for seed in range(arguments.seeds)]
+    twins = (arguments.rival, "piwsl")
+    found = [[kept.value(twin_part(name, seed), TWIN) for name in twins] for seed in range(arguments.seeds)]
     whole = [pair for pair in found if all(pair)]
     if not whole:
         return ""
@@ -292,16 +300,6 @@ def _again(arguments: argparse.Namespace) -> str:
     """The command that goes on."""
     words = [word for word in arguments.words_given if word != "--resume"]
     return f"piwsl-lab {shlex.join([*words, '--resume'])}"
-
-
-def _say_remarks(remarks: Sequence[str]) -> None:
-    """What reading a person's own file found, before anything is trained on it."""
-    for remark in remarks:
-        _say(remark)
-
-
-def _say(message: object) -> None:
-    print(f"piwsl-lab: {message}", file=sys.stderr, flush=True)
 
 
 def choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective]:

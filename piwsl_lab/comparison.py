@@ -111,7 +111,7 @@ def compare(
             run, goal = replace(twins[name][0], seed=seed), twins[name][1]
             at_least = budget if equal_time and name != "piwsl" else None
             report = None if on_step is None else lambda record, name=name, seed=seed: on_step(name, seed, record)
-            found = _trained(run, goal, task, report, kept, part=f"{name}, seed {seed}", at_least=at_least)
+            found = _trained(run, goal, task, report, kept, part=twin_part(name, seed), at_least=at_least)
             for key, values in results[name].items():
                 values.append(found[key])
             budget, device = found["seconds"], found["device"]
@@ -119,6 +119,11 @@ def compare(
     config |= {"device": device, "rival": against, "equal_time": equal_time}
     config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
     return {"config": config, **results}
+
+
+def twin_part(name: str, seed: int) -> str:
+    """What the training of a twin is called in what is kept of a comparison."""
+    return f"{name}, seed {seed}"
 
 
 def check_seeds(seeds: int) -> None:

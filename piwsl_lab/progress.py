@@ -198,6 +198,10 @@ class Kept:
             self._part, self._trainer, self.steps[part] = part, trainer, trainer.done
             self._write()
 
+    def start_clock(self) -> None:
+        """From here on core time is counted: what comes before is not training."""
+        self._begun = time.process_time()
+
     def core_seconds(self) -> float:
         """Core time of the run so far, s, that of broken-off processes included."""
         return self.earlier + time.process_time() - self._begun

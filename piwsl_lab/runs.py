@@ -7,10 +7,9 @@ is nobody's, and holds it by a lock which the system frees when its process ends
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,11 @@ class KeptRun(Kept):
             lock = _Lock.take(path)
             if lock is not None:
                 self._lock, self.path = lock, path
-                self.open()
+                try:
+                    self.open()
+                except BaseException:
+                    self.close()
+                    raise
                 return True
         return False
 
@@ -81,12 +84,12 @@ class KeptRun(Kept):
     def _place(self, content: bytes) -> None:
         """The first time: in the first folder that can be written to, under a name that is nobody's."""
         if self.path is not None:
-            write_whole(self.path, content)
+            super()._place(content)
             return
         for last in self.folders:
             try:
                 last.mkdir(parents=True, exist_ok=True)
-                self._lock, path = next(self._free(last))
+                self._lock, path = self._free(last)
                 write_whole(path, content)
             except OSError:
                 self.close()
@@ -98,14 +101,17 @@ class KeptRun(Kept):
                 self.path = path
                 return
 
-    def _free(self, folder: Path) -> Iterator[tuple[_Lock, Path]]:
-        for number in itertools.count(1):
+    def _free(self, folder: Path) -> tuple[_Lock, Path]:
+        """A name in a folder that is nobody's, and its lock."""
+        number = 0
+        while True:
+            number += 1
             path = folder / f"{self.name}{f'-{number}' if number > 1 else ''}{SUFFIX}"
             lock = _Lock.take(path)
-            if lock is not None and path.exists():
+            if lock is not None and not path.exists():
+                return lock, path
+            if lock is not None:
                 lock.release()
-            elif lock is not None:
-                yield lock, path
 
 
 class _Lock:

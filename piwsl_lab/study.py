@@ -5,7 +5,6 @@ The front room and the command line both build their runs here, so that a figure
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -313,14 +312,15 @@ def run(
     -------
     dict
         "rows": one dict for every part it was scored on and every head that answered, with "part", "output" and the
-        errors in eV and eV/Å (nan without a label); "seconds" of training by the clock, "core_seconds" of this
-        process's cores while it trained (what a machine that is shared with others does not change), "steps", and
-        "counts" of the frames; "flights", how long every replica was alive and why no longer, where `flight_ps` asks.
+        errors in eV and eV/Å (nan without a label); "seconds" of training by the clock, "core_seconds" of the
+        cores while it trained, in processes that were broken off too but without the loading of data (what a machine
+        that is shared with others does not change), "steps", and "counts" of the frames; "flights", how long every
+        replica was alive and why no longer, where `flight_ps` asks.
     """
     task, kept = prepare(setup), kept or Kept()
-    begun = time.process_time()
+    kept.start_clock()
     trainer, seconds = train(setup, task, objective, on_step, kept)
-    core_seconds = kept.earlier + time.process_time() - begun
+    core_seconds = kept.core_seconds()
     potential = trainer.potential
     parts = {setup.test_part or test_part(setup.data) or setup.data: task.test}
     if setup.elsewhere:

@@ -41,6 +41,7 @@ from piwsl_lab.dynamics import (
     spectrum,
     try_out,
 )
+from piwsl_lab.dynamics.forces import LearnedForces
 from piwsl_lab.lab import scene
 from piwsl_lab.lab.export import _extxyz, _pilot
 from piwsl_lab.lab.flying import FlightSession, Track
@@ -594,7 +595,7 @@ def test_f16_a_signal_keeps_table_figures_and_frames(tmp_path, checkpoint, numbe
     ("words", "message"),
     [
         (["--json", "{folder}"], "is a folder"),
-        (["--json", "{folder}/no/f.json"], "no such folder"),
+        (["--json", "{folder}/no/f.json"], "does not exist or cannot be written to"),
         (["--json", "{folder}/" + 300 * "x"], "File name too long"),
         (["--out", "{folder}/" + 300 * "x" + ".xyz"], "File name too long"),
         (["--json", "{potential}"], "is the file of CHECKPOINT too"),
@@ -626,7 +627,7 @@ def test_f8_what_is_no_regular_file_is_called_so(tmp_path, checkpoint, capsys):
     os.mkfifo(tmp_path / "pipe.xyz")
     for name in (tmp_path / "pipe.xyz", "/dev/null"):
         assert cli.main(["fly", checkpoint, "--ps", "0.01", "--device", "cpu", "--json", str(name)]) == 2
-        assert "is no regular file" in capsys.readouterr().err
+        assert "is no ordinary file" in capsys.readouterr().err
     for name, message in (("", "is a folder"), ("pipe.xyz", "is no regular file"), ("none", "there is no such file")):
         assert cli.main(["fly", str(tmp_path / name), "--device", "cpu"]) == 2
         assert message in capsys.readouterr().err
@@ -676,6 +677,26 @@ def test_f8_figures_that_cannot_be_written_leave_the_table(tmp_path, checkpoint,
     printed = capsys.readouterr()
     assert "replicas alive after" in printed.out
     assert "No space left on device" in printed.err
+
+
+def test_a_file_is_blamed_for_its_own_errors_alone(tmp_path, checkpoint, capsys, monkeypatch):
+    """Any error of the system was one of --out, which nobody had asked for."""
+    inner, calls = LearnedForces.__call__, []
+
+    def lost(forces, positions):
+        calls.append(1)
+        if len(calls) > after:
+            raise OSError(errno.EIO, "the reference method is gone")
+        return inner(forces, positions)
+
+    monkeypatch.setattr(LearnedForces, "__call__", lost)
+    for after, code in ((0, 1), (30, 1)):
+        calls.clear()
+        assert cli.main(["fly", checkpoint, "--ps", "0.05", "--device", "cpu", "--replicas", "1"]) == code
+        printed = capsys.readouterr()
+        assert "--out" not in printed.err
+        assert "the reference method is gone" in printed.err
+        assert ("replicas alive after" in printed.out) == (after > 0)
 
 
 # Bonds of many atoms

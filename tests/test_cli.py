@@ -14,9 +14,10 @@ from ase.io import write
 
 import piwsl_lab
 from piwsl_lab import cli, cli_train, comparison, study
-from piwsl_lab.data import load
+from piwsl_lab.data import Dataset, load
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
+from piwsl_lab.support.streams import say
 
 SCORES = {"energy_mae", "energy_rmse", "force_mae", "force_rmse", "seconds"}
 SHORT = ["--energies", "6", "--forces", "3", "--steps", "3", "--batch-size", "2", "--device", "cpu"]
@@ -121,6 +122,49 @@ def test_what_reading_a_file_found_is_said_before_it_is_trained_on(command, tmp_
     assert code == 0
     assert "Energies were read from 'REF_energy' (30 frames)" in error
     assert "'stress_note' was passed over (30 frames)" in error
+
+
+@pytest.mark.filterwarnings("always::piwsl_lab.data.check.CheckWarning")
+def test_compare_warns_of_a_file_once(tmp_path, monkeypatch, capsys):
+    """The same words came once a seed, and once more."""
+    frames = [dataclasses.replace(frame, forces=-frame.forces) for frame in load("ethanol")[:40]]
+    write(tmp_path / "own.xyz", Dataset(frames, load("ethanol").metadata).to_atoms())
+    monkeypatch.chdir(tmp_path)
+    code, _, error = run("compare", "--data", "own.xyz", *SHORT, "--seeds", "2", capsys=capsys)
+    assert code == 0
+    assert error.count("warning: ") == 1
+
+
+def test_compare_reads_no_set_of_the_catalog_for_its_remarks(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "compare", interrupt)
+    monkeypatch.setattr("piwsl_lab.data.load", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr("piwsl_lab.data.catalog.load", lambda *_: pytest.fail("it was read"))
+    assert run("compare", *SHORT, capsys=capsys)[0] == 130
+
+
+def test_check_writes_its_findings_before_it_prints(tmp_path):
+    """Nobody read the table, and the file was not written."""
+    command = [sys.executable, "-m", "piwsl_lab.cli", "check", "ethanol", "ethanol", "--json", str(tmp_path / "a.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=100) == 141
+    assert len(json.loads((tmp_path / "a.json").read_text())) == 2
+
+
+def test_words_that_nobody_can_read_are_no_error(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("to nobody")
+        say("to nobody again")
+    say("to a stream that is closed")
+    monkeypatch.setattr(sys, "stderr", None)
+    say("to none")
 
 
 def test_datasets_lists_every_set_with_its_licence(capsys):
@@ -291,7 +335,7 @@ def test_a_place_that_is_no_ordinary_file_is_refused_before_the_work(words, own,
     for place in (name, *(["/dev/null"] if "--json" in words else [])):
         code, printed, error = run(*words, place, capsys=capsys)
         assert (code, printed) == (2, "")
-        assert ("is no regular file" if words[0] == "fly" else "which is no ordinary file") in error
+        assert "which is no ordinary file" in error
         assert error.count("\n") == 1
     assert (own / name).is_fifo()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from piwsl_lab.grid.file import read
-from piwsl_lab.grid.report import write_report
+from piwsl_lab.grid.report import plain, unplain, write_report
 from piwsl_lab.grid.store import Store
 from piwsl_lab.lab import evidence
 from piwsl_lab.lab.colours import COLOURS, CONSERVATIVE, CONSERVATIVE_PITC, DIRECT, DIRECT_PITC, DUAL, OTHERS
@@ -259,3 +259,11 @@ def test_flights_have_a_row_a_replica_a_table_and_a_figure(tmp_path):
     assert {curve.y[-1] for curve in curves} == {0.0, 0.5}
     assert evidence.main([str(store.folder)]) == 0
     assert "share of replicas alive" in (store.folder / "figures.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("title", [r"a\b", r"a\\b", r"C:\new", "a|b", "a`b<c", "[x](y)", r"\|", "#1 of two", "plain"])
+def test_a_title_is_read_as_it_was_written(title, tmp_path):
+    """Of two backslashes none was left."""
+    assert unplain(plain(title)) == title
+    (tmp_path / "summary.md").write_text(f"# {plain(title)}\n\nwords\n")
+    assert evidence._title(tmp_path) == title

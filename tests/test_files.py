@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -196,3 +197,32 @@ def test_what_is_no_file_is_called_by_its_kind(tmp_path):
     for path, words in ((tmp_path, "is a folder"), (tmp_path / "pipe.xyz", "is a pipe"), ("/dev/zero", "is a device")):
         with pytest.raises(checkpoint.CheckpointError, match=f"{path}: {words}"):
             checkpoint.load_potential(path)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EMFILE])
+@pytest.mark.parametrize("at", ["open", "fsync"])
+def test_a_folder_that_cannot_be_forced_to_the_disk_is_no_failure(number, at, tmp_path, monkeypatch):
+    """The file had its name already, and the caller was told that nothing was written."""
+    inner = {"open": os.open, "fsync": os.fsync}
+
+    def refuses(what, *rest):
+        is_folder = stat.S_ISDIR(os.fstat(what).st_mode) if at == "fsync" else os.path.isdir(what)
+        if is_folder:
+            raise OSError(number, os.strerror(number))
+        return inner[at](what, *rest)
+
+    monkeypatch.setattr(files.os, at, refuses)
+    assert write_whole(tmp_path / "a.txt", "mine").read_text() == "mine"
+
+
+def test_a_disk_that_fails_is_one(tmp_path, monkeypatch):
+    inner = os.fsync
+
+    def fails(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        inner(handle)
+
+    monkeypatch.setattr(files.os, "fsync", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_whole(tmp_path / "a.txt", "mine")

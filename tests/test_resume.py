@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -31,7 +34,7 @@ from commands import (
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from piwsl_lab import cli, study
+from piwsl_lab import cli, comparison, study
 from piwsl_lab.checkpoint import load_potential
 from piwsl_lab.checkpoint_file import HEADER, CheckpointError
 from piwsl_lab.comparison import compare
@@ -145,6 +148,9 @@ def test_teachers_and_students_go_on_where_they_were(small, steps, tmp_path):
 @pytest.mark.parametrize("options", [{}, {"equal_time": True}, {"against": "ensemble"}])
 def test_twins_go_on_where_they_were(small, options, tmp_path, monkeypatch):
     monkeypatch.setattr("piwsl_lab.comparison.PILOT_STEPS", 3)
+    measured, inner = [], comparison.steps_in
+    # Whatever the clock says, no two measurements give the same number.
+    monkeypatch.setattr(comparison, "steps_in", lambda *a: measured.append(inner(*a) + len(measured)) or measured[-1])
     setup, objective = small(forces=3, steps=6), Objective(pitc=10.0)
     path, count = tmp_path / "kept.safetensors", 0
     while True:
@@ -162,8 +168,9 @@ def test_twins_go_on_where_they_were(small, options, tmp_path, monkeypatch):
             assert found[name] | {"seconds": 0} == whole[name] | {"seconds": 0}
         assert found["config"] == whole["config"]
     else:
-        # The steps were measured once, from the seconds of the twin that was finished before.
-        assert found["supervised"]["steps"] == [kept.value(f"steps of supervised, seed {seed}") for seed in (0, 1)]
+        # The steps were measured once a seed, from the seconds of the twin that was finished before.
+        assert found["supervised"]["steps"] == measured
+        assert len(measured) == 2
         assert found["piwsl"]["seconds"] == [kept.value(f"piwsl, seed {seed}")["seconds"] for seed in (0, 1)]
 
 
@@ -177,6 +184,22 @@ def test_a_cell_of_a_study_goes_on_and_counts_all_its_core_time(small, tmp_path)
     assert len(done) == 7
     assert found["rows"] == whole["rows"]
     assert found["core_seconds"] > kept.earlier > 0
+
+
+def test_core_seconds_of_a_broken_off_process_are_those_of_training(small, monkeypatch, tmp_path):
+    """Those of a resumed cell counted the loading of its data, those of an unbroken one did not."""
+    path, spent = tmp_path / "key.safetensors", 5.0
+
+    def slowly(setup):
+        until = time.process_time() + spent
+        while time.process_time() < until:
+            pass
+        return prepare(setup)
+
+    monkeypatch.setattr(study, "prepare", slowly)
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), Objective(), After(3), opened(path))
+    assert 0 < opened(path).earlier < spent
 
 
 def test_other_frames_are_not_gone_on_with(small, tmp_path):
@@ -322,7 +345,34 @@ def test_a_run_in_hand_is_not_gone_on_with_by_another(small, monkeypatch, tmp_pa
     assert not KeptRun("train", {"a": 2}, [Path()]).left_behind()
 
 
+def test_a_damaged_file_is_not_held(small, monkeypatch, capsys, tmp_path):
+    """Its lock lay beside it for ever."""
+    assert interrupted(monkeypatch, 6, "train", *SHORT) == 130
+    (path,) = kept_in(tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    assert cli.main(["train", *SHORT, "--resume"]) == 2
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+
+
 # Divergence
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed."""
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_the_best_weights_are_saved_where_nobody_reads_on(small, monkeypatch):
+    """The words came first, and their error was the end."""
+    inner = study.Trainer._descend
+    monkeypatch.setattr(
+        study.Trainer, "_descend", lambda t, loss, b: inner(t, loss * float("nan") if t.done == 7 else loss, b)
+    )
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert cli.main(["train", *SHORT, "--save", "best.safetensors"]) == 2
+    load_potential("best.safetensors")
 
 
 def test_f11_after_divergence_the_best_weights_are_saved(small, monkeypatch, capsys, tmp_path):

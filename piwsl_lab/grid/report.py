@@ -177,3 +177,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def plain(words: str) -> str:
     """Words of a file as Markdown shows them: in one line, and without a meaning of their own."""
     return re.sub(r"[\\`|<]|\](?=\()", r"\\\g<0>", " ".join(words.split()))
+
+
+def unplain(words: str) -> str:
+    """What `plain` was given, but for its white space."""
+    return re.sub(r"\\([\\`|<\]])", r"\1", words)

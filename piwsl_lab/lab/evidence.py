@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from piwsl_lab.grid.report import unplain
 from piwsl_lab.lab.study_figures import (
     axes_of,
     error_against_labels,
@@ -38,6 +38,7 @@ from piwsl_lab.lab.study_tables import (
     tally,
 )
 from piwsl_lab.support.files import in_words, write_whole
+from piwsl_lab.support.streams import spell_what_can_be
 
 # The door to all that the notebook of evidence uses.
 __all__ = [
@@ -101,9 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m piwsl_lab.lab.evidence", description=__doc__)
     parser.add_argument("folder", type=Path, help="where `piwsl-lab study report` wrote summary.csv")
     folder = parser.parse_args(argv).folder
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    spell_what_can_be()
     try:
         print(_write(folder), flush=True)
     except ValueError as error:
@@ -132,4 +131,4 @@ def _title(folder: Path) -> str:
         first = report.read_text(encoding="utf-8").partition("\n")[0]
     except UnicodeDecodeError as error:
         raise ValueError(f"{report}: is no text ({error}): make it anew with `piwsl-lab study report`") from None
-    return re.sub(r"\\(?=[\\`|<\]])", "", first.lstrip("# ")) or folder.name
+    return unplain(first.removeprefix("# ").strip()) or folder.name

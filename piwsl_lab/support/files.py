@@ -43,7 +43,7 @@ def write_whole(path: str | Path, content: bytes | str) -> Path:
     ------
     OSError
         The folder is missing, full or not to be written to, or the path is a pipe, a device or a socket. An older file
-        is then as it was.
+        is then as it was. Only where the disk itself fails (EIO) can the new one be there already.
     """
     path = Path(path)
     target = ordinary(path)
@@ -141,8 +141,14 @@ def _settle(folder: Path) -> None:
     """Force the names in a folder to the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        # The file has its name already. A folder that may be written to but not read, and file systems of a network,
+        # refuse the rest; a disk that fails is another matter.
+        if error.errno == errno.EIO:
+            raise

@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any
 
 STOPS = ("SIGTERM", "SIGHUP", "SIGBREAK")  # the middle one is missing on Windows, the last one elsewhere
-INTERRUPTED = 128 + signal.SIGINT  # what a command returns after a KeyboardInterrupt
+# What a command returns.
+FAILED, BAD_INPUT = 1, 2
+INTERRUPTED = 128 + signal.SIGINT  # after a KeyboardInterrupt
 
 
 @dataclass
