@@ -23,6 +23,8 @@ SMALL = "--data small.xyz --energies 8 --forces 8 --batch-size 2 --device cpu --
 SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP, "KILL": signal.SIGKILL}
 CODES = {"INT": 130, "TERM": 143, "HUP": 129, "KILL": -9}
 
+ANEW = "begins at its first step"  # what --resume says where nothing is kept
+
 
 def write_small(folder: Path) -> None:
     """A file of 20 labelled frames."""
@@ -40,6 +42,22 @@ def listen() -> None:
     """Signals as a terminal gives them: what runs in the background has some ignored."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+
+# A system whose files may not grow beyond so many bytes: what a full disk does, and needs no disk.
+LIMITED = """
+import resource, sys
+from piwsl_lab import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+def run_limited(folder: Path, size: int, *words: str) -> tuple[int, str, str]:
+    """Run a command in a folder, where no file may have more than so many bytes; as `finish`."""
+    command = [sys.executable, "-c", LIMITED, str(size), *words]
+    done = subprocess.run(command, cwd=folder, env=ENV, capture_output=True, text=True, timeout=200, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:

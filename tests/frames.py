@@ -26,6 +26,11 @@ def dataset(*frames: Frame) -> Dataset:
     return Dataset(frames, Metadata("test"))
 
 
+def said(data: Dataset, *words: str) -> bool:
+    """Whether one remark on a data set has all of these words."""
+    return any(all(word in remark for word in words) for remark in data.remarks)
+
+
 def rattled(name: str, seed: int = 0, amplitude: float = 0.05) -> Frame:
     """A molecule of ASE's G2 set with every atom moved a little, so that no symmetry hides an error."""
     atoms = molecule(name)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from ase import units
 from ase.build import molecule
+from frames import said
 from numpy.lib import format as npy
 
-from piwsl_lab.data import DataError, DataWarning, arrays, load, read
+from piwsl_lab.data import DataError, DataWarning, load, read
 
 KCAL = units.kcal / units.mol
 Z = np.array([8, 1, 1])
@@ -43,10 +44,6 @@ def check(data, energy: np.ndarray = E, forces: np.ndarray = F) -> None:
             np.testing.assert_allclose(frame.forces, pull)
     np.testing.assert_allclose([frame.positions for frame in data], R)
     assert data[0].numbers.tolist() == Z.tolist()
-
-
-def said(data, *words: str) -> bool:
-    return any(all(word in remark for word in words) for remark in data.remarks)
 
 
 PLAIN = dict.fromkeys("RzEF")
@@ -301,7 +298,7 @@ def test_f7_npz_headers_and_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 HARTREE, BOHR = units.Hartree, units.Bohr
 
 
-def test_f10_npz_with_a_header_or_a_temperature_of_nonsense(npz, tmp_path: Path) -> None:
+def test_f10_npz_with_a_header_or_a_temperature_of_nonsense(npz) -> None:
     path = npz()
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("theory.npy", b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + b"{'shape': (8,".ljust(118))
@@ -419,7 +416,7 @@ def test_case_13_hdf5_whose_numbers_contradict_its_units_is_warned_of(hdf5) -> N
         read(hdf5({"own": {"atomic_numbers": Z, "positions": R, "pbe0_energy": E / HARTREE}}))
 
 
-def test_case_13_hdf5_refuses_in_words(hdf5, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_13_hdf5_refuses_in_words(hdf5) -> None:
     import h5py
 
     path = hdf5({"a": {"x": R}})
@@ -455,13 +452,6 @@ def test_case_13_hdf5_without_h5py_names_the_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(DataError, match=r'data\.h5: HDF5 files need h5py: pip install "piwsl-lab\[hdf5\]"'):
         load(tmp_path / "data.h5")
-
-
-def test_the_limit_of_arrays_is_one_number() -> None:
-    """Both readers of stacked arrays hold themselves to it."""
-    from piwsl_lab.data import hdf5, npz
-
-    assert arrays.LARGEST == npz.LARGEST == hdf5.LARGEST
 
 
 # -- VASP ------------------------------------------------------------------------------------------

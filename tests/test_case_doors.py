@@ -19,6 +19,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixBondLength, FixCartesian, FixedLine, FixedPlane
 from ase.db import connect
+from frames import said
 
 from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, load, opening, read
 
@@ -56,10 +57,6 @@ def named(images: list[Atoms], energy: str, forces: str) -> list[Atoms]:
 def save(path: Path, images: list[Atoms]) -> Path:
     ase.io.write(path, images, **({"format": "extxyz"} if path.suffix == ".xyz" else {}))
     return path
-
-
-def said(data: Dataset, *words: str) -> bool:
-    return any(all(word in remark for word in words) for remark in data.remarks)
 
 
 def same_labels(data: Dataset, images: list[Atoms]) -> bool:

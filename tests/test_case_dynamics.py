@@ -7,8 +7,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from typing import ClassVar
@@ -22,6 +20,7 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
+from commands import finish, run_limited, start
 from frames import crystal, dataset, frame, labelled, rattled
 from potentials import Exact
 
@@ -146,7 +145,7 @@ def test_case_02_degrees_of_freedom_and_the_temperature_setter():
     assert torch.equal(alone.velocities, before[:9])
 
 
-def test_case_34_a_slab_without_a_third_vector_flies_with_its_bottom_at_rest(tmp_path):
+def test_case_34_a_slab_without_a_third_vector_flies_with_its_bottom_at_rest():
     atoms = fcc111("Cu", (2, 2, 3))
     atoms.rattle(0.05, seed=0)
     slab = Frame(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, fixed=np.arange(12) < 4)
@@ -260,10 +259,6 @@ def checkpoint(tmp_path):
     potential.calibrate(labelled(ETHANOL, 3))
     potential.scale.fill_(1e-3)  # atoms fly nearly straight on
     return str(save(tmp_path / "p.safetensors", potential))
-
-
-def command(*words):
-    return [sys.executable, "-m", "piwsl_lab.cli", "fly", *map(str, words), "--device", "cpu"]
 
 
 def test_case_02_the_command_holds_atoms_and_says_how_many(tmp_path, checkpoint, capsys):
@@ -468,29 +463,19 @@ def test_a_replica_that_is_no_frame_any_more_ends_its_flight_only(monkeypatch):
     assert energies.isfinite().all()
 
 
-FULL = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-from piwsl_lab import cli
-sys.exit(cli.main(sys.argv[2:]))
-"""
-
-
 @pytest.mark.parametrize(("suffix", "limit"), [("extxyz", 7777), ("traj", 12345)])
 def test_f8_a_full_disk_ends_the_flight_with_whole_frames(tmp_path, checkpoint, suffix, limit):
     out, figures = tmp_path / f"f.{suffix}", tmp_path / "f.json"
-    words = ["fly", checkpoint, "--ps", "5", "--replicas", "1", "--out", out, "--json", figures, "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(limit), *map(str, words)], capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert f"--out {out}: File too large" in done.stderr
+    words = ["fly", checkpoint, "--ps", "5", "--replicas", "1", "--device", "cpu"]
+    code, printed, errors = run_limited(tmp_path, limit, *words, "--out", str(out), "--json", str(figures))
+    assert code == 1, errors
+    assert "Traceback" not in errors
+    assert f"--out {out}: File too large" in errors
     images = read(out, ":")
     assert len(images) > 1
     assert all(len(image) == 9 and np.isfinite(image.get_forces()).all() for image in images)
     assert [image.info["step"] for image in images] == list(range(0, 10 * len(images), 10))
-    assert "replicas alive after" in done.stdout
+    assert "replicas alive after" in printed
     assert json.loads(figures.read_text())["ps"] == pytest.approx(0.005 * len(images))
 
 
@@ -505,12 +490,10 @@ def test_f8_a_write_that_breaks_off_is_undone_and_the_next_one_follows(tmp_path,
         with monkeypatch.context() as patch:
             if suffix == ".traj":
                 whole = file._trajectory.backend.sync
-                calls = iter([lambda: None, whole])
 
                 def torn():
-                    next(calls)  # the first of two images goes through
-                    if whole() is None and not list(calls)[1:]:
-                        raise error
+                    whole()  # the first of two images goes through
+                    raise error
 
                 patch.setattr(file._trajectory.backend, "sync", torn)
             else:
@@ -573,17 +556,16 @@ def test_a_trajectory_follows_no_link_and_leaves_no_empty_file(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_f16_a_signal_keeps_table_figures_and_frames(tmp_path, checkpoint, number):
     out, figures = tmp_path / "f.extxyz", tmp_path / "f.json"
-    process = subprocess.Popen(
-        command(checkpoint, "--replicas", "2", "--ps", "20", "--temperature", "5", "--out", out, "--json", figures),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    words = ["fly", checkpoint, "--replicas", "2", "--ps", "20", "--temperature", "5", "--device", "cpu"]
+    process = start(tmp_path, *words, "--out", str(out), "--json", str(figures))
     deadline = time.monotonic() + 120
-    while not (out.exists() and out.stat().st_size > 9000) and time.monotonic() < deadline:
+    while not (out.exists() and out.stat().st_size > 9000):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no frames were written"
         time.sleep(0.02)
     process.send_signal(number)
-    printed, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    code, printed, errors = finish(process)
+    assert code == 128 + number
     assert "2 of 2 replicas alive" in printed
     assert "hold the flight so far" in errors
     assert "Traceback" not in errors
@@ -703,15 +685,15 @@ def test_a_file_is_blamed_for_its_own_errors_alone(tmp_path, checkpoint, capsys,
 
 
 def test_bonds_are_those_of_all_pairs():
-    for start in (rattled(ETHANOL), crystal(), frame([29] * 2, [[0, 0, 0], [1.8, 1.8, 0]], np.eye(3) * 3.6)):
-        i, j = np.triu_indices(len(start), k=1)
+    for one in (rattled(ETHANOL), crystal(), frame([29] * 2, [[0, 0, 0], [1.8, 1.8, 0]], np.eye(3) * 3.6)):
+        i, j = np.triu_indices(len(one), k=1)
         from ase.data import covalent_radii
         from ase.geometry import find_mic
 
-        vectors = start.positions[j] - start.positions[i]
-        lengths = find_mic(vectors, start.cell, start.pbc)[1] if start.pbc.any() else np.linalg.norm(vectors, axis=1)
-        bonded = lengths < 1.3 * (covalent_radii[start.numbers[i]] + covalent_radii[start.numbers[j]])
-        bonds = reference_bonds(start)
+        vectors = one.positions[j] - one.positions[i]
+        lengths = find_mic(vectors, one.cell, one.pbc)[1] if one.pbc.any() else np.linalg.norm(vectors, axis=1)
+        bonded = lengths < 1.3 * (covalent_radii[one.numbers[i]] + covalent_radii[one.numbers[j]])
+        bonds = reference_bonds(one)
         assert bonds.pairs.tolist() == np.stack([i, j], 1)[bonded].tolist()
         assert bonds.length == pytest.approx(lengths[bonded])
 

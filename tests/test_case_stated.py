@@ -19,6 +19,7 @@ from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
+from frames import said
 
 from piwsl_lab.data import DataError, Dataset, DataWarning, load, read
 
@@ -49,10 +50,6 @@ def right(data, labels: list[Atoms] | None = None) -> None:
         assert frame.energy == pytest.approx(atoms.info["energy"], abs=1e-5)
         np.testing.assert_allclose(frame.forces, atoms.arrays["forces"], atol=1e-6)
         np.testing.assert_allclose(frame.positions, atoms.positions, atol=1e-6)
-
-
-def said(data, *words: str) -> bool:
-    return any(all(word in remark for word in words) for remark in data.remarks)
 
 
 # -- units -----------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ def test_a_mutant_is_the_same_whenever_it_is_made(tmp_path):
         ("doubting", "ok", None),
         ("printing", "ok", None),
         ("refusing", "refused", "OurError"),
+        ("late", "refused", "OurError"),
         ("plain", "refused", "ValueError"),
         ("unnamed", "unnamed", "ValueError"),
         ("decoding", "traceback", "UnicodeDecodeError"),

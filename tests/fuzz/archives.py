@@ -33,7 +33,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 def npz(content: dict[str, np.ndarray]) -> bytes:
     out = io.BytesIO()
-    np.savez_compressed(out, allow_pickle=True, **content)
+    np.savez_compressed(out, **content)
     return out.getvalue()
 
 
@@ -128,13 +128,17 @@ def _store(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # of 1980, not of today
 
 
+def gz(content: bytes, level: int = 9) -> bytes:
+    return gzip.compress(content, level, mtime=0)  # of 1970, not of now
+
+
 def tar(members: list[tuple[tarfile.TarInfo, bytes]], pack: bool = True) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:") as archive:
         for info, content in members:
             info.size = info.size or len(content)
             archive.addfile(info, io.BytesIO(content.ljust(info.size, b"\0")))
-    return gzip.compress(out.getvalue(), mtime=0) if pack else out.getvalue()
+    return gz(out.getvalue()) if pack else out.getvalue()
 
 
 def tar_gz(random: Random | None = None) -> bytes:
@@ -159,14 +163,14 @@ def tar_gz(random: Random | None = None) -> bytes:
         plain = bytearray(tar(made, pack=False))
         for _ in range(5):  # the heads of members
             plain[512 * random.randrange(len(plain) // 512) + random.randrange(160)] = random.randrange(256)
-        return gzip.compress(bytes(plain))
+        return gz(bytes(plain))
     else:
         inside = (b"", bytes(10240), tar(made), extxyz(images(False)), bytes(600_000_000))
-        return gzip.compress(random.choice(inside), 1)
+        return gz(random.choice(inside), 1)
     return tar(made)
 
 
-PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+PACK = {"gz": gz, "bz2": bz2.compress, "xz": lzma.compress}
 
 
 def packed(suffix: str):

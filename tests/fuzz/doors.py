@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import tempfile
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from piwsl_lab.study import Setup, build_trainer, prepare
 from piwsl_lab.training import Trainer, TrainingDiverged
 
 CUTOFF = 5.5  # Å
-SEVERAL = "Sequence" in str(inspect.signature(lab.load))
 Step = Callable[[], object]
 
 
@@ -38,8 +36,7 @@ def data(path: Path) -> list[Step]:
     def labelled_frames() -> None:
         frames = lab.load(str(path))
         _use(frames)
-        if hasattr(frames, "check"):
-            str(frames.check())
+        str(frames.check())
         frames.reference_energies()
         half = len(frames) // 2
         frames.split(train=half, val=len(frames) - half)
@@ -55,14 +52,13 @@ def data(path: Path) -> list[Step]:
         lab.evaluate(trainer.potential, found.test)
 
     def start() -> None:
-        if "labels" in inspect.signature(lab.load).parameters:
-            _use(lab.load(str(path), labels=False))
+        _use(lab.load(str(path), labels=False))
 
     def twice() -> None:
         if path.stat().st_size < 100_000:
             _use(lab.load([str(path), str(path)]))
 
-    return [labelled_frames, task, start, *([twice] if SEVERAL else [])]
+    return [labelled_frames, task, start, twice]
 
 
 def warm_up() -> None:

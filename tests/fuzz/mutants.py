@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -142,4 +141,4 @@ def named(name: str) -> Mutant:
     """The mutant of a name."""
     format, damage, seed = name.rsplit("-", 2)
     kind = next(kind for kind in kinds() if (kind.format, kind.damage) == (format, damage))
-    return Mutant(copy.copy(kind), int(seed))
+    return Mutant(kind, int(seed))

@@ -9,10 +9,13 @@ import json
 import struct
 import sys
 import tempfile
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -96,6 +99,14 @@ def join(head: bytes, body: bytes, size: int | None = None) -> bytes:
     return struct.pack("<Q", (len(head) if size is None else size) % 2**64) + head + body
 
 
+def in_order(content: bytes) -> bytes:
+    """The same file with its entries of metadata in their order, for which safetensors draws one at random."""
+    head, body = split(content)
+    head["__metadata__"] = dict(sorted(head.get("__metadata__", {}).items()))
+    text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode()
+    return join(text + b" " * (-len(text) % 8), body)
+
+
 def tensor_heads(random: Random, content: bytes | None = None) -> bytes:
     """A checkpoint whose head lies: about its length, about types, shapes and places of tensors."""
     head, body = split(content or checkpoint())
@@ -137,8 +148,8 @@ def weights(random: Random, content: bytes | None = None) -> bytes:
         )
     else:
         tensors = {key: np.full_like(one, np.nan) if one.dtype.kind == "f" else one for key, one in tensors.items()}
-    head = split(content)[0]
-    return bytes_of({key: np.ascontiguousarray(one) for key, one in tensors.items()}, metadata=head.get("__metadata__"))
+    told = split(content)[0].get("__metadata__")
+    return in_order(bytes_of({key: np.ascontiguousarray(one) for key, one in tensors.items()}, metadata=told))
 
 
 def absurd_weights(random: Random) -> bytes:
@@ -146,7 +157,7 @@ def absurd_weights(random: Random) -> bytes:
     tensors = {name: array.copy() for name, array in tensors_of(checkpoint()).items()}
     floats = [
         name
-        for name, array in tensors.items()
+        for name, array in sorted(tensors.items())
         if name.startswith("potential.") and array.dtype.kind == "f" and array.size
     ]
     array = tensors[random.choice(floats)]
@@ -262,12 +273,24 @@ def session() -> tuple[tuple[str, bytes], ...]:
     from piwsl_lab.study import Setup
 
     setup = Setup(energies=10, forces=10, test=10, channels=8, layers=1, batch_size=4, steps=20, device="cpu")
-    made = Session(setup, monitor_every=5).run(10)
-    for twin in made.twins:
-        twin.trainer.seconds = 0.5
-    with tempfile.TemporaryDirectory() as folder:
-        made.save(folder)
-        return tuple((path.name, path.read_bytes()) for path in sorted(Path(folder).iterdir()))
+    day = SimpleNamespace(now=lambda zone: datetime(2026, 1, 1, tzinfo=zone))
+    # Clocks that stand still: the same bytes every time.
+    with (
+        patch("piwsl_lab.training.time", SimpleNamespace(perf_counter=lambda: 0.5)),
+        patch("piwsl_lab.lab.saved.datetime", day),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        Session(setup, monitor_every=5).run(10).save(folder)
+        files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+    for name in files.keys() - {"session.json"}:
+        _exchange(files, name, in_order(files[name]))
+    return tuple(files.items())
+
+
+def _exchange(files: Files, name: str, content: bytes) -> None:
+    """Another content of a file of a session, of which the index knows."""
+    before, after = (hashlib.sha256(one).hexdigest().encode() for one in (files[name], content))
+    files |= {name: content, "session.json": files["session.json"].replace(before, after)}
 
 
 def session_index(random: Random) -> Files:
@@ -281,6 +304,5 @@ def session_arrays(random: Random) -> Files:
     """A saved session whose curves or weights have other values, shapes or names, and the index knows them."""
     files = dict(session())
     name = random.choice([name for name in files if name != "session.json"])
-    content = random.choice((weights, tensor_heads))(random, files[name])
-    before, after = (hashlib.sha256(one).hexdigest().encode() for one in (files[name], content))
-    return files | {name: content, "session.json": files["session.json"].replace(before, after)}
+    _exchange(files, name, random.choice((weights, tensor_heads))(random, files[name]))
+    return files

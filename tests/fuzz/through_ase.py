@@ -69,7 +69,7 @@ def nonsense(random: Random) -> list[Atoms]:
     if way == 0:
         one.positions[random.randrange(4), random.randrange(3)] = value
     elif way == 1:
-        one.calc.results["energy"] = value
+        one.calc.results["energy"] = np.inf if np.isnan(value) else value  # SQLite stores nan as no energy
     elif way == 2:
         one.calc.results["forces"][random.randrange(4), 0] = value
     else:
