@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 from ase.build import molecule
+from ase.io import write
 from scipy.spatial.distance import pdist, squareform
 
-from piwsl_lab.data import Dataset, Frame, Metadata
+from piwsl_lab.data import Dataset, Frame, Metadata, load
 
 
 def frame(numbers, positions, cell=None, energy=None, forces=None) -> Frame:
@@ -58,3 +64,28 @@ def crystal(seed: int = 0) -> Frame:
     cell = np.array([[3.6, 0.0, 0.0], [0.7, 3.9, 0.0], [-0.4, 0.6, 4.1]])
     fractions = np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.1], [0.5, 0.1, 0.5], [0.1, 0.5, 0.5]])
     return frame([8, 6, 8, 1], (fractions + rng.uniform(-0.03, 0.03, (4, 3))) @ cell, cell)
+
+
+@cache
+def _md() -> Dataset:
+    return load("ethanol")
+
+
+def ethanol(n: int, stride: int = 12) -> list[Frame]:
+    """Frames of molecular dynamics with their labels."""
+    return [_md()[i * stride] for i in range(n)]
+
+
+def charged(n: int = 30) -> list[Frame]:
+    """Every geometry with charge 0, 1 and −1."""
+    return [
+        replace(f, energy=f.energy + shift, info={**f.info, "charge": charge})
+        for f in ethanol(n)
+        for charge, shift in ((0, 0.0), (1, 10.5), (-1, 1.9))
+    ]
+
+
+def file_of(path: Path, frames: Iterable[Frame]) -> str:
+    """Write frames as extended XYZ; the path as a command takes it."""
+    write(path, Dataset(frames).to_atoms(), format="extxyz")
+    return str(path)

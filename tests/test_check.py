@@ -15,16 +15,15 @@ from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.data import atomic_numbers
-from ase.io import write
 from ase.md.verlet import VelocityVerlet
-from frames import frame, labelled
+from frames import charged, ethanol, file_of, frame
 
 from piwsl_lab import cli
-from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, Metadata, datasets, load, read, relations
+from piwsl_lab.data import Dataset, DataWarning, Frame, Metadata, datasets, load, read, relations
 from piwsl_lab.data import check as checking
 from piwsl_lab.data.dataset import require_disjoint
 from piwsl_lab.data.draw import Labels, draw
-from piwsl_lab.study import Setup, prepare
+from piwsl_lab.study import Setup
 
 KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol
 # Factors on the energies and forces of a right file, and a word of the cause.
@@ -70,20 +69,6 @@ def crystal_frames(path: Path) -> Dataset:
         cell = entry["structure"]["lattice"]["matrix"]
         found.append(Frame(numbers, positions, cell, True, outputs["energy"], np.array(outputs["forces"])))
     return Dataset(found, Metadata(path.stem))
-
-
-@cache
-def md() -> Dataset:
-    return load("ethanol")
-
-
-def ethanol(n: int, stride: int = 12) -> list[Frame]:
-    return [md()[i * stride] for i in range(n)]
-
-
-def file_of(path: Path, frames) -> str:
-    write(path, Dataset(frames).to_atoms(), format="extxyz")
-    return str(path)
 
 
 @cache
@@ -206,15 +191,6 @@ def test_mixed_labels_of_crystals_are_doubted(mixed):
 
 
 # -- copies and electronic states -------------------------------------------------------------------------------------
-
-
-def charged(n: int = 30) -> list[Frame]:
-    """Every geometry with charge 0, 1 and −1."""
-    return [
-        replace(f, energy=f.energy + shift, info={**f.info, "charge": charge})
-        for f in ethanol(n)
-        for charge, shift in ((0, 0.0), (1, 10.5), (-1, 1.9))
-    ]
 
 
 def test_case_16_one_geometry_with_three_energies_names_the_charge(tmp_path):
@@ -496,139 +472,3 @@ def test_the_dashboard_says_what_looks_wrong_in_a_file(tmp_path):
     assert "The sign is that of gradients" in report.status(session, [])
     session.reset(replace(setup, data="ethanol"))
     assert "gradients" not in report.status(session, [])
-
-
-# -- draws ------------------------------------------------------------------------------------------------------------
-
-
-def sparse(n: int = 200, every: int = 5) -> list[Frame]:
-    """Every frame has an energy, every fifth has forces."""
-    return [f if i % every == 0 else replace(f, forces=None) for i, f in enumerate(ethanol(n, 9))]
-
-
-@pytest.mark.parametrize(
-    ("energies", "forces"), [(50, 20), (50, 10), (50, 5), (100, 20), (100, 25), (60, 12), (30, 32), (0, 30)]
-)
-def test_case_31_labels_are_drawn_where_they_are(energies, forces, tmp_path):
-    path = file_of(tmp_path / "sparse.xyz", sparse())
-    tests = set()
-    for seed in range(10):
-        task = prepare(Setup(data=path, energies=energies, forces=forces, seed=seed))
-        assert (task.train.n_energies, task.train.n_forces) == (energies, forces)
-        assert len(task.train) == max(energies, forces)
-        size = max(4, max(energies, forces) // 5)
-        share = size / max(energies, forces)
-        assert (task.validation.n_energies, task.validation.n_forces) == (
-            round(share * energies),
-            round(share * forces),
-        )
-        assert task.test.n_forces > 0
-        assert task.test.n_energies == len(task.test) > 0 or not energies
-        tests.add(frozenset(f.positions.tobytes() for f in task.test))
-    assert len(tests) == 1
-
-
-def test_case_31_labels_on_different_frames(tmp_path):
-    whole = ethanol(100)
-    frames = [replace(f, forces=None) if i % 2 else replace(f, energy=None) for i, f in enumerate(whole)]
-    for seed in range(5):
-        task = prepare(Setup(data=file_of(tmp_path / "either.xyz", frames), energies=30, forces=20, seed=seed))
-        assert (task.train.n_energies, task.train.n_forces, len(task.train)) == (30, 20, 50)
-        assert task.test.n_energies
-        assert task.test.n_forces
-
-
-def test_case_31_a_larger_training_set_contains_the_smaller(tmp_path):
-    path = file_of(tmp_path / "sparse.xyz", sparse())
-    small, large = (
-        {f.positions.tobytes() for f in prepare(Setup(data=path, energies=n, forces=n // 5, test=20)).train}
-        for n in (40, 100)
-    )
-    assert small < large
-
-
-@pytest.mark.parametrize(
-    ("energies", "forces", "message"),
-    [
-        (
-            50,
-            40,
-            r"40 frames with forces: 40 to train on and 8 to validate leave none to test on; .* at most 32 forces",
-        ),
-        (190, 5, r"200 frames with energies: 190 to train on and 38 to validate leave none"),
-    ],
-)
-def test_case_31_what_cannot_be_had_is_said_with_a_number_that_works(energies, forces, message, tmp_path):
-    path = file_of(tmp_path / "sparse.xyz", sparse())
-    with pytest.raises(ValueError, match=message):
-        prepare(Setup(data=path, energies=energies, forces=forces))
-    prepare(Setup(data=path, energies=50, forces=32))
-
-
-def test_a_label_that_no_frame_has_is_named(tmp_path):
-    path = file_of(tmp_path / "energies.xyz", [replace(f, forces=None) for f in ethanol(30)])
-    with pytest.raises(DataError, match="has no forces: ask for 0 forces"):
-        prepare(Setup(data=path, energies=10, forces=10))
-
-
-def test_case_32_forces_alone_can_be_drawn():
-    """From the reader on it is the work of the doors; the draw asks for no energy."""
-    data = Dataset([replace(f, energy=None) for f in ethanol(40)])
-    parts = draw(data, Labels(0, 15), Labels(0, 4), 500)
-    assert [(len(part), part.n_forces) for part in parts[:3]] == [(15, 15), (4, 4), (21, 21)]
-
-
-def test_case_16_copies_do_not_keep_a_run_from_its_frames(tmp_path):
-    """30 geometries of 3 frames each: 20 to train on, 4 to validate, and the roles are right when they are too few."""
-    path = file_of(tmp_path / "charges.xyz", charged())
-    with pytest.warns(DataWarning, match="two energies"):
-        task = prepare(Setup(data=path, energies=20, forces=20))
-    assert (len(task.train), len(task.validation), len(task.test)) == (20, 4, 63)
-    with (
-        pytest.warns(DataWarning, match="two energies"),
-        pytest.raises(
-            ValueError, match=r"87 .*\(73 to train on, 14 to validate, at least 1 to test\).*30 different geometries"
-        ),
-    ):
-        prepare(Setup(data=path, energies=73, forces=73))
-
-
-def test_case_26_a_rare_element_is_trained_on_wherever_it_stands(tmp_path):
-    """One frame of 60 holds Cl: all places, all seeds. Where it would have been tested on, that is said."""
-    whole = ethanol(60, 15)
-    numbers, told = np.r_[whole[0].numbers[:-1], 17], 0
-    for place in range(60):
-        frames = list(whole)
-        frames[place] = replace(whole[place], numbers=numbers, energy=whole[place].energy - 12000.0)
-        data = Dataset(frames, Metadata("one_Cl.xyz"))
-        for seed in range(12):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                parts = draw(data, Labels(20, 20), Labels(4, 4), 500, seed=seed)
-            assert 17 in parts.train.elements
-            assert [len(part) for part in parts] == [20, 4, 36, 0]
-            words = [str(warning.message) for warning in caught]
-            assert all("Cl is in 1 of 60 frames" in text and "0 of 36 test frames" in text for text in words)
-            told += len(words)
-    assert told > 360
-
-
-def test_case_26_the_test_frames_do_not_depend_on_the_seed_where_an_element_is_rare(tmp_path):
-    frames = ethanol(60, 15)
-    for i in (4, 30, 44):
-        frames[i] = replace(frames[i], numbers=np.r_[frames[i].numbers[:-1], 17], energy=frames[i].energy - 12000.0)
-    path, tests = file_of(tmp_path / "three_Cl.xyz", frames), set()
-    for seed in range(8):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)
-            task = prepare(Setup(data=path, energies=10, forces=10, seed=seed))
-        assert 17 in task.train.elements
-        tests.add(frozenset(f.positions.tobytes() for f in task.test))
-    assert len(tests) == 1
-
-
-def test_an_element_that_no_training_frame_can_have_is_an_error_that_names_it(tmp_path):
-    path = file_of(tmp_path / "ethanol.xyz", ethanol(60))
-    other = file_of(tmp_path / "silane.xyz", labelled("SiH4", 30))
-    with pytest.raises(ValueError, match=r"hold Si, which none of the 20 training frames does.*leave such frames out"):
-        prepare(Setup(data=path, test_part=other, energies=20, forces=20))
