@@ -9,10 +9,12 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from piwsl_lab import study
 from piwsl_lab.data import Dataset, datasets, load
+from piwsl_lab.grid.file import read
 from piwsl_lab.study import Setup, prepare
 
 STORED = Path(__file__).with_name("draws.json")
@@ -20,9 +22,10 @@ NAMES = [f"{entry.name}:{part}" for entry in datasets() for part in entry.parts]
 SIZES = [(10, 4, None), (50, 10, 100), (200, 40, 300)]  # train, val, test
 BUDGETS = [(5, 5), (8, 2), (3, None)]  # energies, forces
 SEEDS = [0, 1, 7]
-# The labels that the studies of `studies/` and the notebooks ask for.
+# A few numbers of labels, for every set; those of `studies/` are in `asked`.
 RUNS = [{"energies": 10, "forces": 10}, {"energies": 50, "forces": 50}, {"energies": 100, "forces": 0}]
 RUNS += [{"energies": 50, "forces": 10, "test": 100}, {"energies": 200, "forces": 200, "validation": 20}]
+DRAWN_BY = ("energies", "forces", "test", "test_part", "validation")  # beside data set and seed
 
 
 def numbered(data: Dataset) -> Dataset:
@@ -53,6 +56,20 @@ def splits(name: str) -> dict[str, str]:
     return found
 
 
+@cache
+def asked() -> list[tuple[str, dict[str, object]]]:
+    """What the studies of `studies/` draw with their first seed: the data set and the rest of the setup, each once."""
+    found = []
+    for path in sorted(STORED.parents[1].glob("studies/*.toml")):
+        for cell in read(path).cells:
+            fields = {
+                key: getattr(cell.setup, key) for key in ("energies", "forces", "test", "test_part", "validation")
+            }
+            if not cell.setup.seed and (cell.setup.data, fields) not in found:
+                found.append((cell.setup.data, fields))
+    return found
+
+
 def runs(name: str, patch: Callable[[str, object], None]) -> dict[str, str]:
     """What `prepare` draws for runs on a data set; `patch` sets an attribute of `piwsl_lab.study`."""
     sets: dict[str, Dataset] = {}
@@ -67,7 +84,18 @@ def runs(name: str, patch: Callable[[str, object], None]) -> dict[str, str]:
             setup = Setup(data=name, seed=seed, **run)
             if setup.forces <= once(name).n_forces:
                 found[f"{run} seed {seed}"] = drawn(*prepare(setup))
+    for data, fields in asked():
+        if data.partition(":")[0] == name:
+            found[f"study of {data} {fields}"] = drawn_or_refused(Setup(data=data, **fields))
     return found
+
+
+def drawn_or_refused(setup: Setup) -> str:
+    """A study may ask for more labels than a set has; that has to stay so too."""
+    try:
+        return drawn(*prepare(setup))
+    except ValueError:
+        return "refused"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Frames of every shape through `Frame` and `neighbours`; run in a process of its own, for what it feeds may kill one.
 
-`python tests/fuzz_geometry.py FIRST LAST` prints a line before each frame, and at the end how many had an answer.
+`python tests/fuzz_geometry.py FIRST LAST` prints a line before each frame, and at the end how many had an answer. Where
+`neighbours` asks vesin, its number of pairs is held against `pairs_within`, which takes the other frames anyway.
 """
 
 from __future__ import annotations

@@ -137,11 +137,10 @@ def test_f1_wide_geometries_have_their_neighbours(name: str) -> None:
     assert done.returncode == 0, done.stderr
     f = frame(np.ones(len(positions)), positions, None if cell is None else np.diag(cell))
     near = 0
-    for image in itertools.product((-1, 0, 1) if cell else (0,), repeat=3):
+    for image in itertools.product(range(-2, 3) if cell else (0,), repeat=3):
         vectors = f.positions[:, None] - f.positions + np.array(image) @ f.cell
         near += int(((np.linalg.norm(vectors, axis=2) < 5.5) & (np.linalg.norm(vectors, axis=2) > 0)).sum())
-    if name != "a needle":  # whose second images count too
-        assert int(done.stdout) == near
+    assert int(done.stdout) == near
 
 
 def test_f1_nothing_kills_hangs_or_eats_memory() -> None:

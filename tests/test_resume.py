@@ -456,6 +456,38 @@ def test_f8_a_full_disk_costs_no_result(small, disk, capsys, tmp_path, monkeypat
     assert not kept_in(tmp_path)
 
 
+@pytest.fixture
+def read_only(disk):
+    """A folder with `small.xyz` where nothing can be written."""
+    write_small(disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    return disk
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--save", "a.safetensors"], ["train", "--json", "a.json"], ["compare", "--json", "a.json"]]
+)
+def test_f8_a_read_only_place_is_refused_before_the_training(words, read_only, capsys, monkeypatch):
+    monkeypatch.chdir(read_only)
+    monkeypatch.setattr(study, "prepare", lambda _: pytest.fail("it began"))
+    assert cli.main([words[0], *SHORT, *words[1:]]) == 2
+    assert f"{words[-1]}: {read_only} does not exist or cannot be written to; choose" in capsys.readouterr().err
+    assert [path.name for path in read_only.iterdir()] == ["small.xyz"]
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_f8_in_a_read_only_folder_progress_goes_beside_the_files(command, read_only, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(read_only)
+    words = [command, *SHORT, "--json", str(tmp_path / "a.json")]
+    assert interrupted(monkeypatch, 6, *words) == 130
+    assert f"kept in {kept_in(tmp_path)[0]}" in capsys.readouterr().err
+    assert cli.main([*words, "--resume"]) == 0
+    assert ANEW not in capsys.readouterr().err
+    assert json.loads((tmp_path / "a.json").read_text())
+    assert not kept_in(tmp_path)
+    assert [path.name for path in read_only.iterdir()] == ["small.xyz"]
+
+
 @pytest.mark.filterwarnings("default:what this run has done cannot be kept:UserWarning")
 def test_f8_where_nothing_can_be_kept_the_run_goes_on_and_says_so(small, disk, capsys, monkeypatch):
     """Progress goes beside the files where the working folder is full; where all is full, one warning."""

@@ -54,12 +54,11 @@ class Reader:
         return answer
 
     def _start(self) -> None:
-        paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
         self.words = tempfile.TemporaryFile("w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-m", self.module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.words, text=True, encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            env=in_tests(),
         )  # fmt: skip
         self.starts += 1
         self.lines: queue.Queue[str] = queue.Queue()
@@ -103,6 +102,12 @@ class Reader:
             self.process.stdout.close()
             self.words.close()
             self.process = None
+
+
+def in_tests() -> dict[str, str]:
+    """Environment of a process that finds the modules of the tests."""
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 
 
 def _listen(process: subprocess.Popen, lines: queue.Queue[str]) -> None:

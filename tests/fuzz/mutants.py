@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,11 +49,14 @@ class Mutant:
             return answer["outcome"]
         return "silent" if self.kind.damage == "absurd" and not answer["spoke"] else ""
 
+    def files(self) -> Files:
+        """Its bytes, and what belongs beside it."""
+        made = self.kind.make(Random(self.name))
+        return dict(self.kind.beside()) | (made if isinstance(made, dict) else {self.kind.file: made})
+
     def write(self, folder: Path) -> Path:
         """Write it, and what belongs beside it, into a folder; the path of the file to open."""
-        made = self.kind.make(Random(self.name))
-        files = dict(self.kind.beside()) | (made if isinstance(made, dict) else {self.kind.file: made})
-        for name, content in files.items():
+        for name, content in self.files().items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         return folder / self.kind.file
@@ -142,3 +147,12 @@ def named(name: str) -> Mutant:
     format, damage, seed = name.rsplit("-", 2)
     kind = next(kind for kind in kinds() if (kind.format, kind.damage) == (format, damage))
     return Mutant(kind, int(seed))
+
+
+def digests() -> dict[str, str]:
+    """A hash of the first mutant of every kind."""
+    return {one.name: hashlib.sha256(repr(sorted(one.files().items())).encode()).hexdigest() for one in all_mutants(1)}
+
+
+if __name__ == "__main__":  # in another process, at another time
+    print(json.dumps(digests()))
