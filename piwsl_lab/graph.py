@@ -20,7 +20,7 @@ from piwsl_lab.neighbours import near_origin, neighbours
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset, Frame
 
-CHUNK_EDGES = 2**16  # that a potential sees at a time where nothing needs more: 0.4 to 0.9 GB
+CHUNK_EDGES = 2**16  # that a potential sees at a time where nothing needs more: what it keeps of each bounds the memory
 DEFAULT_SKIN = 0.5  # Å: covers displacements up to 0.25 Å an atom
 
 

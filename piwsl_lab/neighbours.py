@@ -57,8 +57,9 @@ def neighbours(frame: Frame, cutoff: float, positions: np.ndarray | None = None)
 def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float) -> bool:
     """Whether vesin's list of cells fits these atoms.
 
-    vesin 0.6.2 kills Python where its list is long and flat. It takes minutes where nearly all cells are empty, where
-    an atom sees hundreds of its own images, and where a wide frame is thin, skewed or does not repeat everywhere.
+    vesin 0.6.2 kills Python where its list is long and flat. It is far slower than a tree where
+    nearly all cells are empty, where an atom sees many of its own images, and where a wide frame is thin, skewed or
+    does not repeat everywhere.
     """
     if pbc.any() and (not pbc.all() or flatness(box) < SKEWED):
         return False

@@ -309,7 +309,7 @@ def test_case_11_and_f4_large_periodic_frames_cost_little() -> None:
     data = Dataset(Frame(numbers, r, cell, True, float(-k), 0 * r) for k, r in enumerate(copies))
     reading = time.perf_counter() - start
     parts = data.split(2, 1)
-    kept = parts.train.budget(1, 1).unlabelled().moved(np.concatenate(copies[:2]))
+    kept = parts.train.budget(1, 1).unlabelled()
     require_disjoint(a=parts.train, b=parts.val, c=parts.test)
     whole = time.perf_counter() - start
     edges, _ = neighbours(kept[0], 5.5)

@@ -8,7 +8,8 @@ import draws
 import pytest
 
 from piwsl_lab import study
-from piwsl_lab.data import datasets
+from piwsl_lab.data import datasets, load
+from piwsl_lab.data.duplicates import duplicate_groups
 
 STORED = json.loads(draws.STORED.read_text("utf-8"))
 EMBEDDED = {entry.name for entry in datasets() if entry.embedded}
@@ -24,6 +25,15 @@ def ready(name: str, request: pytest.FixtureRequest) -> None:
 def test_every_catalogued_set_has_stored_draws() -> None:
     assert list(STORED["splits"]) == draws.NAMES
     assert list(STORED["runs"]) == [entry.name for entry in datasets()]
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("name", draws.NAMES)
+def test_only_exact_copies_are_within_the_tolerance_of_copies(name: str) -> None:
+    exact: dict[tuple[bytes, ...], int] = {}
+    data = load(name)
+    keys = [tuple(a.tobytes() for a in (f.numbers, f.positions, f.cell, f.pbc)) for f in data]
+    assert duplicate_groups(data).tolist() == [exact.setdefault(key, len(exact)) for key in keys]
 
 
 @pytest.mark.usefixtures("ready")

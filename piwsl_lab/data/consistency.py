@@ -14,12 +14,13 @@ from ase import units
 from scipy.spatial import cKDTree
 
 from piwsl_lab.data.frame import Frame
+from piwsl_lab.data.geometry import Lattice
 from piwsl_lab.data.integrated import integrated
 
 FRAMES = 2000  # of one composition that are compared, spread over the whole set
 ATOMS = 500_000  # of one composition that are compared: it bounds the memory
 COMPOSITIONS = 8  # the largest ones are compared
-COORDINATES = 1800  # in one fit: a matrix of this size takes 0.3 s
+COORDINATES = 1800  # in one fit: time grows with the third power of it
 FITS = 3  # of one composition, each to other frames
 ENOUGH = 30  # pairs from which energies are said not to follow the forces
 WELL_FITTED = 15  # frames in a fit that is trusted to say so
@@ -27,7 +28,7 @@ FEWEST = 8  # frames or pairs from which a ratio is told
 REACH = 1.5  # Å, farthest move of an atom between two frames that a straight line joins well
 SAMPLES = 200  # drawn again for the interval
 STRAIGHT = 1.0  # change of the force along the way over the work: below it the trapezoid rule has no bias
-# Repulsion grows faster than linearly: between independent rattles the rule finds up to three times the work there is.
+# Repulsion grows faster than linearly: between independent rattles the rule finds several times the work there is.
 BIASED = 0.3
 
 KCAL, KJ, HARTREE, BOHR = units.kcal / units.mol, units.kJ / units.mol, units.Hartree, units.Bohr
@@ -80,50 +81,54 @@ class Ratio(NamedTuple):
         return self.high > (BIASED if self.curved else 0.74) and self.low < 1.35
 
 
-def energy_force_ratio(frames: Sequence[Frame]) -> Ratio | None:
-    """The ratio of a set, or None where no two frames can be compared.
+class Comparison:
+    """Energies of a set against what its forces say of them.
 
-    Two estimates are made, and the one with the narrower interval counts. Molecules: a Gaussian process is fitted to
-    the forces alone, and its energies are compared. Everything: the trapezoid rule, ΔE = −½ ΔR·(Fₐ + F_b), between
-    frames that are close to each other. Only frames with both labels, the same atoms in the same order and the same
-    cell are compared.
+    Only frames with both labels, the same atoms in the same order and the same cell are compared: molecules by a fit to
+    the forces, everything by the trapezoid rule, ΔE = −½ ΔR·(Fₐ + F_b), between frames that are close to each other.
     """
-    fits, pairs = [], []
-    for group in _comparable(frames):
-        if not group[0].pbc.any():
-            fits += _fitted(group)
-        pairs += _joined(group)
-    found = [_ratio(np.array(points)) for points in (fits, pairs) if len(points) >= FEWEST]
-    if len(pairs) >= FEWEST:
-        found[-1] = found[-1]._replace(curved=_curved(np.array(pairs)))
-    return min(found, key=lambda ratio: (not ratio.sure, ratio.high - ratio.low), default=None)
 
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        groups = _comparable(frames)
+        self._pairs = [pair for group in groups for pair in _joined(group)]
+        self._fits = [fit for group in groups if not group[0].pbc.any() for fit in _fits(group)]
 
-def unexplained(frames: Sequence[Frame]) -> str:
-    """How energies miss what the forces allow, in words; "" where they follow or too few frames can tell.
+    def ratio(self) -> Ratio | None:
+        """The ratio of the set, or None where no two frames can be compared.
 
-    Between two frames the energy may differ from the trapezoid rule by half of what the force changes along the way.
-    In molecules the energies of neighbours also follow a fit to the forces.
-    """
-    pairs, steps = [], []
-    for group in _comparable(frames):
-        pairs += _joined(group)
-        for part, *both in _fits(group) if not group[0].pbc.any() else ():
+        Two estimates are made, from the energies of the fits and from pairs of frames. The one with the narrower
+        interval counts.
+        """
+        fitted = [point for fit in self._fits for point in _from_medians(*fit)]
+        found = [_ratio(np.array(points)) for points in (fitted, self._pairs) if len(points) >= FEWEST]
+        if len(self._pairs) >= FEWEST:
+            found[-1] = found[-1]._replace(curved=_curved(np.array(self._pairs)))
+        return min(found, key=lambda ratio: (not ratio.sure, ratio.high - ratio.low), default=None)
+
+    def unexplained(self) -> str:
+        """How energies miss what the forces allow, in words; "" where they follow or too few frames can tell.
+
+        Between two frames the energy may differ from the trapezoid rule by half of what the force changes along the
+        way. In molecules the energies of neighbours also follow a fit to the forces.
+        """
+        if len(self._pairs) >= ENOUGH:
+            work, energy, weight = np.array(self._pairs).T
+            allowed = 0.5 / weight + 0.5 * np.maximum(np.abs(work), np.abs(energy)) + 0.01
+            odd = int((np.abs(energy - work) > allowed).sum())
+            if odd > 0.15 * len(work):
+                return f"{odd} of {len(work)} energy differences lie outside of what the forces at both ends allow"
+        steps: list[list[float]] = []
+        for part, *both in self._fits:
             if len(part) >= WELL_FITTED:
-                near = _neighbours(part)
-                steps += [[energies[b] - energies[a] for energies in both] for a, b in near]
-    if len(pairs) >= ENOUGH:
-        work, energy, weight = np.array(pairs).T
-        allowed = 0.5 / weight + 0.5 * np.maximum(np.abs(work), np.abs(energy)) + 0.01
-        odd = int((np.abs(energy - work) > allowed).sum())
-        if odd > 0.15 * len(pairs):
-            return f"{odd} of {len(pairs)} energy differences lie outside of what the forces at both ends allow"
-    if len(steps) >= ENOUGH:
-        guessed, labelled = np.array(steps).T
-        follow = (guessed * labelled).sum() / (np.linalg.norm(guessed) * np.linalg.norm(labelled) + 1e-12)
-        if follow < 0.5:
-            return f"energy differences have a correlation of {follow:.2f} with those that a fit to the forces gives"
-    return ""
+                steps += [[energies[b] - energies[a] for energies in both] for a, b in _neighbours(part)]
+        if len(steps) >= ENOUGH:
+            guessed, labelled = np.array(steps).T
+            follow = (guessed * labelled).sum() / (np.linalg.norm(guessed) * np.linalg.norm(labelled) + 1e-12)
+            if follow < 0.5:
+                return (
+                    f"energy differences have a correlation of {follow:.2f} with those that a fit to the forces gives"
+                )
+        return ""
 
 
 def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
@@ -138,7 +143,7 @@ def causes(ratio: Ratio, n_atoms: int = 0) -> list[str]:
     table = dict(CAUSES)
     if n_atoms > 1:
         table["energies per atom in place of total energies"] = 1 / n_atoms
-    # Between unlike frames the trapezoid is off by a fifth.
+    # Between unlike frames the trapezoid is off by more than the interval says.
     distance = {name: abs(np.log(abs(ratio.value) / factor)) for name, factor in table.items()}
     near = [name for name in table if distance[name] < min(0.25, abs(np.log(abs(ratio.value))))]
     if ratio.curved:
@@ -238,8 +243,8 @@ def _some_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
 def _nearest_image(vectors: np.ndarray, frame: Frame) -> np.ndarray:
     if not frame.pbc.any():
         return vectors
-    lattice = frame.cell[frame.pbc]
-    return vectors - np.round(vectors @ np.linalg.pinv(lattice)) @ lattice
+    lattice = Lattice.of(frame.cell, frame.pbc)
+    return vectors - np.round(vectors @ lattice.inverse) @ lattice.vectors
 
 
 def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -257,13 +262,12 @@ def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
 # -- Gaussian process on forces --------------------------------------------------------------------------------------
 
 
-def _fitted(group: list[Frame]) -> list[tuple[float, float, float]]:
-    """(energy from the forces, labelled energy, weight) of some frames, both from their medians."""
-    found: list[tuple[float, float, float]] = []
-    for part, from_forces, labels in _fits(group):
-        away = labels - np.median(labels)
-        found += zip(from_forces - np.median(from_forces), away, np.ones(len(part)), strict=True)
-    return found
+def _from_medians(
+    part: list[Frame], from_forces: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[float, float, float]]:
+    """(energy from the forces, labelled energy, weight) of the frames of a fit, both from their medians."""
+    away = labels - np.median(labels)
+    yield from zip(from_forces - np.median(from_forces), away, np.ones(len(part)), strict=True)
 
 
 def _fits(group: list[Frame]) -> Iterator[tuple[list[Frame], np.ndarray, np.ndarray]]:

@@ -7,7 +7,7 @@ shares the arrays of the old one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from piwsl_lab.data.convert import frames_of, to_atoms
-from piwsl_lab.data.duplicates import bridges, duplicate_groups
+from piwsl_lab.data.duplicates import bridges, duplicate_groups, shuffled
 from piwsl_lab.data.frame import DataError, Frame
 from piwsl_lab.data.isolated import set_apart
 
@@ -125,14 +125,6 @@ class Dataset(Sequence[Frame]):
         """The same geometries with every label hidden."""
         return self._with(frame.with_labels(None, None) for frame in self)
 
-    def moved(self, positions: np.ndarray) -> Dataset:
-        """The same frames without labels at other positions [sum of all atoms, 3], Å, one frame after the other."""
-        ends = np.cumsum([len(frame) for frame in self])
-        parts = np.split(np.asarray(positions), ends[:-1])
-        return self._with(
-            replace(frame, positions=part, energy=None, forces=None) for frame, part in zip(self, parts, strict=True)
-        )
-
     @classmethod
     def from_atoms(cls, images: Iterable[Atoms], metadata: Metadata | None = None, name: str = "atoms") -> Dataset:
         """Frames from `ase.Atoms` (eV, Å).
@@ -171,9 +163,7 @@ class Dataset(Sequence[Frame]):
         if min(train, val, test or 0) < 0:
             raise DataError(f"split sizes {train}, {val}, {test} must not be negative")
         data, groups = self.without_bridges()
-        order = np.random.default_rng(seed).permutation(groups.max() + 1 if len(data) else 0)
-        # Frames sorted by the place of their group in the permutation: copies stand side by side.
-        queue = np.argsort(np.argsort(order)[groups], kind="stable")
+        queue = shuffled(groups, seed)
         parts = {}
         sizes = {"val": val, "train": train} if test is None else {"test": test, "val": val, "train": train}
         for name, size in sizes.items():
@@ -182,7 +172,7 @@ class Dataset(Sequence[Frame]):
                 raise DataError(
                     f"{asked} frames asked for (train {train}, val {val}, test {test}), "
                     f"but {self.metadata.name} has {len(self)} "
-                    f"({len(order)} different geometries); ask for fewer"
+                    f"({len(np.unique(groups))} different geometries); ask for fewer"
                 )
             parts[name] = data[queue[:size]]
             queue = queue[size:][~np.isin(groups[queue[size:]], groups[queue[:size]])]

@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from piwsl_lab.data.dataset import Dataset
+from piwsl_lab.data.duplicates import members, renumbered, shuffled
 from piwsl_lab.data.fewer import Follows, Labels, advice
 from piwsl_lab.data.frame import DataError, DataWarning
 
@@ -59,7 +60,7 @@ def draw(
     follows = validation if callable(validation) else lambda _: validation
     stock = _Stock(pool, train, follows(train), seed)
     pool = stock.pool
-    refusal = stock.shortage(testing=test is None and n_test > 0)
+    refusal = stock.shortage(testing=test is None)
     found = None if refusal else stock.divide(n_test, test)
     if found is None:
         refusal = refusal or stock.too_few_geometries(test is None)
@@ -101,7 +102,7 @@ class _Stock:
         """Whether there are labels for other parts, and where the `whole` is asked, whether a draw finds them."""
         other = copy.copy(self)
         other._want(parts)
-        enough = not other.shortage(test is None and n_test > 0)
+        enough = not other.shortage(test is None)
         if not (enough and whole):
             return enough
         found = other.divide(n_test, test)
@@ -154,12 +155,12 @@ class _Stock:
 
     def test(self, most: int, spare: int) -> tuple[list[int], np.ndarray]:
         """Frames to test on, and the others in the order in which they were passed."""
-        order = _shuffled(self.groups, 0)
+        order = shuffled(self.groups, 0)
         left = np.array([(self.has.all(axis=1)).sum(), *(self.has & ~self.has[:, ::-1]).sum(axis=0)])
         holders = np.zeros(119, dtype=np.int64)
         for i in np.flatnonzero(self.has.any(axis=1)):
             holders[list(self.elements[i])] += 1
-        members = _members(self.groups)
+        groups = members(self.groups)
         taken: dict[int, bool] = {}
         self.rare, tested = set(), []
         for i in self._one_of_each_first(order):
@@ -169,7 +170,7 @@ class _Stock:
                 continue
             group = int(self.groups[i])
             if group not in taken:
-                cost, lost = self._cost(members[group])
+                cost, lost = self._cost(groups[group])
                 last = np.flatnonzero((holders <= lost) & (lost > 0)).tolist()
                 taken[group] = self._enough(left - cost, spare) and not last
                 self.rare.update(last)
@@ -185,7 +186,7 @@ class _Stock:
         first = [int(order[self.has[order, k].argmax()]) for k in range(2) if self.has[:, k].any()]
         return list(dict.fromkeys([*first, *order.tolist()]))
 
-    def _cost(self, group: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def _cost(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Frames with both labels, energies alone, forces alone, and frames by element, that go with a group."""
         cost, lost = np.zeros(3, dtype=np.int64), np.zeros(119, dtype=np.int64)
         for i in group:
@@ -207,7 +208,7 @@ class _Stock:
 
     def train_and_validation(self, order: np.ndarray, tested: tuple[int, ...]) -> Chosen | None:
         """Frames to train on, to validate on and the rest; None where the labels do not suffice."""
-        queue = order[_shuffled(_renumbered(self.groups[order]), self.seed)]
+        queue = order[shuffled(renumbered(self.groups[order]), self.seed)]
         first: list[int] = []
         sound: Chosen | None = None  # training knows all that it is validated and tested on
         while True:
@@ -276,20 +277,3 @@ def _shares(left: np.ndarray, labels: Labels) -> np.ndarray:
     both, energy, force = left
     shared = min(both, max(min(labels), labels.energies - energy, labels.forces - force))
     return np.array([shared, max(0, labels.energies - shared), max(0, labels.forces - shared)])
-
-
-def _shuffled(groups: np.ndarray, seed: int) -> np.ndarray:
-    """Places of frames along a random permutation of their groups: copies stand side by side, as in `Dataset.split`."""
-    order = np.random.default_rng(seed).permutation(groups.max() + 1 if len(groups) else 0)
-    return np.argsort(np.argsort(order)[groups], kind="stable")
-
-
-def _renumbered(groups: np.ndarray) -> np.ndarray:
-    """Group numbers counted from 0 in order of first appearance."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
-
-
-def _members(groups: np.ndarray) -> list[list[int]]:
-    order = np.argsort(groups, kind="stable")
-    return [part.tolist() for part in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)]

@@ -13,7 +13,7 @@ from piwsl_lab.data.frame import Frame
 from piwsl_lab.data.geometry import distances
 
 # Å, on every interatomic distance. Where each coordinate differs by 1e-3 Å at most, as between a file and its rounded
-# copy, each of two atoms moves by √3 · 1e-3 Å at most. No two frames of a catalogued set are so close, save copies.
+# copy, each of two atoms moves by √3 · 1e-3 Å at most. Of all catalogued sets only exact copies are so close.
 SAME_GEOMETRY = 2 * np.sqrt(3) * 1e-3 + 1e-6
 ALL_PAIRS = 64  # atoms; in a larger frame its distances to ANCHORS atoms say where an atom is
 ANCHORS = 8
@@ -37,12 +37,22 @@ def duplicate_groups(frames: Sequence[Frame]) -> np.ndarray:
     for index, frame in enumerate(frames):
         composition.setdefault(frame.numbers.tobytes() + frame.pbc.tobytes(), []).append(index)
     links = []
-    for members in composition.values():
-        if len(members) > 1:
-            links.append(np.array(members)[_copies([frames[i] for i in members])])
-    joined = _joined(len(frames), links)
-    _, first, group = np.unique(joined, return_index=True, return_inverse=True)
+    for alike in composition.values():
+        if len(alike) > 1:
+            links.append(np.array(alike)[_copies([frames[i] for i in alike])])
+    return renumbered(_joined(len(frames), links))
+
+
+def renumbered(groups: np.ndarray) -> np.ndarray:
+    """Groups (S,) counted from 0 in order of first appearance."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[group].astype(np.int64)
+
+
+def shuffled(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Places of frames, (S,) int, along a random permutation of their groups: copies stand side by side."""
+    order = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1)
+    return np.argsort(np.argsort(order)[groups], kind="stable")
 
 
 def bridges(frames: Sequence[Frame], groups: np.ndarray) -> np.ndarray:
@@ -52,18 +62,18 @@ def bridges(frames: Sequence[Frame], groups: np.ndarray) -> np.ndarray:
     what lies between pieces of up to ten times the tolerance. No two frames of two pieces are copies then.
     """
     out: list[int] = []
-    for members in shared(groups):
-        sample = _sample([frames[i] for i in members])
+    for chain in shared(groups):
+        sample = _sample([frames[i] for i in chain])
         if np.ptp(sample, axis=0).max(initial=0.0) <= 2 * PIECE * SAME_GEOMETRY:
             continue
-        tree, free = cKDTree(sample), np.ones(len(members), dtype=bool)
-        for first in range(len(members)):
+        tree, free = cKDTree(sample), np.ones(len(chain), dtype=bool)
+        for first in range(len(chain)):
             if free[first]:
                 near = np.array(tree.query_ball_point(sample[first], (PIECE + 1.01) * SAME_GEOMETRY, p=np.inf))
                 near = near[free[near]]
                 free[near] = False
                 away = np.abs(sample[near] - sample[first]).max(axis=1)
-                out += members[near[away > PIECE * SAME_GEOMETRY]].tolist()
+                out += chain[near[away > PIECE * SAME_GEOMETRY]].tolist()
     return np.array(sorted(out), dtype=np.int64)
 
 
@@ -82,10 +92,15 @@ def close_pairs(frames: Sequence[Frame]) -> np.ndarray:
     return np.stack([a, b], axis=1)[_same_shapes(frames, a, b, pairs)]
 
 
+def members(groups: np.ndarray) -> list[np.ndarray]:
+    """The frames of every group."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+
+
 def shared(groups: np.ndarray) -> list[np.ndarray]:
     """The frames of every group of two and more."""
-    order = np.argsort(groups, kind="stable")
-    return [part for part in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(part) > 1]
+    return [part for part in members(groups) if len(part) > 1]
 
 
 def _sample(frames: Sequence[Frame]) -> np.ndarray:

@@ -232,7 +232,7 @@ def _common_method(sets: Sequence[Dataset], source: str, remarks: list[str]) -> 
 
 
 def _merged(remarks: Sequence[Sequence[str]], files: Sequence[Path]) -> list[str]:
-    """Remarks of several files: one that all have is said once, with the frames of all together."""
+    """Remarks of several files: one that all have and that counts frames is said once, with the frames of all."""
     groups: dict[str, list[tuple[Path, str]]] = {}
     for file, said in zip(files, remarks, strict=True):
         for remark in said:

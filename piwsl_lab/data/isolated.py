@@ -18,7 +18,7 @@ MEANS_ISOLATED = {
     *("isolatedatom", "isolatedatoms", "isolated", "isoatom", "isoatoms", "singleatom", "singleatoms"),
     *("freeatom", "freeatoms", "atom", "atoms", "e0", "e0s", "iso", "atomisolated"),
 }
-EXCITATION = 5.0  # eV: spin states of one atom lie closer together than that
+EXCITATION = 5.0  # eV: the lowest states of two spins of an atom mostly lie closer, two methods farther apart
 ALONE = 10.0  # Å between an atom and its nearest image: no crystal has its atoms so far apart
 
 
@@ -101,7 +101,7 @@ def lowest_taken(found: Mapping[int, Sequence[float]]) -> list[str]:
         if max(values) - min(values) > EXCITATION:
             said.append(
                 f"{chemical_symbols[z]} has energies of an isolated atom from {min(values):g} to {max(values):g} eV, "
-                "further apart than its states: are they of one method and one unit? Keep the right one; the lowest "
+                "further apart than its states usually are: are they of one method and one unit? Keep the right one; the lowest "
                 "was taken"
             )
             warnings.warn(said[-1], DataWarning, stacklevel=5)

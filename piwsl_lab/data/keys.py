@@ -131,12 +131,12 @@ def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
         Energies of two methods, neither of which says that it is the reference.
     """
     named = [[name for text in frame if (name := meaning(text))] for frame in frames]
-    losing = _losing_families(named, frames)
+    chosen_names = [_choose_one(names, frame) for names, frame in zip(named, frames, strict=True)]
+    losing = _losing_families(named, chosen_names)
     _refuse_two_methods(named, source)
     _refuse_two_values(named, frames, source)
     taken, left_out = [], Counter()
-    for frame, names in zip(frames, named, strict=True):
-        chosen = _choose_one(names, frame)
+    for chosen in chosen_names:
         for kind in list(chosen):
             if (kind, chosen[kind].family) in losing:
                 left_out[chosen.pop(kind).text] += 1
@@ -193,11 +193,12 @@ def _gap(a: object, b: object) -> float | None:
         return None
 
 
-def _losing_families(named: Sequence[Sequence[Name]], frames: Sequence[Mapping[str, object]]) -> set[tuple[str, str]]:
+def _losing_families(
+    named: Sequence[Sequence[Name]], chosen_names: Sequence[Mapping[str, Name]]
+) -> set[tuple[str, str]]:
     """Kind and family of names that stand beside an earlier family in at least one frame."""
     losing = set()
-    for names, frame in zip(named, frames, strict=True):
-        chosen = _choose_one(names, frame)
+    for names, chosen in zip(named, chosen_names, strict=True):
         losing |= {(n.kind, n.family) for n in names if n.kind in chosen and n.family != chosen[n.kind].family}
     return losing
 

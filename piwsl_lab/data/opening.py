@@ -28,7 +28,7 @@ def files_of(named: str | Path | Iterable[str | Path]) -> list[Path]:
     Raises
     ------
     DataError
-        A pattern without a match, an empty list, a path that does not exist, anything that is no path.
+        A pattern without a match, an empty list, anything that is no path.
     """
     if isinstance(named, bytes) or hasattr(named, "read") or not isinstance(named, (str, Path, Iterable)):
         raise DataError(f"{named!r:.60} is no path; give the path of a file, a pattern or a list of paths as text")

@@ -10,9 +10,6 @@ from ase.data import covalent_radii
 from piwsl_lab.data.frame import Frame
 from piwsl_lab.data.geometry import closest_pair
 
-# Å; 0.2 stands for what nobody has measured, and the table ends early.
-RADII = np.full(119, 1.5)
-RADII[: len(covalent_radii)] = np.where(covalent_radii > 0.2, covalent_radii, 1.5)
 # eV; the electrons of an atom bind with less than this times Z^(7/3) (Thomas and Fermi, and no atom is above it).
 ALL_ELECTRONS = 20.9
 ENERGY_GAP = 2.0  # eV per atom, between compositions: a sum over elements leaves no more
@@ -21,7 +18,7 @@ FORCE_FLOOR = 50.0  # eV/Å
 ABSURD = 1e4  # eV/Å: no two atoms of a frame push like this
 NEAR = 0.5  # of the sum of the covalent radii: nothing at rest is nearer
 SQUEEZED = 0.8  # of it: nearer than this, large energies and forces have a reason
-DEVIATIONS = 20.0  # robust standard deviations; dynamics at 800 K stays below 5
+DEVIATIONS = 20.0  # robust standard deviations, far outside of what heat does
 
 
 def per_atom_deviations(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
@@ -105,8 +102,8 @@ def squeezed(frame: Frame) -> bool:
 
 def _nearest(frame: Frame) -> tuple[float, float]:
     """Shortest distance over the sum of the covalent radii, and the distance in Å; infinity where atoms are apart."""
-    found = closest_pair(frame.positions, frame.cell, frame.pbc, within=2 * RADII[frame.numbers].max())
+    found = closest_pair(frame.positions, frame.cell, frame.pbc, within=2 * covalent_radii[frame.numbers].max())
     if found is None:
         return np.inf, np.inf
     distance, i, j = found
-    return distance / RADII[frame.numbers[[i, j]]].sum(), distance
+    return distance / covalent_radii[frame.numbers[[i, j]]].sum(), distance

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from piwsl_lab.data.consistency import Ratio, causes, energy_force_ratio, unexplained
+from piwsl_lab.data.consistency import Comparison, Ratio, causes
 from piwsl_lab.data.duplicates import SAME_GEOMETRY, bridges, close_pairs, shared
 from piwsl_lab.data.findings import METHOD_KEYS, Finding, numbered
 from piwsl_lab.data.frame import Frame
@@ -124,9 +124,10 @@ def units(frames: Sequence[Frame]) -> list[Finding]:
     both = [frame for frame in frames if frame.energy is not None and frame.forces is not None]
     if len(both) < 2:
         return []
-    ratio = energy_force_ratio(both)
+    compared = Comparison(both)
+    ratio = compared.ratio()
     if ratio is None or not ratio.sure:
-        missed = unexplained(both)
+        missed = compared.unexplained()
         if missed:
             text = (
                 f"The forces do not explain the energies: {missed}. Look for labels of other frames, for a sign or "
