@@ -9,7 +9,7 @@ test soak notebooks screenshot: export OMP_NUM_THREADS ?= 1
 help:
 	@echo "make lab         open the laboratory in a browser"
 	@echo "make test        lint, tests and notebooks"
-	@echo "make soak        an hour in a loaded browser: nothing on the screen is ever blank"
+	@echo "make soak        the browser on a loaded machine, again and again: no screen is ever blank"
 	@echo "make notebooks   build notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make screenshot  take docs/dashboard.png anew"
 	@echo "make bench       the benchmarks behind the figures of README.md"

@@ -19,6 +19,7 @@ from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, re
 FORMAT = 2  # 1: before potentials had a shift
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HEADER = "piwsl_lab"
+MOST_CHANNELS, MOST_LAYERS = 8192, 100
 LONGEST_CUTOFF = 50.0  # Å; beyond, the neighbours of one atom fill the memory
 WHOLE = {"whole": True}
 HEADER_SHAPE = {
@@ -27,8 +28,8 @@ HEADER_SHAPE = {
     "reference": ANYTHING,
     "hyperparameters": {
         "elements": [Number(1, 118, **WHOLE)],
-        "channels": Number(1, 8192, **WHOLE),
-        "layers": Number(1, 100, **WHOLE),
+        "channels": Number(1, MOST_CHANNELS, **WHOLE),
+        "layers": Number(1, MOST_LAYERS, **WHOLE),
         "radial": Number(1, 1000, **WHOLE),
         "cutoff": Number(1e-3, LONGEST_CUTOFF),
         "head": Text(HEADS),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from piwsl_lab.support.files import write_whole
+from piwsl_lab.support.signals import STOPS
 
 FIRST_NOTEBOOK = "00_quickstart.ipynb"
 COPY_FOLDER = "piwsl-lab-notebooks"
@@ -138,7 +139,7 @@ def launch(*, browser: bool = True, port: int | None = None, directory: Path | N
 def _run(arguments: list[str]) -> int:
     """Run JupyterLab in the foreground; a Ctrl-C reaches it directly, SIGTERM and SIGHUP are handed on."""
     process = subprocess.Popen(arguments)
-    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    numbers = [getattr(signal, name, None) for name in STOPS]
     heard = [n for n in numbers if n is not None and signal.getsignal(n) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, lambda *_: process.terminate()) for number in heard}
     try:

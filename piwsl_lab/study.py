@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
+from piwsl_lab.checkpoint_file import MOST_CHANNELS, MOST_LAYERS
 from piwsl_lab.data import Dataset, datasets, load, other_parts, require_disjoint, test_part
 from piwsl_lab.data.draw import Labels, draw
 from piwsl_lab.dynamics import Trial, conservation, try_out
@@ -33,8 +34,8 @@ SCORES = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
 # Smallest and largest value of a field: beyond, a machine runs out of memory, or nobody lives to see the end.
 LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
-    "channels": (1, 8192),
-    "layers": (1, 100),
+    "channels": (1, MOST_CHANNELS),
+    "layers": (1, MOST_LAYERS),
     "steps": (1, 10**9),
     "batch_size": (1, 10**6),
     "learning_rate": (1e-12, 10**6),
@@ -270,16 +271,16 @@ def taught(
     setup: Setup,
     task: Task,
     objective: Objective,
-    on_step: Callable[[Record], None] | None = None,
-    kept: Kept | None = None,
-    part: str = "",
+    on_step: Callable[[Record], None] | None,
+    kept: Kept,
+    part: str,
 ) -> tuple[Dataset, float]:
     """The training frames with the forces that are missing taken from an ensemble, and the seconds that took.
 
     `setup.teachers` conservative potentials learn from the labels alone, with other weights and batches each; the mean
     of their forces stands in for a label. The student never sees more quantum labels than its rivals.
     """
-    kept, teachers, seconds = kept or Kept(), [], 0.0
+    teachers, seconds = [], 0.0
     for k in range(setup.teachers):
         name = f"{part} teacher {k}"
         spent = kept.value(name, Number(0))

@@ -24,10 +24,9 @@ from commands import finish, run_limited, start
 from frames import crystal, dataset, frame, labelled, rattled
 from potentials import Exact
 
-import piwsl_lab.dynamics.forces as forces_module
 from piwsl_lab import cli, fit
 from piwsl_lab.checkpoint import load_potential, save
-from piwsl_lab.data import DataError, Frame, Oracle
+from piwsl_lab.data import Frame, Oracle
 from piwsl_lab.dynamics import (
     Calculator,
     Flight,
@@ -439,28 +438,6 @@ def test_a_step_that_fails_gives_its_random_numbers_back():
     assert torch.equal(plain.velocities, broken.velocities)
     assert torch.equal(plain.heat, broken.heat)
     assert plain.step_count == broken.step_count == 70
-
-
-def test_a_replica_that_is_no_frame_any_more_ends_its_flight_only(monkeypatch):
-    """What the search for neighbours refuses ends that flight with its reason; the others fly on."""
-    apart = frame([1, 1], [[0, 0, 0], [2.0, 0, 0]])
-    free = Exact(lambda g: g.sum_over_atoms(0.0 * g.positions.sum(1)))
-    simulation = Simulation(free, dataset(apart, rattled("H2O")), temperature=20_000.0)
-    whole = forces_module.neighbours
-
-    def refuses(start, *arguments):
-        if len(start) == 2:
-            raise DataError("too far apart to be one frame")
-        return whole(start, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(forces_module, "neighbours", refuses)
-        flight = record(simulation, 40, 10)
-    assert flight.alive[-1].tolist() == [False, True]
-    assert flight.losses[0].reason == "too far apart to be one frame"
-    assert np.isfinite(flight.positions).all()
-    energies, _ = simulation.field(simulation.positions + 1.0)  # and the field finds its way back
-    assert energies.isfinite().all()
 
 
 @pytest.mark.parametrize(("suffix", "limit"), [("extxyz", 7777), ("traj", 12345)])

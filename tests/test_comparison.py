@@ -19,6 +19,7 @@ from piwsl_lab.displacements import DIRECTIONS
 from piwsl_lab.losses import PISC_FORMS
 from piwsl_lab.models import HEADS, MODELS
 from piwsl_lab.objective import CENTRES, CONSISTENCY, Objective, suited, supervised
+from piwsl_lab.progress import Kept
 from piwsl_lab.study import SCORES, Setup, build_trainer, prepare, run, taught, train
 
 TINY = {"channels": 8, "layers": 1, "steps": 4, "test": 8, "batch_size": 4, "energies": 10, "forces": 10}
@@ -171,7 +172,7 @@ def test_a_student_sees_the_hidden_forces_as_the_mean_of_its_teachers_and_nothin
         return trainer, seconds
 
     monkeypatch.setattr(study, "train", spied)
-    student, seconds = taught(given, task, PIWSL)
+    student, seconds = taught(given, task, PIWSL, None, Kept(), "")
     assert len(teachers) == 3
     assert len({one.seed for one, *_ in teachers} | {given.seed}) == 4
     for one, seen, objective, _ in teachers:

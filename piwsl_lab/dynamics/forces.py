@@ -81,7 +81,6 @@ class LearnedForces:
         self.first = built.atom_start.tolist()
         self.taken = built.taken
         self.origin = self.graph.positions.double() + self.taken
-        self._why = [""] * len(frames)
         ends = built.edge_start.tolist()
         index, shift = self.graph.edge_index.cpu().numpy(), self.graph.edge_shift.cpu().numpy()
         self._lists = [
@@ -94,39 +93,34 @@ class LearnedForces:
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         # A tensor of inference mode takes no part in a gradient; a copy made here does.
         positions = positions.clone() if positions.is_inference() else positions
-        nowhere = self.refresh(positions)
+        self.refresh(positions)
         with torch.no_grad():
             prediction = self.potential(self._at(positions))
-        energies, forces = prediction.energy.detach().double(), prediction.forces.detach().double()
-        for s in nowhere:
-            energies[s], forces[self.first[s] : self.first[s + 1]] = torch.nan, torch.nan
-        return energies, forces
+        return prediction.energy.detach().double(), prediction.forces.detach().double()
 
     def _at(self, positions: Tensor) -> AtomGraph:
         return self.graph.at((positions - self.taken).to(self.graph.positions))
 
-    def refresh(self, positions: Tensor) -> list[int]:
+    def refresh(self, positions: Tensor) -> None:
         """Make the neighbour lists anew of the structures that have used half their skin.
 
-        Returns the structures that are no frame any more; `why` says what is wrong with them.
+        Raises
+        ------
+        ValueError
+            A position is not finite or beyond 1e7 Å; `too_close` names such structures beforehand.
         """
         used = (positions - self.origin).square().sum(1) >= (0.5 * self.skin) ** 2
         if not bool(used.any()):
-            return []
-        stale, nowhere = self.graph.structure[used].unique().tolist(), []
+            return
+        stale = self.graph.structure[used].unique().tolist()
         here, lists = positions.cpu().numpy(), list(self._lists)
         origin, taken = self.origin.clone(), self.taken.clone()
         for s in stale:
             atoms = slice(self.first[s], self.first[s + 1])
-            try:
-                edges, shift = neighbours(self.frames[s], self.radius, here[atoms])
-            except DataError as error:  # kept for `why`: the others fly on
-                self._why[s] = str(error)
-                nowhere.append(s)
-                continue
+            edges, shift = neighbours(self.frames[s], self.radius, here[atoms])
             apart, shift = near_origin(self.frames[s], here[atoms], edges, shift)
             lists[s], taken[atoms] = (edges, shift), torch.from_numpy(apart).to(taken)
-            origin[atoms], self._why[s] = positions[atoms], ""
+            origin[atoms] = positions[atoms]
         edges = np.concatenate(
             [index + first for (index, _), first in zip(lists, self.first[:-1], strict=True)], axis=1
         )
@@ -139,8 +133,7 @@ class LearnedForces:
         )
         # All at once: Ctrl-C between them would leave new places beside old neighbours.
         self._lists, self.origin, self.taken, self.graph = lists, origin, taken, graph
-        self.rebuilds += len(stale) - len(nowhere)
-        return nowhere
+        self.rebuilds += len(stale)
 
     def too_close(self, positions: Tensor) -> Tensor:
         graph = self._at(positions)
@@ -149,7 +142,7 @@ class LearnedForces:
         return graph.sum_over_atoms(bad.index_add(0, graph.edge_index[0], near.to(graph.positions))) > 0
 
     def why(self, structure: int) -> str:
-        return self._why[structure]
+        return ""  # what it refuses is named beforehand
 
 
 class OracleForces:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from piwsl_lab.comparison import MOST_SEEDS
 from piwsl_lab.grid import FIELDS, LABELS, Cell, Method, Study, check_names, check_pattern, close_to, typed
 from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
@@ -34,7 +35,7 @@ else:
 
 TABLES = ("name", "title", "description", "setup", "objective", "grid", "method", "cells")
 WORDS = {"name?": Text(), "title?": Text(), "description?": Text(), "cells?": {str: ANYTHING}}
-MOST_SEEDS, MOST_RUNS = 1000, 100_000
+MOST_RUNS = 100_000
 METHOD_KEYS = ("name", "title", "against", "only", "skip")
 
 

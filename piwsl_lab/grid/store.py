@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -101,7 +101,7 @@ class Store:
         ValueError
             The file cannot be read, or was made when the defaults of the library were others.
         """
-        stored = _read(path)
+        stored = _read(path, _check_result)
         asked, made = fields_of(cell), {kind: stored[kind] for kind in ("setup", "objective")}
         for kind, values in asked.items():
             for name in values.keys() & made[kind].keys():
@@ -134,21 +134,25 @@ class Store:
 
 def reason(path: Path) -> str:
     """Why a run failed, from its file; errors as for `Store.load`."""
-    return _read(path, {"failed": Text()})["failed"]
+    return _read(path, lambda stored: require(stored, {**RUN, "failed": Text()}))["failed"]
 
 
-def _read(path: Path, also: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _read(path: Path, check: Callable[[Any], None]) -> dict[str, Any]:
     """The content of a run's file, looked at."""
     try:
         stored = read_json(path.read_text(encoding="utf-8"))
-        require(stored, {**RUN, **({"result": RESULT} if also is None else also)})
-        for row in stored["result"]["rows"] if also is None else ():
-            require({k: v for k, v in row.items() if k not in ("part", "output")}, {str: SCORE}, "a row of result.rows")
-        if also is None and not stored["result"]["rows"]:
-            raise ValueError("result.rows is empty")
+        check(stored)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no result of a run ({error}): delete it, and the run is repeated") from None
     return stored
+
+
+def _check_result(stored: Any) -> None:
+    require(stored, {**RUN, "result": RESULT})
+    if not stored["result"]["rows"]:
+        raise ValueError("result.rows is empty")
+    for row in stored["result"]["rows"]:
+        require({k: v for k, v in row.items() if k not in ("part", "output")}, {str: SCORE}, "a row of result.rows")
 
 
 def fields_of(cell: Cell) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 LONGEST = 60  # characters of a value that a message shows
@@ -128,8 +127,3 @@ def read_json(text: str, nan: bool = False) -> Any:
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no number that JSON knows")
-
-
-def read_json_file(path: Path) -> Any:
-    """Plain values from a JSON file; errors as for `read_json`, and OSError."""
-    return read_json(path.read_text(encoding="utf-8"))
