@@ -101,8 +101,8 @@ def lowest_taken(found: Mapping[int, Sequence[float]]) -> list[str]:
         if max(values) - min(values) > EXCITATION:
             said.append(
                 f"{chemical_symbols[z]} has energies of an isolated atom from {min(values):g} to {max(values):g} eV, "
-                "further apart than its states usually are: are they of one method and one unit? Keep the right one; the lowest "
-                "was taken"
+                "further apart than its states usually are: are they of one method and one unit? "
+                "Keep the right one; the lowest was taken"
             )
             warnings.warn(said[-1], DataWarning, stacklevel=5)
         elif max(values) > min(values):
