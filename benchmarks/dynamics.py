@@ -20,7 +20,7 @@ from ase import units
 from ase.md.verlet import VelocityVerlet
 
 from piwsl_lab.data import Dataset, load
-from piwsl_lab.dynamics import Calculator, Simulation
+from piwsl_lab.md import Calculator, Simulation
 from piwsl_lab.models import Potential, build
 
 TIME_STEP = 0.5  # fs

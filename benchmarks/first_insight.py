@@ -25,10 +25,10 @@ from typing import Any
 
 import nbformat
 
-from piwsl_lab.lab.replay import SECONDS
+from piwsl_lab.lab.sessions.replay import SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 from browser import browser_page, jupyter_lab, open_notebook, voila  # noqa: E402
 
 NOTEBOOK = "00_quickstart.ipynb"

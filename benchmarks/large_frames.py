@@ -26,10 +26,10 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
+from piwsl_lab.atoms.neighbours import neighbours
 from piwsl_lab.data import load
-from piwsl_lab.dynamics.forces import LearnedForces
+from piwsl_lab.md.forces import LearnedForces
 from piwsl_lab.models import PaiNN
-from piwsl_lab.neighbours import neighbours
 
 SIDES = {1000: 5, 5000: 9}  # cells of 8 atoms along each side, which are cut to so many atoms
 FRAMES = 4

@@ -20,13 +20,13 @@ from functools import partial
 
 import torch
 
-from piwsl_lab import training
 from piwsl_lab.data import load
-from piwsl_lab.dynamics.forces import LearnedForces
-from piwsl_lab.memory import keep_memory
+from piwsl_lab.md.forces import LearnedForces
 from piwsl_lab.models import build
-from piwsl_lab.objective import Objective, suited
-from piwsl_lab.study import Setup, build_trainer, prepare
+from piwsl_lab.piwsl.objective import Objective, suited
+from piwsl_lab.study.cell import Setup, build_trainer, prepare
+from piwsl_lab.support.memory import keep_memory
+from piwsl_lab.training import trainer as training
 
 STEPS = 5  # of one turn
 

@@ -17,11 +17,11 @@ from collections.abc import Callable
 
 import torch
 
+from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.data import load
-from piwsl_lab.graph import AtomGraph
 from piwsl_lab.models import build
-from piwsl_lab.objective import Objective
-from piwsl_lab.training import Trainer
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.training.trainer import Trainer
 
 PAINN = {"channels": 64, "layers": 3, "radial": 20, "cutoff": 5.0}
 PITC = {"pitc": 100.0, "epsilon": 0.05}

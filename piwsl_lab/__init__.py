@@ -6,43 +6,69 @@ and the command line can answer before torch has been read from disk.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from piwsl_lab.support.faces import lazy
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset, Frame, Oracle, datasets, load
+    from piwsl_lab.md import Calculator, Simulation
+    from piwsl_lab.models import PaiNN, SchNet, TensorNet, build
+    from piwsl_lab.piwsl.objective import Objective
+    from piwsl_lab.piwsl.schedules import Schedule, constant, cosine, ramp
+    from piwsl_lab.training.checkpoint import load_potential, resume, save
+    from piwsl_lab.training.errors import evaluate
+    from piwsl_lab.training.trainer import Trainer, fit
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Dataset": "data.dataset",
-    "Frame": "data.dataset",
-    "datasets": "data.catalog",
-    "load": "data.catalog",
-    "Oracle": "data.oracle",
-    "Calculator": "dynamics.calculator",
-    "Simulation": "dynamics.simulation",
-    "PaiNN": "models.painn",
-    "SchNet": "models.schnet",
-    "TensorNet": "models.tensornet",
-    "build": "models",
-    "Objective": "objective",
-    "evaluate": "metrics",
-    "fit": "training",
-    "Trainer": "training",
-    "load_potential": "checkpoint",
-    "resume": "checkpoint",
-    "save": "checkpoint",
-}
+__all__ = [
+    "Calculator",
+    "Dataset",
+    "Frame",
+    "Objective",
+    "Oracle",
+    "PaiNN",
+    "SchNet",
+    "Schedule",
+    "Simulation",
+    "TensorNet",
+    "Trainer",
+    "__version__",
+    "build",
+    "constant",
+    "cosine",
+    "datasets",
+    "evaluate",
+    "fit",
+    "load",
+    "load_potential",
+    "ramp",
+    "resume",
+    "save",
+]
 
-__all__ = ["__version__", *_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from the module where it lives (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'piwsl_lab' has no attribute {name!r}")
-    value = getattr(import_module(f"piwsl_lab.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Calculator": "md.ase_calculator",
+        "Dataset": "data.sets.dataset",
+        "Frame": "data.frames.frame",
+        "Objective": "piwsl.objective",
+        "Oracle": "data.oracle",
+        "PaiNN": "models.painn",
+        "SchNet": "models.schnet",
+        "Simulation": "md.simulation",
+        "TensorNet": "models.tensornet",
+        "Trainer": "training.trainer",
+        "build": "models",
+        **dict.fromkeys(("Schedule", "constant", "cosine", "ramp"), "piwsl.schedules"),
+        "datasets": "data.catalog",
+        "evaluate": "training.errors",
+        "fit": "training.trainer",
+        "load": "data.catalog",
+        "load_potential": "training.checkpoint",
+        "resume": "training.checkpoint",
+        "save": "training.checkpoint",
+    },
+)

@@ -82,7 +82,7 @@ def test_the_wheel_carries_the_code_and_nothing_else(wheel):
 
 def test_the_command_is_there(wheel):
     (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
-    assert "piwsl-lab = piwsl_lab.cli:main" in wheel.read(name).decode()
+    assert "piwsl-lab = piwsl_lab.cli.main:main" in wheel.read(name).decode()
 
 
 def test_metadata(metadata):

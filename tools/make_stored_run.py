@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from piwsl_lab.lab.replay import STORED
-from piwsl_lab.lab.saved import CURVES, SESSION
-from piwsl_lab.lab.session import Session
-from piwsl_lab.objective import Objective
-from piwsl_lab.study import Setup
+from piwsl_lab.lab.sessions.replay import STORED
+from piwsl_lab.lab.sessions.saved import CURVES, SESSION
+from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.study.cell import Setup
 
 NAME = "quickstart"
 SETUP = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600)

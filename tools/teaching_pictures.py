@@ -26,7 +26,7 @@ LARGEST, ALL = 60_000, 300_000  # bytes of one picture, and of all
 BEGINNING = """
 import piwsl_lab
 from piwsl_lab.lab.checks import CHECKS
-from piwsl_lab.lab.panels import AdvicePlayer, SpringPlayer, TaylorPlayer
+from piwsl_lab.lab.players import AdvicePlayer, SpringPlayer, TaylorPlayer
 
 ethanol = piwsl_lab.load("ethanol")
 pitc = CHECKS["06.pitc"].reference

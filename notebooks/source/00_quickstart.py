@@ -28,13 +28,9 @@ if "google.colab" in sys.modules:  # on Colab only: install the package and let 
 import numpy as np
 
 import piwsl_lab
+from piwsl_lab import Objective
+from piwsl_lab.lab import AdvicePlayer, Dashboard, MoleculeView, Replay, Session, StarvingPlayer
 from piwsl_lab.lab.lesson import explain, predict, progress, reveal
-from piwsl_lab.lab.panel import Dashboard
-from piwsl_lab.lab.panels import AdvicePlayer, StarvingPlayer
-from piwsl_lab.lab.replay import Replay
-from piwsl_lab.lab.session import Session
-from piwsl_lab.lab.viewer import MoleculeView
-from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
 ethanol = piwsl_lab.load("ethanol")

@@ -28,8 +28,8 @@ if "google.colab" in sys.modules:  # on Colab only: install the package and let 
 # %%
 import numpy as np
 
+from piwsl_lab.lab import BondPlayer, SlopePlayer
 from piwsl_lab.lab.lesson import check, explain, predict, progress, reveal
-from piwsl_lab.lab.panels import BondPlayer, SlopePlayer
 from piwsl_lab.toys import Morse
 
 bond = Morse()

@@ -29,10 +29,9 @@ if "google.colab" in sys.modules:  # on Colab only: install the package and let 
 import numpy as np
 
 import piwsl_lab
+from piwsl_lab import Objective
+from piwsl_lab.lab import UNITS, LabelPlayer, Session, UnitPlayer, parts_of_error
 from piwsl_lab.lab.lesson import check, explain, predict, progress, reveal
-from piwsl_lab.lab.panels import UNITS, LabelPlayer, UnitPlayer, parts_of_error
-from piwsl_lab.lab.session import Session
-from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup
 
 ethanol = piwsl_lab.load("ethanol")

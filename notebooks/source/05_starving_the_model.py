@@ -28,9 +28,9 @@ if "google.colab" in sys.modules:  # on Colab only: install the package and let 
 # %%
 import numpy as np
 
+from piwsl_lab import Objective
+from piwsl_lab.lab import CoveragePlayer, StarvingPlayer, WorstFramePlayer
 from piwsl_lab.lab.lesson import check, explain, predict, progress, reveal
-from piwsl_lab.lab.panels import CoveragePlayer, StarvingPlayer, WorstFramePlayer
-from piwsl_lab.objective import Objective
 from piwsl_lab.study import Setup, prepare, train
 
 study = StarvingPlayer()

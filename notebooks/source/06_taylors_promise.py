@@ -29,8 +29,8 @@ if "google.colab" in sys.modules:  # on Colab only: install the package and let 
 import numpy as np
 
 import piwsl_lab
+from piwsl_lab.lab import TaylorPlayer
 from piwsl_lab.lab.lesson import check, explain, predict, progress, reveal
-from piwsl_lab.lab.panels import TaylorPlayer
 from piwsl_lab.toys import Morse
 
 ethanol = piwsl_lab.load("ethanol")

@@ -26,9 +26,8 @@ import ipywidgets as W
 import plotly.io as pio
 from IPython.display import Markdown
 
-from piwsl_lab.grid.file import read
-from piwsl_lab.grid.statistics import CLAIM_SEEDS, interval, ratio, verdict
-from piwsl_lab.lab import evidence as lab
+from piwsl_lab.lab import page as lab
+from piwsl_lab.study import CLAIM_SEEDS, interval, ratio, read, verdict
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 

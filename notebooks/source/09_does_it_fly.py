@@ -27,10 +27,10 @@ import numpy as np
 import torch
 
 import piwsl_lab as lab
-from piwsl_lab.data import Oracle
-from piwsl_lab.dynamics import Calculator, Simulation, alive_ps, record, reference_bonds
-from piwsl_lab.lab.flight_deck import FlightDeck
-from piwsl_lab.lab.flying import FlightSession
+from piwsl_lab import Oracle
+from piwsl_lab.analysis import alive_ps, reference_bonds
+from piwsl_lab.lab import FlightDeck, FlightSession
+from piwsl_lab.md import Calculator, Simulation, record
 
 torch.set_num_threads(1)
 
@@ -129,7 +129,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
 
-from piwsl_lab.lab.colours import name_colours
+from piwsl_lab.lab import name_colours
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 colours = name_colours([*potentials, "GFN2-xTB"])  # the same in every figure, here and in the laboratory
@@ -169,7 +169,7 @@ energies()
 # transform of the velocities' autocorrelation, here from 0.75 ps each: wide lines, but their places can be read.
 
 # %%
-from piwsl_lab.dynamics import distance_error, distances, spectrum
+from piwsl_lab.analysis import distance_error, distances, spectrum
 
 edges = np.arange(0.5, 5.0, 0.05)  # Å
 reference = distances(np.stack([frame.positions for frame in test]), test[0], edges)
@@ -218,7 +218,7 @@ shapes_and_music()
 # 95 % interval (Wilson), read from the study's table:
 
 # %%
-from piwsl_lab.lab import evidence
+from piwsl_lab.lab import page as evidence
 
 folder = evidence.find_studies()
 tables = [folder / name / "flights.csv" for name in ("flights", "flights-aspirin")] if folder else []

@@ -1,11 +1,11 @@
 """Frames, labels and where they come from: numpy in float64, eV and Å, no torch."""
 
 from piwsl_lab.data.catalog import datasets, load, other_parts, test_part
-from piwsl_lab.data.dataset import Dataset, Metadata, Split, require_disjoint
-from piwsl_lab.data.frame import DataError, DataWarning, Frame
-from piwsl_lab.data.io import read
+from piwsl_lab.data.entries import Entry, Part
+from piwsl_lab.data.formats.io import read
+from piwsl_lab.data.frames.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.oracle import Oracle
-from piwsl_lab.data.table import Entry, Part
+from piwsl_lab.data.sets.dataset import Dataset, Metadata, Split, require_disjoint
 
 __all__ = [
     "DataError",

@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
-from piwsl_lab.data.dataset import Dataset, Metadata
-from piwsl_lab.data.frame import DataError, Frame
+from piwsl_lab.data.frames.frame import DataError, Frame
+from piwsl_lab.data.sets.dataset import Dataset, Metadata
 
 METHODS = {"gfn2-xtb": "GFN2-xTB", "gfn1-xtb": "GFN1-xTB"}
 # Names under which ASE's calculators take the electronic state.

@@ -1,1 +1,65 @@
-"""The front room: session, panel, figures, viewer. The only place that imports widgets."""
+"""The front room: sessions, figures, molecules and panels; nothing outside imports a widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from piwsl_lab.support.faces import lazy
+
+if TYPE_CHECKING:
+    from piwsl_lab.lab.molecule.view import MoleculeView
+    from piwsl_lab.lab.panels import page
+    from piwsl_lab.lab.panels.dashboard import Dashboard
+    from piwsl_lab.lab.panels.md import FlightDeck
+    from piwsl_lab.lab.parts.colours import name_colours
+    from piwsl_lab.lab.players.bond import BondPlayer, SlopePlayer
+    from piwsl_lab.lab.players.labels import UNITS, LabelPlayer, UnitPlayer, parts_of_error
+    from piwsl_lab.lab.players.springs import AdvicePlayer, BiasPlayer, SpringPlayer
+    from piwsl_lab.lab.players.statistics import CoveragePlayer, StarvingPlayer, WorstFramePlayer
+    from piwsl_lab.lab.players.taylor import TaylorPlayer
+    from piwsl_lab.lab.sessions.md import FlightSession
+    from piwsl_lab.lab.sessions.replay import Replay
+    from piwsl_lab.lab.sessions.training import Session
+
+__all__ = [
+    "UNITS",
+    "AdvicePlayer",
+    "BiasPlayer",
+    "BondPlayer",
+    "CoveragePlayer",
+    "Dashboard",
+    "FlightDeck",
+    "FlightSession",
+    "LabelPlayer",
+    "MoleculeView",
+    "Replay",
+    "Session",
+    "SlopePlayer",
+    "SpringPlayer",
+    "StarvingPlayer",
+    "TaylorPlayer",
+    "UnitPlayer",
+    "WorstFramePlayer",
+    "name_colours",
+    "page",
+    "parts_of_error",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        **dict.fromkeys(("BondPlayer", "SlopePlayer"), "players.bond"),
+        **dict.fromkeys(("LabelPlayer", "UNITS", "UnitPlayer", "parts_of_error"), "players.labels"),
+        **dict.fromkeys(("AdvicePlayer", "BiasPlayer", "SpringPlayer"), "players.springs"),
+        **dict.fromkeys(("CoveragePlayer", "StarvingPlayer", "WorstFramePlayer"), "players.statistics"),
+        "TaylorPlayer": "players.taylor",
+        "Dashboard": "panels.dashboard",
+        "FlightDeck": "panels.md",
+        "FlightSession": "sessions.md",
+        "MoleculeView": "molecule.view",
+        "Replay": "sessions.replay",
+        "Session": "sessions.training",
+        "name_colours": "parts.colours",
+        "page": "panels.page",
+    },
+)

@@ -16,10 +16,10 @@ from typing import Any
 
 from IPython.display import display
 
-from piwsl_lab.lab.asking import Explanation, Lesson, Overview, Prediction, Reveal
 from piwsl_lab.lab.checks import CHECKS, QUESTIONS, Judgement, Question, judge
 from piwsl_lab.lab.checks.judge import BLANK
 from piwsl_lab.lab.checks.progress import CHECK, counted, texts
+from piwsl_lab.lab.players.asking import Explanation, Lesson, Overview, Prediction, Reveal
 from piwsl_lab.lab.quirks import on_voila
 
 STRICT = "PIWSL_LAB_STRICT"

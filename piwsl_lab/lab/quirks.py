@@ -92,7 +92,7 @@ QUIRKS = (
         "a molecule should be.",
         "`mend_nglview` gives its Python half the version of the extension, before it is imported. Our own viewer "
         "takes whatever version of the extension the page has.",
-        "tests/test_quirks.py::test_nglview_asks_for_the_front_end_that_is_there",
+        "tests/lab/test_quirks.py::test_nglview_asks_for_the_front_end_that_is_there",
         "nglview's two halves agree and the lower bound in pyproject.toml is past 4.0.1.",
     ),
     Quirk(
@@ -102,7 +102,7 @@ QUIRKS = (
         "two polling threads and a dozen helper widgets for ever.",
         "lab/viewer.js draws from the state of an anywidget and takes NGL alone out of nglview's extension; the Python "
         "half of nglview is not imported.",
-        "tests/test_viewer.py::test_fifty_views_leave_nothing_behind",
+        "tests/lab/test_viewer.py::test_fifty_views_leave_nothing_behind",
         "nglview draws from state and `NGLWidget.close()` ends its threads.",
     ),
     Quirk(
@@ -110,7 +110,7 @@ QUIRKS = (
         "3.1 to 4.0.1",
         "Its extension keeps NGL to itself.",
         "lab/viewer.js asks the class `NGLView` for it, whose `executeCode` runs text where NGL is in scope.",
-        "tests/test_browser_viewer.py::test_a_person_sees_atoms_arrows_errors_and_a_movie",
+        "tests/browser/test_browser_viewer.py::test_a_person_sees_atoms_arrows_errors_and_a_movie",
         "the extension exports NGL.",
     ),
     Quirk(
@@ -120,7 +120,7 @@ QUIRKS = (
         "view shows its first state for ever. A busy machine or 5 MB of JavaScript are enough, as in plotly's "
         "FigureWidget.",
         "`KEEP_LISTENING` hands messages to the model without that wait.",
-        "tests/test_browser_viewer.py::test_a_page_too_slow_for_anywidget_still_gets_every_state",
+        "tests/browser/test_browser_viewer.py::test_a_page_too_slow_for_anywidget_still_gets_every_state",
         "anywidget retries, or waits as long as it takes.",
     ),
     Quirk(
@@ -129,7 +129,7 @@ QUIRKS = (
         "After F5 a page asks for the states of all widgets. The answer goes to whichever page came last, and none "
         "comes where a thread makes or closes a widget meanwhile: the page waits 4 s, then asks for each widget alone.",
         "`mend_states` answers the page that asked, from a copy of the list of widgets.",
-        "tests/test_quirks.py::test_each_page_that_asks_for_all_states_gets_its_answer",
+        "tests/lab/test_quirks.py::test_each_page_that_asks_for_all_states_gets_its_answer",
         "ipywidgets answers on the comm that asked and copies its table.",
     ),
     Quirk(
@@ -139,7 +139,7 @@ QUIRKS = (
         'look. A page that takes in the states of all widgets is busy for so long: it says "model not found" for '
         "ever, beside the widget.",
         "`DRAW_AGAIN` draws every output of the notebook again that gave up on a widget which is there.",
-        "tests/test_browser_plots.py::test_an_output_that_gave_up_on_its_widget_is_drawn_again",
+        "tests/browser/test_browser_plots.py::test_an_output_that_gave_up_on_its_widget_is_drawn_again",
         "ipywidgets looks again before it gives up.",
     ),
     Quirk(
@@ -148,7 +148,7 @@ QUIRKS = (
         "ZeroMQ lets 1000 messages wait for a server that reads late and drops the others: widgets are missing, and a "
         "cell whose last message is among them never ends. Many molecules at once on a busy machine are enough.",
         "`mend_line` lets more messages wait, on the line of every page that is there or comes.",
-        "tests/test_quirks.py::test_a_server_that_reads_late_gets_every_message",
+        "tests/lab/test_quirks.py::test_a_server_that_reads_late_gets_every_message",
         "ipykernel lifts the limit of its IOPub socket.",
     ),
     Quirk(
@@ -156,7 +156,7 @@ QUIRKS = (
         "its page of 2026-08",
         "Widgets of our own are not sure to work in its page, and its ipywidgets must not be replaced.",
         "`live_widgets_work` is False there: figures are drawn anew instead of being updated.",
-        "tests/test_quirks.py::test_colab_is_told_from_jupyter",
+        "tests/lab/test_quirks.py::test_colab_is_told_from_jupyter",
         "Colab runs ipywidgets 8.",
     ),
 )

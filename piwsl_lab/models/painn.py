@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from piwsl_lab.graph import AtomGraph
+from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.models.potential import Potential, initialise
 from piwsl_lab.models.radial import BesselBasis, Geometry, geometry
 

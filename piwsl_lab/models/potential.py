@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from piwsl_lab.graph import AtomGraph, GraphSet
+from piwsl_lab.atoms.graph import AtomGraph, GraphSet
 from piwsl_lab.models.radial import Geometry, geometry
 
 if TYPE_CHECKING:

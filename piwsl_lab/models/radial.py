@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from piwsl_lab.graph import AtomGraph
+from piwsl_lab.atoms.graph import AtomGraph
 
 TINY = 1e-12  # Å²: keeps the square root differentiable where two positions coincide
 

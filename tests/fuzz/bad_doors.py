@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fuzz.worker import limit, serve
-from piwsl_lab.data.frame import DataWarning
+from piwsl_lab.data.frames.frame import DataWarning
 
 
 class OurError(ValueError):

@@ -11,20 +11,20 @@ from pathlib import Path
 from frames import labelled
 
 import piwsl_lab as lab
-from piwsl_lab import cli
-from piwsl_lab.checkpoint import load_potential, resume
-from piwsl_lab.graph import GraphSet
-from piwsl_lab.grid.file import read
-from piwsl_lab.grid.report import write_report
-from piwsl_lab.grid.runner import look
-from piwsl_lab.grid.store import Store
-from piwsl_lab.lab import evidence
-from piwsl_lab.lab.saved import read_record
-from piwsl_lab.lab.session import Session
+from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.cli import main as cli
+from piwsl_lab.lab.panels import page as evidence
+from piwsl_lab.lab.sessions.saved import read_record
+from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build
-from piwsl_lab.objective import Objective
-from piwsl_lab.study import Setup, build_trainer, prepare
-from piwsl_lab.training import Trainer, TrainingDiverged
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.study.cell import Setup, build_trainer, prepare
+from piwsl_lab.study.engine import look
+from piwsl_lab.study.report import write_report
+from piwsl_lab.study.store import Store
+from piwsl_lab.study.toml_file import read
+from piwsl_lab.training.checkpoint import load_potential, resume
+from piwsl_lab.training.trainer import Trainer, TrainingDiverged
 
 CUTOFF = 5.5  # Å
 Step = Callable[[], object]

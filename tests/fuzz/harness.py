@@ -106,7 +106,7 @@ class Reader:
 
 def in_tests() -> dict[str, str]:
     """Environment of a process that finds the modules of the tests."""
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(TESTS), str(TESTS / "helpers"), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 
 

@@ -24,13 +24,13 @@ from safetensors.numpy import load as tensors_of
 from safetensors.numpy import save as bytes_of
 
 from fuzz.values import DATES, NUMBERS, VALUES, WORDS, as_json, as_toml, damage
-from piwsl_lab.checkpoint import pack
-from piwsl_lab.grid.file import read
-from piwsl_lab.grid.report import write_report
-from piwsl_lab.grid.store import Store
 from piwsl_lab.models import build
-from piwsl_lab.objective import Objective
-from piwsl_lab.training import Trainer
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.study.report import write_report
+from piwsl_lab.study.store import Store
+from piwsl_lab.study.toml_file import read
+from piwsl_lab.training.checkpoint import pack
+from piwsl_lab.training.trainer import Trainer
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -269,15 +269,15 @@ def table(random: Random, name: str) -> bytes:
 @lru_cache
 def session() -> tuple[tuple[str, bytes], ...]:
     """Files of a saved session: two twins, ten steps each."""
-    from piwsl_lab.lab.session import Session
-    from piwsl_lab.study import Setup
+    from piwsl_lab.lab.sessions.training import Session
+    from piwsl_lab.study.cell import Setup
 
     setup = Setup(energies=10, forces=10, test=10, channels=8, layers=1, batch_size=4, steps=20, device="cpu")
     day = SimpleNamespace(now=lambda zone: datetime(2026, 1, 1, tzinfo=zone))
     # Clocks that stand still: the same bytes every time.
     with (
-        patch("piwsl_lab.training.time", SimpleNamespace(perf_counter=lambda: 0.5)),
-        patch("piwsl_lab.lab.saved.datetime", day),
+        patch("piwsl_lab.training.trainer.time", SimpleNamespace(perf_counter=lambda: 0.5)),
+        patch("piwsl_lab.lab.sessions.saved.datetime", day),
         tempfile.TemporaryDirectory() as folder,
     ):
         Session(setup, monitor_every=5).run(10).save(folder)

@@ -26,9 +26,9 @@ PATH = "soak.ipynb"
 DASHBOARD = Panel(
     (
         """
-from piwsl_lab.lab.panel import Dashboard
-from piwsl_lab.lab.session import Session
-from piwsl_lab.study import Setup
+from piwsl_lab.lab.panels.dashboard import Dashboard
+from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.study.cell import Setup
 session = Session(Setup(channels=16, layers=1, steps=500_000), monitor_every=25)
 """,
         "panel = Dashboard(session)\npanel",
@@ -43,10 +43,10 @@ DECK = Panel(
         """
 from ase.calculators.calculator import Calculator, all_changes
 from piwsl_lab.data import Oracle
-from piwsl_lab.lab.flight_deck import FlightDeck
-from piwsl_lab.lab.flying import FlightSession
-from piwsl_lab.lab.session import Session
-from piwsl_lab.study import Setup
+from piwsl_lab.lab.panels.md import FlightDeck
+from piwsl_lab.lab.sessions.md import FlightSession
+from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.study.cell import Setup
 frame = Session(Setup(channels=16, layers=1)).test_frames[0]
 
 class Springs(Calculator):

@@ -3,7 +3,7 @@
 from piwsl_lab.lab.figures.axes import apply_style, even_ticks, log_ticks, panel_title, smooth, step_end, thin
 from piwsl_lab.lab.figures.live import HEIGHT, LivePlot, live_widgets_work
 from piwsl_lab.lab.figures.training import TERMS, Curves, LossTerms, Parity
-from piwsl_lab.lab.words import MEV
+from piwsl_lab.lab.parts.words import MEV
 
 __all__ = [
     "HEIGHT",

@@ -26,7 +26,7 @@ import traitlets
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
-from piwsl_lab.lab.colours import ON_DARK
+from piwsl_lab.lab.parts.colours import ON_DARK
 from piwsl_lab.lab.quirks import DRAW_AGAIN, live_widgets_work, mend_kernel
 
 mend_kernel()

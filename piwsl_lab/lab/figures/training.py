@@ -13,10 +13,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from piwsl_lab.lab.colours import name_colours, twin_colours
 from piwsl_lab.lab.figures.axes import MOST_POINTS, apply_style, panel_title, smooth, step_end, thin
 from piwsl_lab.lab.figures.live import LivePlot
-from piwsl_lab.lab.words import MEV, changes_in_words
+from piwsl_lab.lab.parts.colours import name_colours, twin_colours
+from piwsl_lab.lab.parts.words import MEV, changes_in_words
 
 MOST_MARKS = 8  # moved knobs that are named in the curves
 APART = 0.015  # of the axis: a slider that is drawn over many stops is one move

@@ -1,0 +1,220 @@
+"""Does it hold? Stability of trajectories as the field measures it (Fu et al. 2022, "Forces are not enough").
+
+| what | here |
+|---|---|
+| a bond is farther than Δ from its mean length in the reference trajectory: max |r_ij(t) − b_ij| > Δ | `alive_ps` |
+| the temperature or the conserved energy runs away | `alive_ps` |
+| distribution of interatomic distances, and its error ∫ |h(r) − h_ref(r)| dr | `distances`, `distance_error` |
+| vibrational spectrum: the Fourier transform of Σ m ⟨v(0)·v(t)⟩ | `spectrum` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import units
+from ase.data import covalent_radii
+from ase.geometry import find_mic
+from scipy.stats import binomtest
+
+from piwsl_lab.atoms.neighbours import neighbours
+from piwsl_lab.data import Frame
+from piwsl_lab.md.constraints import degrees_of_freedom, masses
+from piwsl_lab.md.trajectory import Flight
+
+BONDED = 1.3  # times the sum of two covalent radii
+BOND_TOLERANCE = 0.5  # Å, Δ of Fu et al.
+HOT = 10.0  # times the temperature it was set to: no fluctuation, also not of a molecule of two atoms
+AT_ONCE = 100_000  # vectors whose periodic images are looked at together
+SPEED_OF_LIGHT = 2.99792458e-5  # cm/fs
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """The bonds of a molecule and their mean lengths in a reference trajectory.
+
+    Attributes
+    ----------
+    pairs : int array [B, 2]
+    length : array [B], Å
+    """
+
+    pairs: np.ndarray
+    length: np.ndarray
+
+
+@dataclass(frozen=True)
+class Survival:
+    """How long a replica was alive, ps, and why it was not for longer ("" if it still is)."""
+
+    ps: float
+    reason: str
+
+
+def reference_bonds(frame: Frame, positions: np.ndarray | None = None) -> Bonds:
+    """Pairs nearer than 1.3 times their covalent radii in a frame, and their mean lengths over reference positions.
+
+    Parameters
+    ----------
+    frame : Frame of n atoms
+    positions : array [T, n, 3], Å, optional
+        A trajectory of the oracle; without it the lengths are those of the frame.
+    """
+    radii = covalent_radii[frame.numbers]
+    (i, j), shift = neighbours(frame, 2 * BONDED * radii.max())
+    length = np.linalg.norm(frame.positions[j] + shift - frame.positions[i], axis=1)
+    bonded = (i < j) & (length < BONDED * (radii[i] + radii[j]))
+    pairs = np.unique(np.stack([i[bonded], j[bonded]], axis=1), axis=0)  # two atoms may meet through several walls
+    places = frame.positions[None] if positions is None else np.asarray(positions)
+    return Bonds(pairs, bond_lengths(places, pairs, frame).mean(axis=0))
+
+
+def bond_errors(flight: Flight, replica: int, bonds: Bonds) -> np.ndarray:
+    """|r_ij(t) − b_ij| of every bond of a replica, [T, B], Å."""
+    places = flight.positions[:, flight.atoms(replica)]
+    return np.abs(bond_lengths(places, bonds.pairs, flight.frames[replica]) - bonds.length)
+
+
+def alive_ps(
+    flight: Flight,
+    bonds: Bonds | Sequence[Bonds],
+    temperature: float | Sequence[float],
+    tolerance: float = BOND_TOLERANCE,
+    *,
+    energy: bool = True,
+) -> list[Survival]:
+    """How long every replica was stable, ps, whatever ended it first.
+
+    A bond farther than `tolerance` (Å) from its reference length; a temperature of ten times the one it was set to; a
+    conserved energy that changed by more than the thermal energy of all free coordinates, ½ k T each; or the loss of
+    the replica.
+
+    Parameters
+    ----------
+    flight : Flight of S replicas
+    bonds : Bonds, or S of them
+    temperature : float or S floats, K
+    tolerance : float, Å
+    energy : bool
+        Whether a conserved energy that runs away is an end. A bath can take up what wrong forces put in: there the
+        molecule may live on, and the drift of the conserved energy is a number of its own.
+    """
+    replicas = len(flight.frames)
+    bonds = [bonds] * replicas if isinstance(bonds, Bonds) else list(bonds)
+    kelvin = np.broadcast_to(np.asarray(temperature, dtype=float), (replicas,))
+    last = float(flight.time[-1])
+    survivals = []
+    for s in range(replicas):
+        time, reason = min(_endings(flight, s, bonds[s], kelvin[s], tolerance, energy), default=(last, ""))
+        survivals.append(Survival(time / 1000.0, reason))
+    return survivals
+
+
+def _endings(
+    flight: Flight, s: int, bonds: Bonds, kelvin: float, tolerance: float, energy: bool
+) -> Iterator[tuple[float, str]]:
+    """Every way in which a replica ended, with its time in fs."""
+    if s in flight.losses:
+        yield flight.losses[s].time, flight.losses[s].reason
+    error, hottest = bond_errors(flight, s, bonds), flight.temperature[:, s]
+    at = _first(error.max(axis=1, initial=0.0) > tolerance)
+    if at is not None:
+        a, b = bonds.pairs[error[at].argmax()]
+        yield float(flight.time[at]), f"the bond {a}-{b} is off by {error[at].max():.2f} Å"
+    if kelvin == 0:
+        return
+    at = _first(hottest > HOT * kelvin)
+    if at is not None:
+        yield float(flight.time[at]), f"the temperature is {hottest[at]:.0f} K"
+    change = np.abs(flight.conserved[:, s] - flight.conserved[0, s])
+    at = _first(change > 0.5 * degrees_of_freedom(flight.frames[s], False) * units.kB * kelvin)
+    if energy and at is not None:
+        yield float(flight.time[at]), f"the conserved energy changed by {change[at]:.2f} eV"
+
+
+def _first(flags: np.ndarray) -> int | None:
+    return int(flags.argmax()) if flags.any() else None
+
+
+def fraction_alive(survivals: Sequence[Survival], times: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """Share of replicas alive at every time (ps) and its Wilson interval: [len(times), 3], share, low, high."""
+    n, rows = len(survivals), []
+    for time in times:
+        k = sum(not s.reason or s.ps > time for s in survivals)
+        interval = binomtest(k, n).proportion_ci(level, method="wilson")
+        rows.append((k / n, interval.low, interval.high))
+    return np.array(rows)
+
+
+def distances(positions: np.ndarray, frame: Frame, edges: np.ndarray) -> np.ndarray:
+    """h(r): how often two atoms are r apart, over all pairs and times, as a density, [len(edges) − 1], 1/Å.
+
+    Parameters
+    ----------
+    positions : array [T, n, 3], Å
+    frame : Frame of n atoms
+    edges : array, Å
+        Of the bins; a distance beyond them still counts in the norm.
+    """
+    i, j = np.triu_indices(len(frame), k=1)
+    lengths = bond_lengths(np.asarray(positions), np.stack([i, j], 1), frame)
+    counts, _ = np.histogram(lengths, edges)
+    return counts / (lengths.size * np.diff(edges))
+
+
+def distance_error(h: np.ndarray, reference: np.ndarray, edges: np.ndarray) -> float:
+    """∫ |h(r) − h_ref(r)| dr, no unit: 0 for the same distribution, 2 for two that share no distance."""
+    return float((np.abs(h - reference) * np.diff(edges)).sum())
+
+
+def spectrum(velocities: np.ndarray, frame: Frame, interval: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vibrational density of states from the mass-weighted velocities.
+
+    Parameters
+    ----------
+    velocities : array [T, n, 3], Å/fs
+        At equal times.
+    frame : Frame of n atoms
+    interval : float, fs
+        Between two of the times; twice it is the shortest period that can be told.
+
+    Returns
+    -------
+    wavenumber : array [F], 1/cm
+    density : array [F]
+        Its integral over the wavenumbers is 1.
+
+    Raises
+    ------
+    ValueError
+        Fewer than 16 times.
+    """
+    velocities = np.asarray(velocities)
+    steps = len(velocities)
+    if steps < 16:
+        raise ValueError(f"a spectrum of {steps} times says nothing; record at least 16, thousands for sharp lines")
+    weighted = np.sqrt(masses(frame))[None, :, None] * velocities
+    window = np.hanning(steps)[:, None, None]
+    # Wiener and Khinchin: the transform of the autocorrelation is the power of the transform.
+    power = (np.abs(np.fft.rfft(window * weighted, axis=0)) ** 2).sum(axis=(1, 2))
+    wavenumber = np.fft.rfftfreq(steps, interval) / SPEED_OF_LIGHT
+    area = power.sum() * wavenumber[1]
+    return wavenumber, power / area if area > 0 else power
+
+
+def bond_lengths(positions: np.ndarray, pairs: np.ndarray, frame: Frame) -> np.ndarray:
+    """Distances of pairs [B, 2] at T places [T, n, 3] → [T, B], Å, to the nearest periodic image."""
+    if not frame.pbc.any():
+        return np.linalg.norm(positions[:, pairs[:, 1]] - positions[:, pairs[:, 0]], axis=2)
+    lengths = np.empty((len(positions), len(pairs)))
+    # Some times after the other: every vector is tried in all neighbouring cells.
+    some = max(1, AT_ONCE // max(1, len(pairs)))
+    for start in range(0, len(positions), some):
+        places = positions[start : start + some]
+        vectors = places[:, pairs[:, 1]] - places[:, pairs[:, 0]]
+        lengths[start : start + some] = find_mic(vectors.reshape(-1, 3), frame.cell, frame.pbc)[1].reshape(
+            vectors.shape[:2]
+        )
+    return lengths

@@ -1,0 +1,138 @@
+"""The test that errors do not give: fly many replicas in a heat bath, and say how many survive and how well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from piwsl_lab.analysis.survival import Survival, alive_ps, distance_error, distances, reference_bonds
+from piwsl_lab.data import Dataset
+from piwsl_lab.md.limits import check_states
+from piwsl_lab.md.simulation import Simulation, fly
+from piwsl_lab.md.snapshot import Snapshot
+from piwsl_lab.md.trajectory import Flight
+
+EDGES = np.linspace(0.5, 10.0, 191)  # Å, bins of h(r): 0.05 Å, as Fu et al.
+TIME_STEP = 0.5  # fs
+INTERVAL = 10.0  # fs between two states that are kept
+LOOK = 100  # states after which it is asked whether any replica is left to fly on for
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of the replicas of one temperature.
+
+    Attributes
+    ----------
+    temperature : float, K
+    survivals : list of Survival
+    drift : float, eV per atom and ps
+        Median size of the slope of the conserved energy over the replicas that survived; nan without one.
+    distance_error : float
+        ∫ |h(r) − h_ref(r)| dr over the time before the ends; nan without a reference.
+    """
+
+    temperature: float
+    survivals: list[Survival]
+    drift: float
+    distance_error: float
+
+    @property
+    def mean_ps(self) -> float:
+        """Mean time alive, ps, those that survived counted with the length of the run."""
+        return float(np.mean([survival.ps for survival in self.survivals]))
+
+    @property
+    def share(self) -> float:
+        """Share of the replicas that were alive at the end."""
+        return float(np.mean([not survival.reason for survival in self.survivals]))
+
+
+def try_out(
+    source: Any,
+    starts: Dataset,
+    temperatures: Sequence[float],
+    ps: float,
+    references: Mapping[float, Dataset] | None = None,
+    *,
+    ensemble: str = "nvt",
+    seed: int = 0,
+) -> list[Trial]:
+    """Fly from every frame at every temperature, all at once, and judge the replicas.
+
+    It ends early when no replica is alive. A conserved energy that runs away ends a replica at constant energy only.
+
+    Parameters
+    ----------
+    source : Potential, Oracle or ForceField
+    starts : Dataset of frames of one molecule
+        A replica of each temperature starts from each.
+    temperatures : sequence of float, K
+    ps : float
+        Length of the run; time step 0.5 fs.
+    references : dict of Dataset, optional
+        Frames of the oracle's own dynamics at a temperature, for h(r).
+    ensemble, seed
+        As for `Simulation`, which also uses masses and constraints of the frames. Replicas of different temperatures
+        have different seeds.
+
+    Raises
+    ------
+    ValueError
+        The length is no number above 0, or more states would be kept than fit.
+    """
+    if not 0 < ps < math.inf:
+        raise ValueError(f"ps={ps} must be a finite number above 0")
+    number = len(starts)
+    frames = starts[[k for _ in temperatures for k in range(number)]]
+    kelvin = [t for t in temperatures for _ in range(number)]
+    simulation = Simulation(source, frames, temperature=kelvin, time_step=TIME_STEP, ensemble=ensemble, seed=seed)
+    steps = max(1, round(1000 * ps / TIME_STEP))
+    check_states(2 + round(1000 * ps / INTERVAL), sum(len(frame) for frame in frames))
+    bonds = [reference_bonds(frame) for frame in frames]
+    snapshots: list[Snapshot] = []
+    for snapshot in fly(simulation, steps, round(INTERVAL / TIME_STEP)):
+        # Velocities and forces of tens of thousands of states would fill the memory, and nothing here asks for them.
+        snapshots.append(_without_vectors(snapshot))
+        if len(snapshots) % LOOK == 0:
+            flight = Flight.of(simulation.frames, snapshots, simulation.losses)
+            if all(survival.reason for survival in alive_ps(flight, bonds, kelvin, energy=ensemble == "nve")):
+                break
+    flight = Flight.of(simulation.frames, snapshots, simulation.losses)
+    survivals = alive_ps(flight, bonds, kelvin, energy=ensemble == "nve")
+    drift = np.abs(flight.drift())
+    trials = []
+    for k, temperature in enumerate(temperatures):
+        mine = range(k * number, (k + 1) * number)
+        sound = [drift[s] for s in mine if not survivals[s].reason]
+        reference = (references or {}).get(temperature)
+        trials.append(
+            Trial(
+                float(temperature),
+                [survivals[s] for s in mine],
+                float(np.median(sound)) if sound else float("nan"),
+                _distance_error(flight, survivals, mine, reference) if reference is not None else float("nan"),
+            )
+        )
+    return trials
+
+
+def _distance_error(flight: Flight, survivals: list[Survival], replicas: Sequence[int], reference: Dataset) -> float:
+    """Error of h(r) of the times at which the replicas were alive."""
+    places = [
+        flight.positions[flight.time / 1000.0 < survivals[s].ps + 1e-9, flight.atoms(s)].astype(np.float64)
+        for s in replicas
+    ]
+    frame = flight.frames[replicas[0]]
+    mine = distances(np.concatenate(places), frame, EDGES)
+    theirs = distances(np.stack([f.positions for f in reference]), frame, EDGES)
+    return distance_error(mine, theirs, EDGES)
+
+
+def _without_vectors(snapshot: Snapshot) -> Snapshot:
+    none = np.zeros((0, 3))
+    return replace(snapshot, positions=snapshot.positions.astype(np.float32), velocities=none, forces=none)

@@ -1,0 +1,1 @@
+"""The shell: one module a command, each with `add` and `run`."""

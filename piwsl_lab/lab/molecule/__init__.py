@@ -1,0 +1,1 @@
+"""Molecules in 3D; the only place that imports nglview."""

@@ -1,0 +1,367 @@
+"""`Dashboard`: a session with buttons, sliders, live curves and a molecule, on one screen of a projector.
+
+The session trains on its own thread. While it is busy, one drawing thread looks at it ten times a second and pushes
+what has changed; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them. Making a
+dashboard never touches its session.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ipywidgets as W
+import numpy as np
+
+from piwsl_lab.data import Oracle
+from piwsl_lab.data.oracle import METHODS
+from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work
+from piwsl_lab.lab.panels import html as report
+from piwsl_lab.lab.panels.close_up import CloseUp
+from piwsl_lab.lab.panels.controls import suggested
+from piwsl_lab.lab.panels.face import FLY, Face
+from piwsl_lab.lab.panels.md import FlightDeck
+from piwsl_lab.lab.parts.closing import close_all
+from piwsl_lab.lab.parts.colours import twin_colours
+from piwsl_lab.lab.sessions.md import FlightSession
+from piwsl_lab.lab.sessions.replay import Replay
+from piwsl_lab.lab.sessions.script import script
+from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.lab.sessions.verdict import Verdicts
+from piwsl_lab.study.cell import Setup
+
+LATE = 4.0  # s: a page that comes later sees the stored run from its beginning
+PERIOD = 0.1  # s between two drawings; a page that is slower than that leaves some out
+NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
+SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
+LESSON = Setup(channels=32, steps=600)  # small enough to see something within half a minute
+TABS = ("Errors", "Loss terms", "Parity")
+
+
+class Dashboard(W.VBox):
+    """A panel to train the twins of a session and to watch them.
+
+    Another dashboard of the same session takes the place of this one, and training goes on. A dashboard of another
+    session ends this one and stops its training, which nobody would see any more. Before the first step a stored run
+    with the same settings plays, where there is one; *Train* ends it.
+
+    Parameters
+    ----------
+    session : Session, optional
+        A new one with the settings of a lesson by default. `session.run(n)` from a cell is drawn as well.
+    """
+
+    _shown: ClassVar[weakref.WeakSet[Dashboard]] = weakref.WeakSet()
+
+    def __init__(self, session: Session | None = None) -> None:
+        for other in list(Dashboard._shown):
+            if other.session is not session:  # its loop would go on, unseen
+                other.session.stop()
+            other.close()
+        self.session = session or Session(LESSON)
+        self.deck: FlightDeck | None = None  # made when its tab is first opened
+        self._lock = threading.RLock()  # callbacks may come on another thread than the drawing
+        self._drawer: threading.Thread | None = None
+        self._closed = False
+        self._drawn: dict[str, Any] = {}
+        self._mistake = ""
+        self._verdicts = Verdicts()
+        self._replay = _stored_run(self.session)
+        self._replay_began, self._seen = time.monotonic(), False
+        colours = twin_colours(self.session.twins)
+        self._plots = dict(zip(TABS, (Curves(colours), LossTerms(colours), Parity(colours)), strict=True))
+        self.right = CloseUp(self.session, self._lock, self._plots["Errors"].mark)
+        self.frame_choice = self.right.frame_choice  # a flight starts there too
+        self._take(Face(self.session, self._plots, self.right))
+        super().__init__(self.face.rows(), layout=W.Layout(width="100%", overflow="hidden"))
+        self.add_class("piwsl-dashboard")
+        self._connect()
+        self._show_tab(TABS[0])
+        self.refresh(everything=True)
+        Dashboard._shown.add(self)
+        if self.session.busy:
+            self._draw_while_busy()
+        elif self._replay is not None:
+            self.right.look_at(self._replay)
+            self._plots["Errors"].remark = "stored run"
+            self._start_drawing()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "Dashboard(closed)"
+        return f"Dashboard({' and '.join(t.name for t in self.session.twins)}, data {self.session.setup.data})"
+
+    # -- making ----------------------------------------------------------------------------------------------------
+
+    def _take(self, face: Face) -> None:
+        self.face, self.controls, self.tabs, self.hangar = face, face.controls, face.tabs, face.hangar
+        self.train, self.stop, self.reset = face.train, face.stop, face.reset
+        self.pin, self.copy, self.save = face.pin, face.copy, face.save
+        self.more, self.expert = face.folds.values()
+        self.bar, self.progress, self.headline, self.numbers = face.bar, face.progress, face.headline, face.numbers
+        self.status, self.saved, self.pins, self.code = face.status, face.saved, face.pins, face.code
+
+    def _connect(self) -> None:
+        self.train.on_click(lambda _: self._press("Train", self.session.start))
+        self.stop.on_click(lambda _: self._press("Stop", self.session.stop))
+        self.reset.on_click(lambda _: self._press("Reset", self._reset))
+        self.pin.on_click(lambda _: self._press("Pin this run", self.session.pin))
+        self.copy.on_click(lambda _: self._press("Copy as code", self._toggle_code))
+        self.save.on_click(lambda _: self._press("Save session", self._save))
+        for name, toggle in self.face.folds.items():
+            toggle.observe(lambda change, name=name: self._fold(name, change["new"]), "value")
+        self.controls.on_physics(self._set_physics)
+        self.controls.on_setup(self.refresh)
+        self.tabs.observe(self._tab_chosen, "value")
+        self._plots["Errors"].on_pick(self.right.go_to)
+        self.session.listeners.append(self._draw_while_busy)
+        for alone in self.face.alone:
+            alone.on_msg(lambda _widget, content, _buffers: self._shown_by(content))
+        self.face.unfold()
+
+    # -- closing ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take the dashboard from the screen and from the kernel's memory. The session goes on as it was."""
+        if self._closed:
+            return
+        self._closed = True
+        Dashboard._shown.discard(self)
+        if self._draw_while_busy in self.session.listeners:
+            self.session.listeners.remove(self._draw_while_busy)
+        drawer = self._drawer
+        if drawer is not None and drawer is not threading.current_thread():
+            drawer.join()
+        with self._lock:
+            self.close_deck()
+            for plot in self._plots.values():
+                plot.close()
+            children = self.children
+            super().close()
+            close_all(self.layout, *children, *(plot.widget for plot in self._plots.values()))
+
+    # -- what buttons and sliders do -------------------------------------------------------------------------------
+
+    def _press(self, name: str, action: Any) -> None:
+        """Do what a button says; a mistake is shown in the status line instead of vanishing in a log."""
+        self._guarded(action, lambda error: report.button_failed(name, error))
+
+    def _guarded(self, action: Any, sorry: Any) -> None:
+        if self._closed:
+            return
+        self._mistake = ""
+        try:
+            action()
+        except Exception as error:
+            self._mistake = sorry(error)
+        self._redraw(everything=True)
+
+    def _reset(self) -> None:
+        wanted = self.controls.setup(self.session.setup)
+        weights = suggested(self.session.twins[-1].objective, self.session.setup.head, wanted.head)
+        self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
+        self.close_deck()
+        self._end_replay()
+        self.session.reset(wanted)
+        for name, weight in weights.items():
+            setattr(self.session.twins[-1].objective, name, weight)
+        self.controls.strip.lead(self.session.twins[-1].setup.head)
+        self.right.reset()
+        self._show_tab(self.tabs.value)
+
+    def _set_physics(self, field: str, value: Any) -> None:
+        """Write a knob into the objective that the loop reads at its next step."""
+        objective = self.session.twins[-1].objective
+        setattr(objective, field, value)  # first: the loop must never see the number from before the schedule
+        objective.override(field, value)
+        self.refresh()
+
+    def _save(self) -> None:
+        folder = Path(time.strftime("piwsl-session-%Y%m%d-%H%M%S"))
+        self.session.save(folder)
+        self.saved.value = report.saved(folder)
+
+    def _toggle_code(self) -> None:
+        self.code.value = "" if self.code.value else report.code_block(script(self.session))
+
+    def _fold(self, name: str, opened: bool) -> None:
+        if opened or not any(toggle.value for toggle in self.face.folds.values()):
+            self.face.unfold(name if opened else "")
+            (self.add_class if opened else self.remove_class)("piwsl-folded-out")
+
+    def _tab_chosen(self, change: dict[str, Any]) -> None:
+        name = change["new"]
+        self._guarded(lambda: self._show_tab(name), lambda error: report.failed(f"{name} could not be opened", error))
+
+    def _show_tab(self, name: str) -> None:
+        with self._lock:
+            if name == FLY and self.deck is None:
+                self._open_deck()
+            elif name != FLY:
+                self._plots[name].draw(self.shown)
+            self.face.show(name)
+
+    # -- flying ----------------------------------------------------------------------------------------------------
+
+    def _open_deck(self) -> None:
+        """Twins, and the oracle where it made the labels, at the test frame that is chosen."""
+        frame = self.session.test_frames[self.frame_choice.value]
+        flight = FlightSession(self._pilots, frame, reference=list(self.session.task.test))
+        self.deck = FlightDeck(flight)
+        self.hangar.children = (self.deck,)
+        for alone in self.face.alone:
+            alone.explain([self.deck])
+
+    def close_deck(self) -> None:
+        """Stop the flight and take it from the screen; its tab makes a new one."""
+        if self.deck is not None:
+            deck, self.deck, self.hangar.children = self.deck, None, ()
+            deck.session.stop()
+            deck.close()
+
+    def _pilots(self) -> dict[str, Any]:
+        """Copies of the potentials as they are now: training may go on while they fly."""
+        with self.session.lock:
+            pilots = {t.name: copy.deepcopy(t.potential).eval().requires_grad_(False) for t in self.session.twins}
+        method = self.session.task.test.metadata.method
+        if method in METHODS.values():
+            pilots[method] = Oracle(method)
+        return pilots
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> Any:
+        """What curves, molecule and verdict show: the session, or a stored run until the session begins."""
+        return self.session if self._replay is None else self._replay
+
+    def _draw_while_busy(self) -> None:
+        """Draw the session from now on; called when it begins to run."""
+        with self._lock:
+            self._end_replay()
+            self.right.leave_trajectory()
+            self._start_drawing()
+
+    def _end_replay(self) -> None:
+        self._replay = None
+        self.right.look_at(self.session)
+        self._plots["Errors"].remark = ""
+
+    def _shown_by(self, content: dict[str, Any]) -> None:
+        """A page shows the dashboard; the first one that comes late gets the whole stored run."""
+        if content.get("type") != "shown" or self._seen:
+            return
+        with self._lock:
+            self._seen = True
+            if self._replay is not None and time.monotonic() - self._replay_began > LATE:
+                self._replay_began = time.monotonic()
+                self._replay.advance(0.0)
+                self._verdicts = Verdicts()
+                self._start_drawing()
+
+    def _start_drawing(self) -> None:
+        """Start the drawing thread, unless it is there."""
+        if self._drawer is None and not self._closed:
+            self._drawer = threading.Thread(target=self._draw_loop, name="piwsl-drawing", daemon=True)
+            self._drawer.start()
+
+    def _draw_loop(self) -> None:
+        """Draw until the session rests or the stored run has ended; the next run starts a new thread."""
+        last = False
+        while not last:
+            with self._lock:
+                if self._replay is not None:
+                    self._replay.advance(time.monotonic() - self._replay_began)
+                last = self._closed or not self.shown.busy
+                drawn = self._closed or self._redraw(everything=last)
+                if last:
+                    self._drawer = None
+            time.sleep(0 if last else PERIOD if drawn else SLOW_PERIOD)
+
+    def _redraw(self, everything: bool) -> bool:
+        """Refresh; where that fails, training goes on unseen, so it is said."""
+        try:
+            self.refresh(everything)
+        except Exception as error:
+            self._mistake = report.drawing_failed(error)
+            self._draw_words()
+            return False
+        return True
+
+    def refresh(self, everything: bool = False) -> None:
+        """Push what has changed to the screen; `everything` also what is drawn once a second only."""
+        with self._lock:
+            if self._closed:
+                return
+            self._draw_words()
+            numbers_due = self._due("numbers", NUMBERS_PERIOD) or everything
+            self._draw_knobs(numbers_due)
+            if numbers_due:
+                self._draw_numbers()
+            tab = self.tabs.value
+            if tab == FLY:
+                return  # the deck draws itself
+            if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
+                self._plots[tab].draw(self.shown)
+            if self._due("molecule", SLOW_PERIOD) or everything:
+                self.right.draw()
+
+    def _due(self, what: str, period: float) -> bool:
+        """Whether `what` has not been drawn for a period, give or take a moment of the clock."""
+        now = time.monotonic()
+        if now - self._drawn.get(what, -np.inf) < 0.9 * period:
+            return False
+        self._drawn[what] = now
+        return True
+
+    def _draw_words(self) -> None:
+        session = self.session
+        pending = self.controls.mark_pending(session.setup, session.twins[-1].objective)
+        self.train.disabled = session.running or session.finished
+        self.stop.disabled = not session.running
+        self.reset.button_style = "warning" if pending else ""
+        # Traitlets send a text only if it is another one.
+        self.status.value = report.status(session, pending, self._mistake, self._replay is not None)
+        self.pins.value = report.pinned_runs(session)
+        quiet = self.tabs.value == FLY and not self._mistake  # a deck has words of its own, and needs the height
+        self.status.layout.display = "none" if quiet else ""
+
+    def _draw_knobs(self, scheduled_too: bool) -> None:
+        """Put the physics knobs where the last twin is: code or a schedule may have moved its objective."""
+        twin = self.session.twins[-1]
+        scheduled = twin.objective.schedules
+        values = {
+            name: _rounded(twin.in_force(name)) if name in scheduled else getattr(twin.objective, name)
+            for name in self.controls.physics_knobs
+            if scheduled_too or name not in scheduled
+        }
+        self.controls.show(values, scheduled)
+
+    def _draw_numbers(self) -> None:
+        shown = self.shown
+        self.bar.max, self.bar.value = shown.steps, shown.step
+        self.progress.value = report.progress_text(shown)
+        verdicts = self._verdicts.of(shown)
+        self.headline.value = report.headline(shown, verdicts, stored=self._replay is not None)
+        self.numbers.value = report.numbers(shown, verdicts)
+
+
+def _stored_run(session: Session) -> Replay | None:
+    """The stored run with the settings of a session that has not begun."""
+    if session.step or session.busy:
+        return None
+    objectives = {twin.name: twin.objective for twin in session.twins}
+    replay = Replay.of(session.setup, objectives, {twin.name: twin.setup.head for twin in session.twins})
+    if replay is not None:
+        replay.task = session.task  # the same frames, prepared already
+        replay.advance(0.0)
+    return replay
+
+
+def _rounded(value: Any) -> Any:
+    """A number that follows a schedule, as precise as a slider can show it."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value

@@ -1,0 +1,128 @@
+"""Figures of a study from its summary.csv, and ``python -m piwsl_lab.lab.panels.page FOLDER`` that writes figures.html.
+
+`StudyFilter` shows one place of a study at a time; `duels` and `tally` say in words what the tables show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from piwsl_lab.lab.figures.study import axes_of, error_against_labels, ratio_bars, ratio_map, ratio_ticks
+from piwsl_lab.lab.figures.study_style import colour_of, looks_of
+from piwsl_lab.lab.figures.survival import survival
+from piwsl_lab.lab.panels.study import StudyFilter, side_by_side
+from piwsl_lab.study.report import unplain
+from piwsl_lab.study.tables import (
+    KNOWN_STUDY,
+    Row,
+    duels,
+    find_studies,
+    own_test,
+    place,
+    read_summary,
+    read_table,
+    seed_factor,
+    tally,
+)
+from piwsl_lab.support.files import in_words, write_whole
+from piwsl_lab.support.streams import spell_what_can_be
+
+# The door to all that the notebook of evidence uses.
+__all__ = [
+    "KNOWN_STUDY",
+    "StudyFilter",
+    "colour_of",
+    "duels",
+    "error_against_labels",
+    "figures",
+    "find_studies",
+    "looks_of",
+    "main",
+    "own_test",
+    "page",
+    "place",
+    "ratio_bars",
+    "ratio_map",
+    "ratio_ticks",
+    "read_summary",
+    "read_table",
+    "seed_factor",
+    "side_by_side",
+    "survival",
+    "tally",
+]
+HEADLINES = ("energy_mae", "force_rmse")
+
+
+def figures(rows: Sequence[Row]) -> list[go.Figure]:
+    """All figures that a summary has the numbers for."""
+    made = []
+    for quantity in HEADLINES:
+        found = [row for row in rows if row["quantity"] == quantity and math.isfinite(row["mean"])]
+        if not found:
+            continue
+        if not axes_of(found):
+            lines = error_against_labels(found, quantity)
+            made += [lines] if lines.data else []
+        held = [row for row in found if math.isfinite(row["ratio"])]
+        weights = [name for name in ("pitc", "pisc", "gradient", "curl") if name in axes_of(held)]
+        if held and weights and "epsilon" in axes_of(held):
+            made.append(ratio_map(held, quantity, weights[0]))
+        elif held:
+            made.append(ratio_bars(found, quantity))
+    return made
+
+
+def page(title: str, made: Iterable[go.Figure]) -> str:
+    """One HTML page; plotly itself comes from the net."""
+    parts = [
+        f'<meta charset="utf-8"><title>{escape(title)}</title><h1 style="font-family:sans-serif">{escape(title)}</h1>'
+    ]
+    for k, figure in enumerate(made):
+        # A fixed id, so that the same numbers give the same file.
+        parts.append(figure.to_html(include_plotlyjs="cdn" if k == 0 else False, full_html=False, div_id=f"figure-{k}"))
+    return "<!doctype html>\n" + "\n".join(parts) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write figures.html into a results folder."""
+    parser = argparse.ArgumentParser(prog="python -m piwsl_lab.lab.panels.page", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where `piwsl-lab study report` wrote summary.csv")
+    folder = parser.parse_args(argv).folder
+    spell_what_can_be()
+    try:
+        print(_write(folder), flush=True)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(in_words(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _write(folder: Path) -> Path:
+    rows = read_summary(folder)
+    made = figures([row for row in rows if not row["part"].startswith("flight at ")])
+    if (folder / "flights.csv").is_file():
+        made.append(survival(read_table(folder / "flights.csv")))
+    return write_whole(folder / "figures.html", page(_title(folder), made))
+
+
+def _title(folder: Path) -> str:
+    """Of the study, from its report; the name of the folder where there is none."""
+    report = folder / "summary.md"
+    if not report.is_file():
+        return folder.name
+    try:
+        first = report.read_text(encoding="utf-8").partition("\n")[0]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{report}: is no text ({error}): make it anew with `piwsl-lab study report`") from None
+    return unplain(first.removeprefix("# ").strip()) or folder.name

@@ -1,0 +1,1 @@
+"""What runs behind a panel: sessions in a thread of their own, without a widget."""

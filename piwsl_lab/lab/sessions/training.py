@@ -1,0 +1,345 @@
+"""`Session`: twin potentials that learn the same frames in turn, with or without a screen.
+
+A session knows nothing of widgets. A cell or a test drives it with `run(n)`, a button with `start()` and `stop()`;
+both go through `Session._advance`, the only place where a step is taken. Whoever wants to draw reads plain Python
+values (`twin.records`, `twin.points`, `twin.history`) whenever it likes; the loop itself never draws.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.data.sets.check import doubts
+from piwsl_lab.lab.parts.colours import kind_of
+from piwsl_lab.lab.sessions import saved
+from piwsl_lab.lab.sessions.loop import Drive, Driven
+from piwsl_lab.lab.sessions.preview import simulate
+from piwsl_lab.lab.sessions.twin import Twin, taught_by_piwsl
+from piwsl_lab.piwsl.objective import Objective, suited
+from piwsl_lab.study.cell import Setup, Task, build_trainer, prepare
+from piwsl_lab.support import interrupts
+from piwsl_lab.training.errors import Metrics, evaluate
+
+MONITOR_FRAMES = 24  # test frames scored while training runs
+MONITOR_SECONDS = 0.11  # wanted time between two scores: curves that move eight or nine times a second
+MONITOR_SHARE = 0.1  # ... unless scoring would then cost more than this share of the time
+RATE_WINDOW = 3.0  # s, over which the step rate is averaged
+
+
+class Session(Driven):
+    """Twins trained in turn on the same batches and the same seed.
+
+    Parameters
+    ----------
+    setup : Setup
+        Data, model and training; `piwsl_lab.study` explains the fields.
+    objectives : mapping of name → Objective
+        One twin each. The last one is the twin that the sliders of the panel act on. By default a supervised and a
+        PIWSL twin, with the weights of `suited(setup.head)`.
+    heads : mapping of name → head, optional
+        Twins whose forces come from elsewhere than `setup.head` says. With a dual head the rivals of the last twin
+        are conservative by default, as in `piwsl_lab.study.compare`, since that is what a dual potential answers with.
+    monitor_every : int or None
+        Steps between two scores on the monitored test frames. None adapts to the machine: about five a second, but
+        never more than a tenth of the time.
+
+    Attributes
+    ----------
+    twins : list of Twin
+    pins : list of dict
+        The pinned runs.
+    doubts : str
+        What looks wrong in a data file of one's own; "" if nothing does.
+    taught : dict of bool
+        By name: whether a twin counts as taught by PIWSL.
+    next_monitor : int
+        Step of the next score.
+    """
+
+    BUSY: ClassVar[str] = "training"
+    THREAD: ClassVar[str] = "piwsl-session"
+    INTERRUPTED: ClassVar[str] = "Stopped by the kernel's interrupt. Train goes on where it stopped."
+
+    def __init__(
+        self,
+        setup: Setup | None = None,
+        objectives: Mapping[str, Objective] | None = None,
+        monitor_every: int | None = None,
+        heads: Mapping[str, str] | None = None,
+    ) -> None:
+        self.setup = setup or Setup()
+        if objectives is None:
+            objectives = {"supervised": Objective(), "PIWSL": Objective(**suited(self.setup.head))}
+        if not objectives:
+            raise ValueError("a session needs at least one twin: give objectives={'name': Objective(...)}")
+        self.heads = dict(heads or {})
+        if unknown := sorted(self.heads.keys() - objectives.keys()):
+            raise ValueError(f"heads: no twin is called {unknown[0]!r}; this session has {list(objectives)}")
+        _leave_cores_to_the_browser()
+        super().__init__()
+        self.monitor_every = monitor_every
+        self.pins: list[dict[str, Any]] = []
+        self.taught = {name: taught_by_piwsl(name, objective) for name, objective in objectives.items()}
+        self._install(self._built(self.setup, {name: replace(objective) for name, objective in objectives.items()}))
+
+    def _built(self, setup: Setup, objectives: dict[str, Objective]) -> _Built:
+        """Data and twins of a setup; the session stays as it is."""
+        task = prepare(setup)
+        twins = []
+        for name, objective in objectives.items():
+            one = replace(setup, head=self._head(setup.head, name, objective, last=name == list(objectives)[-1]))
+            trainer = build_trainer(one, task, replace(objective))
+            twins.append(Twin(name, one, trainer, objective, kind_of(one.head, self.taught[name])))
+        built = _Built(setup, task, twins)
+        for twin in twins:  # before anybody can see them: they are drawn from another thread
+            twin.monitor(built.monitored)
+        return built
+
+    def _install(self, built: _Built) -> None:
+        """Put new data and twins in the place of the old ones."""
+        with self.lock:
+            self._rate: deque[tuple[float, int]] = deque(maxlen=200)
+            self.next_monitor = self.monitor_every or 1
+            self.setup, self.task = built.setup, built.task
+            self.test_frames, self._monitored = built.test_frames, built.monitored
+            self.twins: list[Twin] = built.twins
+            self.error, self.notice, self.doubts = None, "", built.doubts
+
+    def _head(self, head: str, name: str, objective: Objective, last: bool) -> str:
+        """Where the forces of a twin come from."""
+        two_heads = objective.gradient > 0 or "gradient" in objective.schedules
+        if head == "dual" and not last and not two_heads:
+            head = "conservative"
+        return self.heads.get(name, head)
+
+    def reset(self, setup: Setup | None = None) -> None:
+        """Stop, and begin again with new weights; the objectives and the pinned runs are kept.
+
+        Raises
+        ------
+        ValueError
+            The setup cannot be built; the session then still holds the old one.
+        """
+        self.abandon()
+        # Not behind the lock: an interrupt must be able to end a download.
+        self._install(self._built(setup or self.setup, {twin.name: twin.objective for twin in self.twins}))
+
+    # -- on disk ---------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write everything into a folder, so that `Session.load` goes on where this session is now.
+
+        A session that trains goes on training. An older session in the folder is replaced as a whole.
+
+        Returns
+        -------
+        list of Path
+            The files: `session.json`, the curves, and a checkpoint for every twin.
+
+        Raises
+        ------
+        ValueError
+            The folder holds other things or cannot be written to, or a schedule is a function.
+        """
+        return saved.write(self, folder)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, data: str | None = None, test_part: str | None = None, device: str | None = None
+    ) -> Session:
+        """The session that was saved in a folder, at rest; it goes on as if it had never ended.
+
+        Parameters
+        ----------
+        folder : path
+        data, test_part : str, optional
+            Where the files with its frames are now, if they have moved.
+        device : str, optional
+            Where it is to go on; where it was by default.
+
+        Raises
+        ------
+        ValueError
+            A file is missing, damaged or of a newer piwsl-lab, or the data set holds other frames than it did.
+        """
+        run = saved.read_record(folder)
+        given = {"data": data, "test_part": test_part, "device": device}
+        given = {name: value for name, value in given.items() if value is not None}
+        task, trainers = saved.trainers(run, given)
+        session = cls.__new__(cls)
+        Driven.__init__(session)
+        session.monitor_every, session.pins = run.monitor_every, run.pins
+        session.heads = run.heads
+        session.taught = {twin.name: twin.taught for twin in run.twins}
+        twins = [
+            Twin(
+                twin.name, replace(twin.setup, **given), trainers[twin.name], twin.objective, twin.kind, twin.records,
+                twin.points, twin.changes, twin.snapshot, twin.history, twin.final, twin.moved,
+            )
+            for twin in run.twins
+        ]  # fmt: skip
+        session._install(_Built(replace(run.setup, **given), task, twins))
+        session.next_monitor = run.next_monitor
+        _leave_cores_to_the_browser()
+        return session
+
+    # -- what it is doing ------------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        """Steps that every twin has taken."""
+        return min(len(twin.records) for twin in self.twins)
+
+    @property
+    def steps(self) -> int:
+        return self.setup.steps
+
+    @property
+    def finished(self) -> bool:
+        return all(twin.trainer.finished for twin in self.twins)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps of all twins together count as one; 0 before the second step."""
+        marks = list(self._rate)
+        if len(marks) < 2:
+            return 0.0
+        (t0, s0), (t1, s1) = marks[0], marks[-1]
+        return (s1 - s0) / max(t1 - t0, 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """Time to the last step at the present rate; infinite while the rate is unknown."""
+        rate = self.steps_per_second
+        return (self.steps - self.step) / rate if rate else float("inf")
+
+    def twin(self, name: str) -> Twin:
+        for twin in self.twins:
+            if twin.name == name:
+                return twin
+        raise ValueError(f"no twin {name!r}: this session has {[t.name for t in self.twins]}")
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self, n: int | None = None) -> Session:
+        """Take n steps (all that are left by default) and come back; exceptions are raised here."""
+        self._run_here(self.steps if n is None else self.step + n)
+        return self
+
+    def wait(self) -> Session:
+        """Wait until the thread has done everything, short trajectories included."""
+        super().wait()
+        return self
+
+    def _prepare(self) -> None:
+        self._rate.clear()
+        for twin in self.twins:
+            twin.trajectory = None
+
+    def _take_steps(self, drive: Drive, last: float) -> None:
+        while self.step < min(last, self.steps) and not drive.stop.is_set():
+            with self.lock:
+                self._advance()
+            interrupts.deliver()
+        drive.activity = "scoring" if self.finished else "stopping"
+        with self.lock:
+            self._monitor(self.twins)
+            if self.finished:
+                self._finish()
+
+    def _afterwards(self, drive: Drive) -> None:
+        """Every twin moves a molecule for a moment (`twin.trajectory`)."""
+        drive.activity = "simulating"
+        for twin in self.twins:
+            if not drive.abort.is_set():
+                twin.trajectory = simulate(twin.potential, self.test_frames[0], drive.abort.is_set)
+
+    def _advance(self) -> None:
+        """One step of every twin, in turn: the one code path of both drivers."""
+        self._monitor_when_due()  # an error may have come between the last step and its score
+        twins, target = self.twins, self.step + 1
+        for twin in twins:
+            if len(twin.records) < target:  # a twin is ahead when the one after it failed in this step
+                twin.step()
+        if twins is not self.twins:  # reset from inside a step: these are gone
+            return
+        self._rate.append((time.perf_counter(), self.step))
+        while self._rate[-1][0] - self._rate[0][0] > RATE_WINDOW:
+            self._rate.popleft()
+        self._monitor_when_due()
+
+    # -- scores ----------------------------------------------------------------------------------------------------
+
+    def _monitor_when_due(self) -> None:
+        """Score now and then: every twin at fixed steps, or one twin after the other as often as the time allows."""
+        if self.step < self.next_monitor:
+            return
+        if self.monitor_every is not None:
+            self._monitor(self.twins)
+            self.next_monitor = self.step + self.monitor_every
+        else:
+            began = time.perf_counter()
+            self._monitor([min(self.twins, key=lambda twin: twin.points[-1][0])])
+            pause = max(MONITOR_SECONDS, (time.perf_counter() - began) / MONITOR_SHARE)
+            self.next_monitor = self.step + max(1, round(pause * self.steps_per_second))
+
+    def _monitor(self, twins: list[Twin]) -> None:
+        """Score the current weights of twins on the monitored test frames."""
+        for twin in twins:
+            twin.monitor(self._monitored)
+
+    def _finish(self) -> None:
+        """Put the best weights back and score them on all test frames, as `piwsl-lab compare` does."""
+        for twin in self.twins:
+            if twin.final is None:
+                twin.trainer.restore_best()
+                twin.snapshot = twin.look(self._monitored)[0]
+                twin.final = evaluate(twin.potential, self.task.test)  # last: what is broken off here is done again
+
+    # -- results ---------------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> dict[str, Metrics]:
+        """Score the present weights of every twin on all test frames."""
+        with self.lock:  # all of them at the same step
+            return {twin.name: evaluate(twin.potential, self.task.test) for twin in self.twins}
+
+    def pin(self, label: str | None = None) -> dict[str, Any]:
+        """Remember the settings and the present scores as one row of the table of runs."""
+        with self.lock:  # settings and scores of one step
+            row = {"label": label or f"run {len(self.pins) + 1}", "step": self.step, "setup": replace(self.setup)}
+            row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
+            # What the last step used, not where the sliders stand now; and whether it was so from the start.
+            row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
+            row["kinds"] = {t.name: t.kind for t in self.twins}
+            row["heads"] = {t.name: t.setup.head for t in self.twins}
+            self.pins.append(row)
+        return row
+
+
+def _leave_cores_to_the_browser() -> None:
+    """Take half of the cores at most, unless OMP_NUM_THREADS says otherwise.
+
+    A second thread makes a step on a small molecule about a tenth faster; when the browser needs that core to draw, the
+    threads wait for each other and every step takes several times as long.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))
+
+
+class _Built:
+    """Data and twins of a setup, and the test frames that are scored while they train."""
+
+    def __init__(self, setup: Setup, task: Task, twins: list[Twin]) -> None:
+        self.setup, self.task, self.twins = setup, task, twins
+        self.doubts = doubts(setup.data)
+        self.test_frames = task.test[:MONITOR_FRAMES]
+        self.monitored: GraphSet = twins[0].potential.graphs(self.test_frames, skin=0.0)

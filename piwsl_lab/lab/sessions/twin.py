@@ -1,0 +1,210 @@
+"""`Twin`: one potential of a session, its trainer, and everything known about its training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.lab.sessions.preview import Trajectory
+from piwsl_lab.models import Potential
+from piwsl_lab.piwsl.objective import CONSISTENCY, Objective
+from piwsl_lab.study.cell import Setup
+from piwsl_lab.support.interrupts import held
+from piwsl_lab.training.errors import Metrics, evaluate
+from piwsl_lab.training.trainer import Record, Trainer
+
+MOST_SNAPSHOTS = 400  # of the history of a twin: 2 MB for ethanol
+
+
+class CannotStep(ValueError):
+    """A knob stands where this potential cannot follow; the message says which, and what to do."""
+
+
+class Snapshot(NamedTuple):
+    """What one twin predicts for the monitored test frames, beside the labels.
+
+    `energy`, `reference_energy` [M] in eV, relative to the per-element reference; `forces`, `reference_forces`:
+    M arrays [N, 3] in eV/Å. References are nan where a frame has no label.
+    """
+
+    step: int
+    energy: np.ndarray
+    reference_energy: np.ndarray
+    forces: list[np.ndarray]
+    reference_forces: list[np.ndarray]
+
+
+@dataclass
+class Twin:
+    """One of the potentials of a session and everything known about its training.
+
+    Attributes
+    ----------
+    setup : Setup
+        What it was built from: that of the session, but for the head.
+    kind : str
+        Where its forces come from and whether PIWSL teaches it: what decides its colour everywhere. It is fixed when
+        the session is built, so that no slider changes a colour.
+    objective : Objective
+        The knobs. Write to it at any time: the next step uses it.
+    records : list of Record
+        One per step: step number, loss terms, seconds.
+    points : list of (step, Metrics)
+        Scores of the current weights on the monitored test frames.
+    snapshot : Snapshot
+        What the present weights predict there; after training those are the best ones.
+    history : list of Snapshot
+        What was predicted at earlier scores and at the last one, at most `MOST_SNAPSHOTS`. The list is replaced, never
+        changed: another thread may read the one it got.
+    changes : dict of step → Objective
+        The objective in force after that many steps, wherever it was changed; what *Copy as code* replays. What a
+        schedule does is no change: the objective holds the schedule.
+    final : Metrics or None
+        Score of the best weights on all test frames, once training has ended.
+    """
+
+    name: str
+    setup: Setup
+    trainer: Trainer
+    objective: Objective
+    kind: str
+    records: list[Record] = field(default_factory=list)
+    points: list[tuple[int, Metrics]] = field(default_factory=list)
+    changes: dict[int, Objective] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    history: list[Snapshot] = field(default_factory=list)
+    final: Metrics | None = None
+    trajectory: Trajectory | None = None
+
+    @property
+    def potential(self) -> Potential:
+        return self.trainer.potential
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """The latest score: on all test frames after training, on the monitored ones before."""
+        return self.final or (self.points[-1][1] if self.points else None)
+
+    @property
+    def obstacle(self) -> str:
+        """Why the knobs, as they stand, allow no further step, and the remedy; empty where they do."""
+        if self.in_force("gradient") > 0 and not self.potential.has_direct_head:
+            return (
+                f"{self.name}: gradient consistency holds the forces of a direct head against −dE/dr, and a "
+                "conservative potential has no direct head. Switch the gradient weight off, or take forces from dual "
+                "and press Reset."
+            )
+        if self.objective.centres == "pool" and self.objective.is_consistent and self.trainer.pool_data is None:
+            return (
+                f"{self.name}: every frame has a label, so that there are no frames without labels to ask at. Ask at "
+                "labelled frames, or take fewer labels and press Reset."
+            )
+        return ""
+
+    def in_force(self, name: str) -> Any:
+        """The value of a field of the objective: its own, or what its schedule says at the step being taken."""
+        schedule = self.objective.schedules.get(name)
+        if schedule is None:
+            return getattr(self.objective, name)
+        if self.trainer.objective.schedules.get(name) == schedule:
+            return getattr(self.trainer.current, name)
+        return schedule(self.trainer.done)  # it came after the last step
+
+    @property
+    def now(self) -> Objective:
+        """The objective with the values in force."""
+        scheduled = {name: self.in_force(name) for name in self.objective.schedules}
+        return replace(self.objective, schedules={}, **scheduled) if scheduled else self.objective
+
+    def step(self) -> Record:
+        """One training step with the objective as it is now; remembers when the objective changed.
+
+        Raises
+        ------
+        CannotStep
+            There is an `obstacle`; nothing has changed.
+        """
+        if obstacle := self.obstacle:
+            raise CannotStep(obstacle)
+        with held():
+            self.settle()
+            if self.objective != self.trainer.objective or not self.changes:
+                # A copy, so that nothing changes in the middle of a step and what is remembered is what was used. It
+                # is remembered first: an interrupt between the two then loses nothing.
+                self.changes[len(self.records)] = objective = replace(self.objective)
+                self.trainer.objective = objective
+            try:
+                try:
+                    self.trainer.step()
+                finally:
+                    self._note()
+            finally:  # twice: an error may come in the first
+                self._note()
+            return self.records[-1]
+
+    def settle(self) -> None:
+        """Finish a step that an error broke off, so that records and weights can be read together."""
+        self.trainer.settle()
+        self._note()
+
+    def _note(self) -> None:
+        """Take the record of a step that the trainer counts and this twin does not yet."""
+        if self.trainer.done == len(self.records) + 1:
+            self.records.append(self.trainer.last)
+
+    def monitor(self, monitored: GraphSet) -> None:
+        """Score the current weights on the monitored frames, and keep the score and what they predict there."""
+        self.snapshot, metrics = self.look(monitored)
+        step = len(self.records)
+        # Each of the two by itself: an interrupt may have come between them.
+        if not self.history or self.history[-1].step != step:
+            first = self.history[0] if self.history else self.snapshot  # labels stay the same: one copy will do
+            forces = [part.astype(np.float32) for part in self.snapshot.forces]
+            shot = first._replace(step=step, energy=self.snapshot.energy, forces=forces)
+            self.history = thinned([*self.history, shot])
+        if not self.points or self.points[-1][0] != step:
+            self.points.append((step, metrics))
+
+    @torch.no_grad()
+    def look(self, monitored: GraphSet) -> tuple[Snapshot, Metrics]:
+        """What the twin predicts now for the monitored frames, and its score there, from one call of the potential."""
+        graph = monitored.all()
+        prediction = self.potential(graph)
+        metrics = evaluate(lambda *_, **__: prediction, monitored, batch_size=graph.n_structures)
+        sizes = graph.structure.bincount().tolist()
+        # A label that is not there must look like none, not like a force of zero.
+        labels = graph.forces.masked_fill(~graph.has_forces[graph.structure].unsqueeze(1), torch.nan)
+        snapshot = Snapshot(
+            step=len(self.records),
+            energy=prediction.energy.cpu().numpy(),
+            reference_energy=graph.energy.masked_fill(~graph.has_energy, torch.nan).cpu().numpy(),
+            forces=[part.cpu().numpy() for part in prediction.forces.split(sizes)],
+            reference_forces=[part.cpu().numpy() for part in labels.split(sizes)],
+        )
+        return snapshot, metrics
+
+
+def taught_by_piwsl(name: str, objective: Objective) -> bool:
+    """Whether a twin counts as taught by consistency: by its name, else by the weights and schedules it begins with."""
+    if name in ("supervised", "PIWSL"):
+        return name == "PIWSL"
+    return objective.is_consistent or any(term in objective.schedules for term in CONSISTENCY)
+
+
+def nearest(history: Sequence[Snapshot], step: int) -> int:
+    """Index of the snapshot that is nearest to a training step; of two, the earlier."""
+    return int(np.abs(np.array([shot.step for shot in history]) - step).argmin())
+
+
+def thinned(history: list[Snapshot], most: int = MOST_SNAPSHOTS) -> list[Snapshot]:
+    """The history without the snapshot that leaves the smallest gap, if it is too long; the first and last stay."""
+    if len(history) <= most:
+        return history
+    steps = np.array([shot.step for shot in history])
+    crowded = 1 + int((steps[2:] - steps[:-2]).argmin())
+    return history[:crowded] + history[crowded + 1 :]

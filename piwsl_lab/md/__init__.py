@@ -1,0 +1,24 @@
+"""Molecular dynamics with potentials and oracles: many replicas at once, or through ASE."""
+
+from piwsl_lab.md.ase_calculator import Calculator
+from piwsl_lab.md.files import TrajectoryFile
+from piwsl_lab.md.forces import ForceField, LearnedForces, OracleForces, force_field
+from piwsl_lab.md.simulation import ENSEMBLES, Simulation, fly
+from piwsl_lab.md.snapshot import Loss, Snapshot
+from piwsl_lab.md.trajectory import Flight, record
+
+__all__ = [
+    "ENSEMBLES",
+    "Calculator",
+    "Flight",
+    "ForceField",
+    "LearnedForces",
+    "Loss",
+    "OracleForces",
+    "Simulation",
+    "Snapshot",
+    "TrajectoryFile",
+    "fly",
+    "force_field",
+    "record",
+]

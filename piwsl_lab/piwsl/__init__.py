@@ -1,0 +1,1 @@
+"""What a potential is trained for: residuals, displacements, the table of terms and the objective."""

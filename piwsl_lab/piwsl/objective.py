@@ -1,0 +1,200 @@
+"""What a potential is trained for: the weights of all losses in one mutable object, re-read at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.piwsl.displacements import DIRECTIONS, Displacer, SoftModes
+from piwsl_lab.piwsl.residuals import ORDERS, PISC_FORMS, TEACHERS, PotentialLike
+from piwsl_lab.piwsl.schedules import Schedule
+from piwsl_lab.piwsl.terms import Batch
+
+CONSISTENCY = ("pitc", "pisc", "gradient", "curl")  # ask the model about itself, read no label
+RIVALS = ("weak", "noisy", "denoise")  # displaced inputs with labels
+WEIGHTS = ("energy", "force", *CONSISTENCY, *RIVALS)
+LARGEST_EPSILON = 5.0  # Å: neighbour lists reach as far as the cutoff and twice this
+CENTRES = ("labelled", "pool")
+CHOICES = {
+    "order": ORDERS,
+    "pisc_form": PISC_FORMS,
+    "teacher": TEACHERS,
+    "direction": tuple(DIRECTIONS),
+    "centres": CENTRES,
+}
+
+
+@dataclass
+class Objective:
+    """What a potential is trained for: one weight a term. Change any field while training runs; it is read every step.
+
+    Attributes
+    ----------
+    energy, force : float
+        Weights of the supervised mean squares, in 1/eV² and Å²/eV².
+    pitc, pisc : float
+        Weights of the Taylor and the spatial consistency, in 1/eV²; a term of weight 0 costs nothing.
+    gradient : float, Å²/eV²
+        Weight of the gradient consistency at displaced centres; needs a head "dual" or "direct".
+    curl : float, Å⁴/eV²
+        Weight of the squared antisymmetric part of the force Jacobian; for direct heads.
+    weak : float, 1/eV²
+        Weight of the weak labels: the labels' own Taylor expansion.
+    noisy : float
+        NoisyNodes: how much the supervised losses count once more at displaced positions with the labels kept.
+    denoise : float
+        Weight of denoising non-equilibrium structures (DeNS); needs a potential built with `denoise=True`.
+    epsilon : float, Å
+        Size of the displacements; with `relative` a fraction of every atom's shortest bond.
+    order : 1, 2 or "symmetric"
+        Taylor expansion of the paper, trapezoid rule, or central difference (of PITC; PISC then takes 2).
+    pisc_form : str
+        One of `piwsl_lab.piwsl.residuals.PISC_FORMS`.
+    teacher : "both", "direct" or "conservative"
+        Which head the gradient consistency leaves as it is.
+    direction : str
+        How displacements are drawn, one of `piwsl_lab.piwsl.displacements.DIRECTIONS`.
+    relative, remove_drift : bool
+        Scale ε with the bonds of each atom; take the mean displacement of each structure away.
+    centres : "labelled" or "pool"
+        Where the consistency terms ask: at the labelled frames, or at frames without labels.
+    per_atom : bool
+        Divide energy and consistency residuals by the number of atoms, for sets of mixed size.
+    schedules : dict of Schedule, or of any callable of the step
+        Weights, epsilon or order that follow the step, by name: {"epsilon": ramp(0.01, 0.05, 1000)}.
+    """
+
+    energy: float = 10.0
+    force: float = 100.0
+    pitc: float = 0.0
+    pisc: float = 0.0
+    gradient: float = 0.0
+    curl: float = 0.0
+    weak: float = 0.0
+    noisy: float = 0.0
+    denoise: float = 0.0
+    epsilon: float = 0.05
+    order: int | str = 2
+    pisc_form: str = "same_point"
+    teacher: str = "both"
+    direction: str = "uniform"
+    relative: bool = False
+    remove_drift: bool = False
+    centres: str = "labelled"
+    per_atom: bool = False
+    schedules: dict[str, Callable[[int], Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A checkpoint or a TOML file knows schedules as plain tables.
+        self.schedules = {
+            name: Schedule.read(name, given) if isinstance(given, dict) else given
+            for name, given in self.schedules.items()
+        }
+        self.check()
+
+    def check(self) -> None:
+        """Raise a ValueError that names the field that makes no sense."""
+        for name in WEIGHTS:
+            weight = getattr(self, name)
+            if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"the weight {name}={weight} must be a finite number, 0 (off) or larger")
+        if not (isinstance(self.epsilon, int | float) and 0 < self.epsilon <= LARGEST_EPSILON):
+            raise ValueError(
+                f"epsilon={self.epsilon} Å must be larger than 0 and at most {LARGEST_EPSILON} Å; 0.01 to 0.1 Å is the "
+                "useful range"
+            )
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} does not exist; choose one of {', '.join(map(str, choices))}"
+                )
+        for name in self.schedules:
+            if name not in (*WEIGHTS, "epsilon", "order"):
+                raise ValueError(f"schedules: {name!r} cannot follow a schedule; only weights, epsilon and order can")
+            if not callable(self.schedules[name]):
+                raise ValueError(f"the schedule of {name} must be a Schedule or a callable of the step")
+
+    def at(self, step: int) -> Objective:
+        """The objective with every scheduled field at its value of a step (the first is 0)."""
+        if not self.schedules:
+            return self
+        return replace(self, schedules={}, **{name: schedule(step) for name, schedule in self.schedules.items()})
+
+    def override(self, name: str, value: Any) -> None:
+        """Set a field by hand; its schedule, if it had one, ends here."""
+        self.schedules = {other: schedule for other, schedule in self.schedules.items() if other != name}
+        setattr(self, name, value)
+
+    @property
+    def displaces(self) -> bool:
+        """Whether any term asks at displaced positions."""
+        return any(getattr(self, name) > 0 for name in ("pitc", "pisc", "gradient", "curl", *RIVALS))
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether any term asks the model to agree with itself."""
+        return any(getattr(self, name) > 0 for name in CONSISTENCY)
+
+    def terms(
+        self,
+        potential: PotentialLike,
+        graph: AtomGraph,
+        generator: Generator | None = None,
+        pool: AtomGraph | None = None,
+        modes: SoftModes | None = None,
+    ) -> dict[str, Tensor]:
+        """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
+
+        All places that need the same (energies alone, forces, or the forces of both heads) go through the potential in
+        one call.
+
+        Parameters
+        ----------
+        potential : callable
+            potential(graph, forces=True) → Prediction.
+        graph : AtomGraph of S structures
+        generator : torch.Generator on the CPU
+            Draws the displacements.
+        pool : AtomGraph, optional
+            Frames for the consistency terms where `centres` is "pool"; their labels are not read.
+        modes : SoftModes, optional
+            Soft directions of the training frames, for direction "covariance".
+        """
+        self.check()
+        return Batch(self, potential, graph, generator, pool, modes).values()
+
+    def displacer(self, modes: SoftModes | None = None) -> Displacer:
+        """What draws the displacements."""
+        return Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
+
+    @property
+    def has_rivals(self) -> bool:
+        """Whether any term puts labels on displaced labelled frames."""
+        return any(getattr(self, name) > 0 for name in RIVALS)
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """Weighted sum of the terms, a scalar."""
+        return sum((getattr(self, name) * value for name, value in terms.items()), start=torch.zeros(()))
+
+
+def suited(head: str) -> dict[str, float]:
+    """Weights to begin with: the two outputs of a dual potential are compared directly.
+
+    It has two kinds of force and a consistency to fit beside its energies, so that these weigh three times more.
+    """
+    if head == "dual":
+        return {"energy": 30.0, "pitc": 0.0, "gradient": 50.0}
+    return {"energy": 10.0, "pitc": 100.0, "gradient": 0.0}
+
+
+def supervised(objective: Objective) -> Objective:
+    """The same objective without any term at displaced positions."""
+    return replace(objective, **dict.fromkeys((*CONSISTENCY, *RIVALS), 0.0), schedules={
+        name: schedule for name, schedule in objective.schedules.items() if name in ("energy", "force")
+    })  # fmt: skip

@@ -1,0 +1,175 @@
+"""A rival and a PIWSL twin, side by side on the same frames."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from piwsl_lab.piwsl.objective import Objective, supervised
+from piwsl_lab.study.cell import SCORES, Setup, Task, build_trainer, prepare, train
+from piwsl_lab.support.shapes import Number, Text
+from piwsl_lab.training.errors import evaluate
+from piwsl_lab.training.kept import Kept
+from piwsl_lab.training.trainer import Record
+
+# What each rival changes in the supervised twin. Displacements of the label-keeping rivals are their own: kept labels
+# are wrong by the work of the forces, so they bear only a small ε.
+RIVALS: dict[str, dict[str, Any]] = {
+    "supervised": {},
+    "noisy": {"noisy": 1.0, "epsilon": 0.01},
+    "denoise": {"denoise": 1.0, "epsilon": 0.05},
+    "weak": {"weak": 100.0, "epsilon": 0.01},
+    "curl": {"curl": 0.1, "epsilon": 0.05},
+    "ensemble": {"teachers": 4},
+}
+PILOT_STEPS = 50
+MOST_SEEDS = 1000
+STEPS = Number(1, 1e9, whole=True)
+# What is kept of a twin that is finished.
+TWIN = {**dict.fromkeys(SCORES, Number(0, nan=True)), "seconds": Number(0), "steps": STEPS, "device": Text()}
+
+
+def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objective]:
+    """The run that a PIWSL run is held against: same frames, same labels, same training code.
+
+    Against a dual potential stands a conservative one, since that is what its answer is. What a rival needs to be
+    itself (`RIVALS`: its weight, its ε) is its own; the rest is the objective's.
+
+    Raises
+    ------
+    ValueError
+        There is no rival of that name, or it is the curl penalty and the head conservative.
+    """
+    if name not in RIVALS:
+        raise ValueError(f"no rival is called {name!r}; choose one of {', '.join(RIVALS)}")
+    changes = dict(RIVALS[name])
+    head = "conservative" if setup.head == "dual" else setup.head
+    if name == "curl" and head == "conservative":
+        raise ValueError("the rival curl needs --head direct: conservative forces have no curl to punish")
+    setup = replace(setup, head=head, teachers=changes.pop("teachers", 0))
+    own = {"direction": "uniform", "relative": False, "remove_drift": False}
+    return setup, replace(supervised(objective), **own | changes) if changes else supervised(objective)
+
+
+def compare(
+    setup: Setup,
+    objective: Objective,
+    seeds: int = 3,
+    on_step: Callable[[str, int, Record], None] | None = None,
+    against: str = "supervised",
+    equal_time: bool = False,
+    kept: Kept | None = None,
+) -> dict[str, Any]:
+    """Train a rival and the PIWSL twin for every seed on the same frames, and score both.
+
+    Parameters
+    ----------
+    setup : Setup
+        `setup.seed` is the first seed.
+    objective : Objective
+        Of the PIWSL twin; the rival has it without consistency terms.
+    seeds : int
+    on_step : callable, optional
+        Called as on_step(twin, seed, record) after every step.
+    against : str
+        A name of `RIVALS`.
+    equal_time : bool
+        Train the rival for as long as the PIWSL twin took, by the clock, instead of for as many steps.
+    kept : Kept, optional
+        Where the comparison keeps what it has done; it goes on with what is there.
+
+    Returns
+    -------
+    dict
+        {"config": …, "supervised" (or the rival): {"energy_mae": [one a seed], …, "seconds": […], "steps": […]},
+        "piwsl": {…}}, in eV and eV/Å.
+    """
+    check_seeds(seeds)
+    if equal_time and "teachers" in RIVALS.get(against, {}):
+        raise ValueError(
+            f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
+            "in its seconds; compare for equal steps and read the seconds"
+        )
+    kept = kept or Kept()
+    twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
+    for run, _ in twins.values():
+        run.check()
+    results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds", "steps")} for name in twins}
+    counts: dict[str, int] = {}
+    device = ""
+    for seed in range(setup.seed, setup.seed + seeds):
+        task = prepare(replace(setup, seed=seed))
+        kept.same_data(f"of seed {seed}", task)
+        counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
+        budget = 0.0
+        # The rival's time is known when the other has been trained.
+        for name in reversed(twins) if equal_time else twins:
+            run, goal = replace(twins[name][0], seed=seed), twins[name][1]
+            at_least = budget if equal_time and name != "piwsl" else None
+            report = None if on_step is None else lambda record, name=name, seed=seed: on_step(name, seed, record)
+            found = _trained(run, goal, task, report, kept, part=twin_part(name, seed), at_least=at_least)
+            for key, values in results[name].items():
+                values.append(found[key])
+            budget, device = found["seconds"], found["device"]
+    config = {**asdict(setup), **asdict(objective), "seeds": seeds, **counts, "torch": torch.__version__}
+    config |= {"device": device, "rival": against, "equal_time": equal_time}
+    config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
+    return {"config": config, **results}
+
+
+def twin_part(name: str, seed: int) -> str:
+    """What the training of a twin is called in what is kept of a comparison."""
+    return f"{name}, seed {seed}"
+
+
+def check_seeds(seeds: int) -> None:
+    """Raise a ValueError unless so many seeds make sense."""
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(
+            f"seeds={seeds} must be at least 1 and at most {MOST_SEEDS}; use 3 or more before you claim anything"
+        )
+
+
+def _trained(
+    run: Setup,
+    goal: Objective,
+    task: Task,
+    report: Callable[[Record], None] | None,
+    kept: Kept,
+    part: str,
+    at_least: float | None,
+) -> dict[str, Any]:
+    """Scores, seconds, steps and device of one twin, from what is kept or trained now, for a time if one is given."""
+    found = kept.value(part, TWIN)
+    if found is None:
+        if at_least is not None:
+            steps = kept.value(f"steps of {part}", STEPS) or steps_in(at_least, run, task, goal)
+            kept.note(f"steps of {part}", steps)
+            run = replace(run, steps=steps)
+        trainer, seconds = train(run, task, goal, report, kept, part)
+        metrics = evaluate(trainer.potential, task.test)
+        found = {key: getattr(metrics, key) for key in SCORES}
+        found |= {"seconds": seconds, "steps": run.steps, "device": str(trainer.device)}
+        kept.note(part, found)
+    return found
+
+
+def steps_in(seconds: float, setup: Setup, task: Task, objective: Objective) -> int:
+    """How many steps of a run fit in a time: a short pilot says what one costs. Never fewer than the run has."""
+    pilot = build_trainer(setup, task, objective)
+    for _ in range(PILOT_STEPS):
+        pilot.step()
+    begun = pilot.seconds
+    for _ in range(PILOT_STEPS):
+        pilot.step()
+    return max(setup.steps, round(seconds * PILOT_STEPS / (pilot.seconds - begun)))
+
+
+def ratio(result: dict[str, Any], score: str) -> float:
+    """How many times lower the PIWSL twin's mean error is than its rival's."""
+    (rival_name,) = result.keys() - {"config", "piwsl"}
+    return statistics.fmean(result[rival_name][score]) / statistics.fmean(result["piwsl"][score])

@@ -1,0 +1,1 @@
+"""Training: one trainer, its batches and its best step, errors against labels, checkpoints."""

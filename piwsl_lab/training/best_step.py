@@ -1,0 +1,41 @@
+"""Which step of a training is the best: the score of a validation."""
+
+from __future__ import annotations
+
+import math
+
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.training.errors import Metrics
+
+
+def unexplained_variance(
+    metrics: Metrics, objective: Objective, labels: AtomGraph, variances: tuple[float, float]
+) -> float:
+    """Unexplained variance of the validation energies plus that of the forces; infinite where it tells nothing.
+
+    Each squared error is divided by the variance of the training labels of its kind (`label_variances`), so that
+    neither kind decides alone, whatever the weights and units. A kind without a weight or without a label does not
+    count; with no kind left, or an error that is not finite, no step is better than another.
+    """
+    energy = metrics.energy_rmse_per_atom if objective.per_atom else metrics.energy_rmse
+    counted = [
+        error**2 / variance
+        for weight, error, variance, has in (
+            (objective.energy, energy, variances[0], labels.has_energy),
+            (objective.force, metrics.force_rmse, variances[1], labels.has_forces),
+        )
+        if weight > 0 and bool(has.any())
+    ]
+    score = sum(counted) if counted else math.inf
+    return score if math.isfinite(score) else math.inf
+
+
+def label_variances(graph: AtomGraph, per_atom: bool) -> tuple[float, float]:
+    """Variance of the energies of a training set (eV², per atom if asked for) and of a force component ((eV/Å)²)."""
+    energy = graph.energy / graph.atoms_per_structure() if per_atom else graph.energy
+    energy, forces = energy[graph.has_energy].double(), graph.forces[graph.has_forces[graph.structure]].double()
+    # One label, or equal ones, have no variance: squared errors then count as they are.
+    spread = float(energy.var()) if len(energy) > 1 else 0.0
+    force = float(forces.square().mean()) if len(forces) else 0.0
+    return spread or 1.0, force or 1.0

@@ -1,0 +1,304 @@
+"""Potentials and unfinished trainings on disk: one safetensors file with a JSON header, no pickle.
+
+The JSON says which model the weights belong to, in plain words. A file is there whole or not at all: a crash never
+leaves half a checkpoint where a whole one was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from piwsl_lab.models import MODELS, Potential, build
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.piwsl.schedules import Schedule
+from piwsl_lab.support.files import write_whole
+from piwsl_lab.training.checkpoint_file import DTYPES, FORMAT, HEADER, CheckpointError, damaged, read, under
+from piwsl_lab.training.errors import Metrics
+from piwsl_lab.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+
+def save(path: str | Path, potential: Potential, trainer: Trainer | None = None) -> Path:
+    """Write a potential, and with `trainer` everything that is needed to go on exactly where it stopped.
+
+    Parameters
+    ----------
+    path : path
+        Ends in `.safetensors`.
+    potential : Potential
+    trainer : Trainer, optional
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: a checkpoint is a safetensors file; call it {path.with_suffix('.safetensors')}")
+    content = pack(potential, trainer)
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        return write_whole(path, content)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written ({error.strerror}); free some space, or choose another folder"
+        ) from error
+
+
+def pack(
+    potential: Potential,
+    trainer: Trainer | None = None,
+    marks: Mapping[str, str] | None = None,
+    moments: bool = True,
+    extra: Mapping[str, Tensor] | None = None,
+) -> bytes:
+    """The content of a checkpoint.
+
+    Parameters
+    ----------
+    potential, trainer
+        As for `save`.
+    marks : mapping of str → str, optional
+        What else the file says about itself.
+    moments : bool
+        Whether to keep what the optimiser remembers: twice the size of the weights, of use until the last step.
+    extra : mapping of str → Tensor, optional
+        Other numbers to keep in the file.
+    """
+    header = _header(potential)
+    tensors = {f"potential.{name}": value for name, value in potential.state_dict().items()}
+    if trainer is not None:
+        trainer.settle()
+        header["trainer"], state = _trainer_state(trainer, moments)
+        tensors |= state
+    tensors |= extra or {}
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return to_bytes(tensors, metadata={HEADER: json.dumps(header), **(marks or {})})
+
+
+def _header(potential: Potential) -> dict[str, Any]:
+    """What a file says of a potential, so that it can be made again."""
+    names = {cls: name for name, cls in MODELS.items()}
+    if type(potential) not in names:
+        raise CheckpointError(
+            f"a {type(potential).__name__} cannot be saved: only {', '.join(MODELS)} can be made again"
+        )
+    return {
+        "format": FORMAT,
+        "model": names[type(potential)],
+        "hyperparameters": potential.hyperparameters,
+        "reference": potential.reference,
+        "dtype": str(potential.scale.dtype).removeprefix("torch."),
+    }
+
+
+def load_potential(path: str | Path) -> Potential:
+    """Read a potential back, in evaluation mode and on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, cut off, of another program or of a newer format.
+    """
+    header, tensors = read(Path(path))
+    with damaged(path):
+        potential = build(header["model"], **header["hyperparameters"]).to(DTYPES[header["dtype"]])
+        reference = header["reference"]
+        potential.reference = None if reference is None else {int(z): energy for z, energy in reference.items()}
+        potential.load_state_dict(under(tensors, "potential."))
+    return potential.eval()
+
+
+def resume(
+    path: str | Path,
+    train: Dataset,
+    validation: Dataset | None = None,
+    pool: Dataset | None = None,
+    device: str = "auto",
+) -> Trainer:
+    """Read a trainer back that goes on as if it had never stopped.
+
+    Parameters
+    ----------
+    train, validation, pool : Dataset
+        The same as when the run began (the checkpoint knows them by a fingerprint).
+
+    Raises
+    ------
+    CheckpointError
+        As for `load_potential`; also for a file without a trainer and for other training data.
+    """
+    header, tensors = read(Path(path))
+    if "trainer" not in header:
+        raise CheckpointError(f"{path}: holds a potential but no training to resume; it was saved without trainer=…")
+    potential, state = load_potential(path).train(), header["trainer"]
+    with damaged(path):
+        objective, settings, seen = Objective(**state["objective"]), state["settings"], state["fingerprints"]
+    try:
+        trainer = Trainer(potential, train, objective, validation=validation, pool=pool, device=device, **settings)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: cannot go on with these frames: {error}") from error
+    if _fingerprints(trainer) != seen:
+        raise CheckpointError(
+            f"{path}: was trained or validated on other frames or labels, or had another pool; resume with the same "
+            "split and budget"
+        )
+    _restore(path, trainer, state, tensors)
+    return trainer
+
+
+def go_on(path: str | Path, trainer: Trainer) -> None:
+    """Bring a fresh trainer to where a kept one was, which must be of the very same run.
+
+    Raises
+    ------
+    CheckpointError
+        As for `load_potential`; also for another model, other settings, another objective or other frames.
+    """
+    header, tensors = read(Path(path))
+    plain = json.loads(json.dumps(_header(trainer.potential) | {"trainer": _asked(trainer)}))
+    if "trainer" not in header:
+        raise CheckpointError(f"{path}: is not what this command left (no training); delete it and begin anew")
+    for found, asked in ((header, plain), (header["trainer"], plain["trainer"])):
+        for name in asked.keys() - {"trainer", "format", "reference"}:
+            if found.get(name) != asked[name]:
+                words = _difference(name, found.get(name), asked[name])
+                raise CheckpointError(f"{path}: is not what this command left ({words}); delete it and begin anew")
+    with damaged(path):
+        _restore_reference(trainer.potential, header["reference"])
+        trainer.potential.load_state_dict(under(tensors, "potential."))
+    _restore(path, trainer, header["trainer"], tensors)
+
+
+def _restore_reference(potential: Potential, kept: Mapping[str, float] | None) -> None:
+    """The energies of the elements to the last bit; a fit on another machine may differ in that."""
+    found = {int(z): energy for z, energy in (kept or {}).items()}
+    same = found.keys() == potential.reference.keys()
+    if not same or not all(
+        math.isclose(found[z], e, rel_tol=1e-6, abs_tol=1e-6) for z, e in potential.reference.items()
+    ):
+        raise ValueError("the reference energies are not those of the training frames")
+    potential.reference = found
+
+
+def _difference(name: str, found: Any, asked: Any) -> str:
+    """The first thing in which a kept run is another than the one asked for."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        key = next(
+            key for key in [*asked, *found] if found.get(key) != asked.get(key) or (key in found) != (key in asked)
+        )
+        return _difference(key, found.get(key), asked.get(key))
+    return "other frames or labels" if name == "fingerprints" else f"{name} {str(found)[:40]}, asked {str(asked)[:40]}"
+
+
+def _restore(path: str | Path, trainer: Trainer, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Everything of an unfinished training but the weights of its potential."""
+    with damaged(path):
+        trainer.done, trainer.seconds = state["done"], state["seconds"]
+        trainer.best_step = state.get("best_step", 0)
+        trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
+        best = under(tensors, "best.")
+        if state.get("best_is_present"):
+            best = {name: value.clone() for name, value in trainer.potential.state_dict().items()}
+        _require_like(trainer.potential.state_dict() if best else {}, best, "best")
+        trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
+        trainer.noise.set_state(tensors["noise"])
+        for batches, name in ((trainer.batches, ""), (trainer.pool_batches, "pool_")):
+            queue = tensors[f"{name}queue"]
+            if queue.dtype != torch.long or queue.ndim != 1 or bool(((queue < 0) | (queue >= batches.n_frames)).any()):
+                raise ValueError(f"{name}queue names frames that are not there")
+            batches.restore(tensors[f"{name}batches"], queue)
+        _restore_optimiser(trainer, under(tensors, "optimiser."))
+        trainer.reach(state.get("radius", 0.0))
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 of every number a training reads: elements, positions, cells and labels."""
+    digest = hashlib.sha256()
+    for frame in dataset:
+        digest.update(f"{frame.numbers.tolist()} {frame.pbc.tolist()} {frame.energy}".encode())
+        for array in (frame.positions, frame.cell, frame.forces):
+            digest.update(b"none" if array is None else np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return digest.hexdigest()
+
+
+# A run saves itself many times, and its frames never change.
+_FINGERPRINTS: WeakKeyDictionary[Trainer, list[str | None]] = WeakKeyDictionary()
+
+
+def _fingerprints(trainer: Trainer) -> list[str | None]:
+    if trainer not in _FINGERPRINTS:
+        sets = trainer.train_data, trainer.validation_data, trainer.pool_data
+        _FINGERPRINTS[trainer] = [None if data is None else fingerprint(data) for data in sets]
+    return _FINGERPRINTS[trainer]
+
+
+def _asked(trainer: Trainer) -> dict[str, Any]:
+    """What decides a training before its first step."""
+    return {
+        "settings": trainer.settings,
+        "objective": asdict(trainer.objective),
+        "fingerprints": _fingerprints(trainer),
+    }
+
+
+def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    by_hand = [name for name, given in trainer.objective.schedules.items() if not isinstance(given, Schedule)]
+    if by_hand:
+        raise CheckpointError(
+            f"the schedule of {', '.join(by_hand)} is a function, which no file can hold: use constant, ramp or cosine "
+            "of piwsl_lab.piwsl.schedules"
+        )
+    present, best = trainer.potential.state_dict(), trainer.best_weights or {}
+    best_is_present = bool(best) and all(torch.equal(value, present[name]) for name, value in best.items())
+    header = {
+        **_asked(trainer),
+        "done": trainer.done,
+        "seconds": trainer.seconds,
+        "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
+        "best_is_present": best_is_present,
+        "best_step": trainer.best_step,
+        "radius": trainer.graphs.radius,
+    }
+    tensors = {"noise": trainer.noise.get_state()}
+    tensors["batches"], tensors["queue"] = trainer.batches.state()
+    tensors["pool_batches"], tensors["pool_queue"] = trainer.pool_batches.state()
+    tensors |= {f"best.{name}": value for name, value in best.items() if not best_is_present}
+    remembered = trainer.optimiser.state_dict()["state"] if moments else {}
+    for number, values in remembered.items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items()}
+    return header, tensors
+
+
+def _require_like(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors of other names or shapes."""
+    wrong = sorted(expected.keys() ^ given.keys())
+    wrong = wrong or [name for name in given if given[name].shape != expected[name].shape]
+    if wrong:
+        raise ValueError(f"{what}.{wrong[0]} is missing, too much or of another shape")
+
+
+def _restore_optimiser(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, moment = name.split(".")
+        state.setdefault(int(number), {})[moment] = value
+    weights = list(trainer.potential.parameters())
+    for number, moments in state.items():
+        like = {"step": torch.zeros(()), "exp_avg": weights[number], "exp_avg_sq": weights[number]}
+        _require_like(like, moments, f"optimiser.{number}")
+        if not 0 <= float(moments["step"]) <= trainer.done:
+            raise ValueError(f"the optimiser has made {float(moments['step']):g} steps, the training {trainer.done}")
+    whole = trainer.optimiser.state_dict()
+    trainer.optimiser.load_state_dict({**whole, "state": state})
