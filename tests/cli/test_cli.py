@@ -355,7 +355,7 @@ def test_a_folder_that_was_deleted_is_said(tmp_path):
     """F4: a library in C ended the process."""
     gone = tmp_path / "gone"
     gone.mkdir()
-    script = "import os, sys; os.rmdir(os.getcwd()); from piwsl_lab import cli; sys.exit(cli.main(sys.argv[1:]))"
+    script = "import os, sys; os.rmdir(os.getcwd()); from piwsl_lab.cli.main import main; sys.exit(main(sys.argv[1:]))"
     for words in (["train"], ["datasets"], ["check", "ethanol"], []):
         gone.mkdir(exist_ok=True)
         command = [sys.executable, "-c", script, *words]

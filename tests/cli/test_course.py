@@ -481,7 +481,7 @@ def test_help(words, capsys):
 def test_collect_needs_neither_torch_nor_widgets(desk, out):
     write(desk / "a.json")
     code = (
-        "import sys\nfrom piwsl_lab import cli\n"
+        "import sys\nfrom piwsl_lab.cli import main as cli\n"
         f"cli.main(['course', 'collect', {str(desk)!r}, '--out', {str(out)!r}])\n"
         "print(sorted({'torch', 'ase', 'ipywidgets', 'plotly', 'IPython'} & set(sys.modules)))"
     )

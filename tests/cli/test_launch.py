@@ -159,7 +159,7 @@ def test_jupyterlab_comes_up_and_asks_for_its_token(tmp_path, source):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     code = (
-        "import pathlib; from piwsl_lab import cli, launch; "
+        "import pathlib; from piwsl_lab.cli import launch, main as cli; "
         f"launch.find_notebooks = lambda: (pathlib.Path({str(source)!r}), True); "
         f"raise SystemExit(cli.main(['--no-browser', '--port={port}']))"
     )

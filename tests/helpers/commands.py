@@ -47,7 +47,7 @@ def listen() -> None:
 # A system whose files may not grow beyond so many bytes: what a full disk does, and needs no disk.
 LIMITED = """
 import resource, sys
-from piwsl_lab import cli
+from piwsl_lab.cli import main as cli
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(cli.main(sys.argv[2:]))
 """

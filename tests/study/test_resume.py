@@ -247,7 +247,7 @@ def test_a_stop_signal_goes_the_way_of_ctrl_c_and_what_was_ignored_stays_so():
 @pytest.mark.parametrize("inside", ["raise", "return 130"], ids=["passed on", "caught"])
 def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(inside, tmp_path):
     """Python remembers an interrupt that met such text, as of a dataclass, and `python -m` then ends by SIGINT."""
-    lines = ["import sys", "from piwsl_lab import cli", "def stopped(_):", "    try:"]
+    lines = ["import sys", "from piwsl_lab.cli import main as cli", "def stopped(_):", "    try:"]
     lines += ["        exec('raise KeyboardInterrupt')", "    except KeyboardInterrupt:"]
     lines += [f"        {inside}", "cli._doctor = stopped"]
     (tmp_path / "stopped.py").write_text("\n".join([*lines, "sys.exit(cli.main(['doctor']))"]))
@@ -258,7 +258,7 @@ def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(inside, tmp
 @pytest.mark.parametrize("second", ["INT", "TERM"])
 def test_a_second_signal_does_not_break_off_the_end(second):
     """It met the end of Python, whose libraries then printed tracebacks."""
-    lines = ["import atexit, signal, sys", "from piwsl_lab import cli"]
+    lines = ["import atexit, signal, sys", "from piwsl_lab.cli import main as cli"]
     lines += [f"atexit.register(lambda: [signal.raise_signal(signal.SIG{second}), print('whole')])"]
     lines += ["cli._doctor = lambda _: signal.raise_signal(signal.SIGTERM)", "sys.exit(cli.main(['doctor']))"]
     command = [sys.executable, "-c", "\n".join(lines)]

@@ -14,7 +14,7 @@ GLIBC = platform.libc_ver()[0] == "glibc"
 FAULTS = """
 import resource, sys
 import torch
-from piwsl_lab import training
+from piwsl_lab.training import trainer as training
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import Setup, build_trainer, prepare
 
