@@ -330,8 +330,8 @@ def test_a_folder_with_nothing_that_can_be_read_says_both(desk, out, capsys):
         (["no such folder"], "no such folder is no folder"),
         (["handed in/a.json"], "is no folder: name the one that the progress files lie in"),
         (["handed in", "--out", "handed in/a.json"], "has to end in .csv"),
-        (["handed in", "--out", "missing/class.csv"], "cannot be written (No such file or directory)"),
-        (["handed in", "--out", "folder.csv"], "cannot be written"),
+        (["handed in", "--out", "missing/class.csv"], "does not exist or cannot be written to"),
+        (["handed in", "--out", "folder.csv"], "is a folder; name a file in it"),
     ],
 )
 def test_bad_words_are_refused_and_change_nothing(desk, tmp_path, monkeypatch, capsys, words, message):

@@ -55,7 +55,8 @@ def test_nglview_asks_for_the_front_end_that_is_there():
     """In a Python of its own: the order of imports is what counts."""
     code = """
 import sys
-from piwsl_lab.lab import quirks, viewer
+from piwsl_lab.lab import quirks
+from piwsl_lab.lab.molecule import view
 assert "nglview" not in sys.modules, "the viewer needs no widget of nglview"
 asked = quirks.nglview_disagreement()
 import nglview
