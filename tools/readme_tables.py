@@ -12,7 +12,7 @@ import csv
 import sys
 from pathlib import Path
 
-from piwsl_lab.data import test_part
+from piwsl_lab.data import published_test
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -139,7 +139,7 @@ def gain(row: dict[str, str]) -> str:
 
 def own(row: dict[str, str]) -> bool:
     """Whether a row is about the test frames of the set itself, not of its other parts."""
-    return row["part"] == (test_part(row["data"]) or row["data"])
+    return row["part"] == (published_test(row["data"]) or row["data"])
 
 
 def epsilons() -> list[str]:

@@ -1,6 +1,6 @@
 """Frames, labels and where they come from: numpy in float64, eV and Å, no torch."""
 
-from piwsl_lab.data.catalog import datasets, load, other_parts, test_part
+from piwsl_lab.data.catalog import datasets, load, other_parts, published_test
 from piwsl_lab.data.entries import Entry, Part
 from piwsl_lab.data.formats.io import read
 from piwsl_lab.data.frames.frame import DataError, DataWarning, Frame
@@ -20,7 +20,7 @@ __all__ = [
     "datasets",
     "load",
     "other_parts",
+    "published_test",
     "read",
     "require_disjoint",
-    "test_part",
 ]

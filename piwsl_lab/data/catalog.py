@@ -82,15 +82,12 @@ def own_files(name_or_path: str | Path | Sequence[str | Path]) -> list[Path]:
     return [] if _find(name_or_path)[0] is not None else files_of(name_or_path)
 
 
-def test_part(name_or_path: str | Path) -> str | None:
+def published_test(name_or_path: str | Path) -> str | None:
     """Part on which models trained on this one are tested; None where the frames are to be split."""
     entry, part_name = _find(name_or_path)
     if entry is None or entry.test is None or part_name != entry.default:
         return None
     return f"{entry.name}:{entry.test}"
-
-
-test_part.__test__ = False  # pytest would collect it by its name
 
 
 def other_parts(name_or_path: str | Path) -> list[str]:

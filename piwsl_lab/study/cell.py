@@ -16,7 +16,7 @@ from ase.data import chemical_symbols
 
 from piwsl_lab.analysis import conservation
 from piwsl_lab.analysis.trial import Trial, try_out
-from piwsl_lab.data import Dataset, datasets, load, other_parts, require_disjoint, test_part
+from piwsl_lab.data import Dataset, datasets, load, other_parts, published_test, require_disjoint
 from piwsl_lab.data.sets.draw import Labels, draw
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.piwsl.objective import Objective, supervised
@@ -155,7 +155,7 @@ def prepare(setup: Setup) -> Task:
         share = (max(4, max(train) // 5) if setup.validation is None else setup.validation) / max(train)
         return Labels(round(share * train.energies), round(share * train.forces))
 
-    published = test_part(setup.data)
+    published = published_test(setup.data)
     test = _at_most(load(published), setup.test) if published else None
     parts = draw(load(setup.data), budget, validated, setup.test, test, setup.seed)
     test = _at_most(load(setup.test_part), setup.test) if setup.test_part else parts.test
@@ -324,7 +324,7 @@ def run(
     trainer, seconds = train(setup, task, objective, on_step, kept)
     core_seconds = kept.core_seconds()
     potential = trainer.potential
-    parts = {setup.test_part or test_part(setup.data) or setup.data: task.test}
+    parts = {setup.test_part or published_test(setup.data) or setup.data: task.test}
     if setup.elsewhere:
         for name in other_parts(setup.data):
             if name not in parts:

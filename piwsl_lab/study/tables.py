@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 from typing import Any
 
-from piwsl_lab.data import DataError, test_part
+from piwsl_lab.data import DataError, published_test
 from piwsl_lab.study import statistics
 from piwsl_lab.study import survival_table as flights
 from piwsl_lab.study.cell import SCORES
@@ -106,7 +106,7 @@ def own_test(rows: Iterable[Row]) -> list[Row]:
 def _published(data: str) -> str | None:
     """The published test part of a set; none for a file, whether or not it is still there."""
     try:
-        return test_part(data)
+        return published_test(data)
     except DataError:
         return None
 

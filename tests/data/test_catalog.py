@@ -162,11 +162,11 @@ def indices(data: Dataset, part: Dataset) -> list[int]:
 
 def test_names_and_parts(mirror: Path) -> None:
     assert load("ethanol").metadata.name == "ethanol:500K"
-    assert catalog.test_part("acac_pbe") == "acac_pbe:test-300K"
-    assert catalog.test_part("ethanol_pbe:train") == "ethanol_pbe:test"
-    assert catalog.test_part("acac_pbe:600K") is None
-    assert catalog.test_part("ethanol") is None
-    assert catalog.test_part(mirror / "ethanol_pbe" / "train.xyz") is None
+    assert catalog.published_test("acac_pbe") == "acac_pbe:test-300K"
+    assert catalog.published_test("ethanol_pbe:train") == "ethanol_pbe:test"
+    assert catalog.published_test("acac_pbe:600K") is None
+    assert catalog.published_test("ethanol") is None
+    assert catalog.published_test(mirror / "ethanol_pbe" / "train.xyz") is None
     by_path = load(mirror / "acac_pbe" / "test_H_transfer.xyz")
     assert len(by_path) == 15
     assert by_path.metadata.method == "unknown"
