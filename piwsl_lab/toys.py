@@ -83,14 +83,14 @@ class TwoSprings:
     force_weight: float = 1.0
 
     @property
-    def places(self) -> np.ndarray:
+    def positions(self) -> np.ndarray:
         """Where the labels lie, Å, shape [labels]."""
         return np.linspace(-self.reach, self.reach, self.labels)
 
     @property
     def label_curvatures(self) -> tuple[float, float]:
         """What labels weigh: w_E ⟨x⁴⟩/4 for (k_E − 1)² and w_F ⟨x²⟩ for (k_F − 1)²."""
-        x = self.places
+        x = self.positions
         return self.energy_weight * float(np.mean(x**4)) / 4.0, self.force_weight * float(np.mean(x**2))
 
     @property
@@ -124,7 +124,7 @@ class TwoSprings:
         energies, pull = self.label_curvatures
         pull = pull if forces else 0.0
         square, fourth = epsilon**2 / 3.0, epsilon**4 / 5.0
-        crossed = weight * float(np.mean(self.places**2)) * square
+        crossed = weight * float(np.mean(self.positions**2)) * square
         own = 0.25 * weight * fourth
         # Of ½ loss, in (k_E, k_F): labels pull both to 1, the residual is a quadratic form.
         matrix = np.array([[energies + crossed + own, -crossed], [-crossed, pull + crossed]])
@@ -158,15 +158,15 @@ class Swirl:
     spring: float = 2.0
     stir: float = 0.7
 
-    def force(self, places: Any) -> np.ndarray:
-        """Forces [..., 2] at places [..., 2], eV/Å."""
-        places = np.asarray(places, dtype=float)
-        across = np.stack([-places[..., 1], places[..., 0]], axis=-1)
-        return -self.spring * places + self.stir * across
+    def force(self, positions: Any) -> np.ndarray:
+        """Forces [..., 2] at positions [..., 2], eV/Å."""
+        positions = np.asarray(positions, dtype=float)
+        across = np.stack([-positions[..., 1], positions[..., 0]], axis=-1)
+        return -self.spring * positions + self.stir * across
 
-    def energy(self, places: Any) -> np.ndarray:
+    def energy(self, positions: Any) -> np.ndarray:
         """Energy of the spring alone [...], eV: the stir has none."""
-        return 0.5 * self.spring * np.sum(np.asarray(places, dtype=float) ** 2, axis=-1)
+        return 0.5 * self.spring * np.sum(np.asarray(positions, dtype=float) ** 2, axis=-1)
 
 
 def _known_order(order: int) -> None:

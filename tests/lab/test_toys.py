@@ -36,7 +36,7 @@ def test_morse_numbers_of_the_course():
 
 def minimum(model, weight, epsilon, order, forces, conservative):
     """The same minimum by least squares over a fine grid of displacements."""
-    x = model.places
+    x = model.positions
     nodes, shares = np.polynomial.legendre.leggauss(8)
     rows, right = [], []
 
@@ -72,8 +72,8 @@ def test_two_springs_are_the_minimum_of_their_loss(weight, epsilon, order, force
 
 def test_two_springs_numbers_of_the_course():
     model = TwoSprings()
-    assert np.mean(model.places**2) == pytest.approx(0.0140, abs=5e-5)
-    assert np.mean(model.places**4) == pytest.approx(3.5252e-4, abs=5e-8)
+    assert np.mean(model.positions**2) == pytest.approx(0.0140, abs=5e-5)
+    assert np.mean(model.positions**4) == pytest.approx(3.5252e-4, abs=5e-8)
     soft = [model.fit_conservative(100.0, epsilon) for epsilon in (0.05, 0.1, 0.2)]
     assert soft == [pytest.approx(value, abs=5e-5) for value in (0.9978, 0.9657, 0.6378)]
     assert model.fit(100.0, 0.1) == (pytest.approx(0.8777, abs=5e-5), pytest.approx(0.9694, abs=5e-5))

@@ -79,7 +79,7 @@ class SpringPlayer(Player):
         order = ORDERS[self.value("order")]
         learned = self.stiffness(weight, epsilon, order)
         x = np.linspace(-0.32, 0.32, 81)
-        labels = self.springs.places[::4]
+        labels = self.springs.positions[::4]
         sizes = np.array(EPSILONS)
         softening = np.array([1 / self.stiffness(weight, size, 1) - 1 for size in EPSILONS])
         lines = [
