@@ -27,9 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     from piwsl_lab.data.catalog import load, own_files
     from piwsl_lab.data.sets.check import CheckWarning
     from piwsl_lab.support.files import write_json
-    from piwsl_lab.support.places import check_places
+    from piwsl_lab.support.outputs import check_outputs
 
-    check_places(
+    check_outputs(
         {"--json": arguments.json}, {"NAME|FILE": [file for name in arguments.data for file in own_files(name)]}
     )
     reports = []

@@ -56,7 +56,7 @@ def main_collect(arguments: argparse.Namespace) -> int:
         There is no progress file, or the CSV cannot be written.
     """
     from piwsl_lab.support.files import write_whole
-    from piwsl_lab.support.places import check_places
+    from piwsl_lab.support.outputs import check_outputs
     from piwsl_lab.support.streams import say
 
     folder, out = arguments.folder, arguments.out
@@ -64,7 +64,7 @@ def main_collect(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{_shown(folder)} is no folder: name the one that the progress files lie in")
     if out.suffix.lower() != ".csv":
         raise ValueError(f"--out {_shown(out)}: the name has to end in .csv")
-    check_places({"--out": out}, {})
+    check_outputs({"--out": out}, {})
     class_ = collect(folder)
     for line in (*class_.problems, *class_.remarks):
         say(line)

@@ -70,10 +70,10 @@ def main_fly(arguments: argparse.Namespace) -> int:
     from piwsl_lab.data.catalog import own_files
     from piwsl_lab.md.constraints import words
     from piwsl_lab.md.simulation import Simulation
-    from piwsl_lab.support.places import check_places
+    from piwsl_lab.support.outputs import check_outputs
 
     steps = _steps(arguments)
-    check_places(
+    check_outputs(
         {"--out": arguments.out, "--json": arguments.json},
         {"CHECKPOINT": [arguments.potential], "--data": own_files(arguments.data)},
     )

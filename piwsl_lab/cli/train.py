@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piwsl_lab.support.files import in_words, write_json
-from piwsl_lab.support.places import check_places
+from piwsl_lab.support.outputs import check_outputs
 from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED
 from piwsl_lab.support.streams import say
 
@@ -341,7 +341,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
     from piwsl_lab.study.runs import FOLDER
 
     outputs = {f"--{name}": getattr(arguments, name, None) for name in ("save", "json")}
-    check_places(outputs, {"--data": own_files(arguments.data)})
+    check_outputs(outputs, {"--data": own_files(arguments.data)})
     for flag, path in outputs.items():
         if path is not None and path.resolve().parent.name == FOLDER:
             raise ValueError(f"{flag} {path}: interrupted runs are kept in that folder; choose another")

@@ -11,7 +11,7 @@ from pathlib import Path
 from piwsl_lab.support.files import in_words, ordinary
 
 
-def check_places(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterable[str | Path]]) -> None:
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterable[str | Path]]) -> None:
     """Refuse files to write that would take the place of another, or that cannot be written.
 
     Parameters
@@ -29,7 +29,7 @@ def check_places(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterab
     given = {flag: path for flag, path in outputs.items() if path is not None}
     taken = [(flag, Path(path)) for flag, paths in inputs.items() for path in paths]
     for flag, path in given.items():
-        _check_place(flag, path)
+        _check_output(flag, path)
         for other, read in taken:
             if _same(path, read):
                 raise ValueError(
@@ -38,7 +38,7 @@ def check_places(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterab
         taken.append((flag, path))
 
 
-def _check_place(flag: str, path: Path) -> None:
+def _check_output(flag: str, path: Path) -> None:
     try:
         ordinary(path)
         folder = path.resolve().parent
