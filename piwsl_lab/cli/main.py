@@ -19,7 +19,7 @@ from piwsl_lab.cli import course as cli_course
 from piwsl_lab.cli import fly as cli_fly
 from piwsl_lab.cli import study as cli_study
 from piwsl_lab.cli import train as cli_train
-from piwsl_lab.support.files import in_words
+from piwsl_lab.support.files import describe_error
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED, as_interrupts, deaf_at_the_end
 from piwsl_lab.support.streams import say, silence, spell_what_can_be
@@ -79,7 +79,7 @@ def _answer(words: list[str]) -> int:
     except BrokenPipeError:
         return NOBODY_READS
     except OSError as error:
-        say(in_words(error))
+        say(describe_error(error))
         return FAILED
     except MemoryError as error:
         say(f"there is not enough memory ({error or 'no details'}): ask for less, or for smaller frames")

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from piwsl_lab.support.files import in_words, write_json
+from piwsl_lab.support.files import describe_error, write_json
 from piwsl_lab.support.outputs import check_outputs
 from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED
 from piwsl_lab.support.streams import say
@@ -235,7 +235,7 @@ def _deliver(arguments: argparse.Namespace, kept: KeptRun, writers: Sequence[Cal
         try:
             write()
         except OSError as error:
-            failures.append(in_words(error, arguments.json))
+            failures.append(describe_error(error, arguments.json))
         except ValueError as error:  # of a checkpoint, with its path
             failures.append(str(error))
     if writers and not failures:

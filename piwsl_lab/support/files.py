@@ -77,7 +77,7 @@ def ordinary(path: Path) -> Path:
     except FileNotFoundError:
         return Path(os.path.realpath(path))
     target = Path(os.path.realpath(path))
-    kind = kind_of(there.st_mode)
+    kind = kind_of_file(there.st_mode)
     if kind not in ("a file", "a folder"):
         raise OSError(errno.EINVAL, f"is {kind}, which is no ordinary file", str(path))
     # /dev/fd and the like lead to files that no name leads to any more.
@@ -86,7 +86,7 @@ def ordinary(path: Path) -> Path:
     return target
 
 
-def kind_of(mode: int) -> str:
+def kind_of_file(mode: int) -> str:
     """What a thing in a file system is, in words, from its `st_mode`."""
     kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
@@ -95,7 +95,7 @@ def kind_of(mode: int) -> str:
 def no_file(path: Path) -> str:
     """Why a path is no file that can be read, in words that go after its name."""
     try:
-        kind = kind_of(os.stat(path).st_mode)
+        kind = kind_of_file(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a zero byte
         return "there is no such file"
     except OSError as error:
@@ -123,7 +123,7 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def in_words(error: OSError, path: str | Path | None = None) -> str:
+def describe_error(error: OSError, path: str | Path | None = None) -> str:
     """What went wrong with a file, in one sentence with a remedy.
 
     Parameters

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from piwsl_lab.support.files import in_words, ordinary
+from piwsl_lab.support.files import describe_error, ordinary
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterable[str | Path]]) -> None:
@@ -44,7 +44,7 @@ def _check_output(flag: str, path: Path) -> None:
         folder = path.resolve().parent
         is_folder = path.is_dir()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        words = in_words(error, path) if isinstance(error, OSError) else f"{path}: its links go in a circle"
+        words = describe_error(error, path) if isinstance(error, OSError) else f"{path}: its links go in a circle"
         raise ValueError(f"{flag} {words}") from None
     if is_folder:
         raise ValueError(f"{flag} {path} is a folder; name a file in it")

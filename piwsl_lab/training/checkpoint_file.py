@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from piwsl_lab.models import HEADS, MODELS, build
-from piwsl_lab.support.files import in_words, no_file
+from piwsl_lab.support.files import describe_error, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
 
 FORMAT = 2  # 1: before potentials had a shift
@@ -95,7 +95,7 @@ def read_marks(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is cut off or no safetensors file ({error}); save it again") from error
     except OSError as error:
-        raise CheckpointError(f"{in_words(error, path)}") from error
+        raise CheckpointError(f"{describe_error(error, path)}") from error
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piwsl_lab.support.files import in_words, write_whole
+from piwsl_lab.support.files import describe_error, write_whole
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
 from piwsl_lab.training.checkpoint import fingerprint, go_on, pack
@@ -224,7 +224,7 @@ class Kept:
         try:
             self._place(content)
         except OSError as error:
-            words = in_words(error, self.place)
+            words = describe_error(error, self.place)
             if not self.failure:
                 warnings.warn(f"what this run has done cannot be kept: {words}", stacklevel=4)
             self.failure = words

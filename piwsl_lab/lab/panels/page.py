@@ -31,7 +31,7 @@ from piwsl_lab.study.tables import (
     seed_factor,
     tally,
 )
-from piwsl_lab.support.files import in_words, write_whole
+from piwsl_lab.support.files import describe_error, write_whole
 from piwsl_lab.support.streams import spell_what_can_be
 
 # The door to all that the notebook of evidence uses.
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(in_words(error), file=sys.stderr)
+        print(describe_error(error), file=sys.stderr)
         return 1
     return 0
 
