@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Report on every data set; 1 when something is wrong in one of them."""
     from piwsl_lab.data.catalog import load, own_files
-    from piwsl_lab.data.sets.check import CheckWarning
+    from piwsl_lab.data.checked import CheckWarning
     from piwsl_lab.support.files import write_json
     from piwsl_lab.support.outputs import check_outputs
 

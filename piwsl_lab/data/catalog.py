@@ -17,12 +17,12 @@ from pathlib import Path
 import pooch
 from tqdm import tqdm
 
+from piwsl_lab.data.checked import warn_about
 from piwsl_lab.data.entries import CHECKSUMS, ENTRIES, Entry, Part
 from piwsl_lab.data.formats.io import read, read_frames
 from piwsl_lab.data.formats.opening import exists, files_of, is_pattern
 from piwsl_lab.data.formats.xsf import read_xsf_files
 from piwsl_lab.data.frames.frame import DataError
-from piwsl_lab.data.sets.check import warn_about
 from piwsl_lab.data.sets.dataset import Dataset, Metadata
 
 HOST = "https://raw.githubusercontent.com"

@@ -127,7 +127,7 @@ def test_what_reading_a_file_found_is_said_before_it_is_trained_on(command, tmp_
     assert "'stress_note' was passed over (30 frames)" in error
 
 
-@pytest.mark.filterwarnings("always::piwsl_lab.data.sets.check.CheckWarning")
+@pytest.mark.filterwarnings("always::piwsl_lab.data.checked.CheckWarning")
 def test_compare_warns_of_a_file_once(tmp_path, monkeypatch, capsys):
     """The same words came once a seed, and once more."""
     frames = [dataclasses.replace(frame, forces=-frame.forces) for frame in load("ethanol")[:40]]

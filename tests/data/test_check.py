@@ -19,8 +19,8 @@ from ase.md.verlet import VelocityVerlet
 from frames import charged, ethanol, file_of, frame
 
 from piwsl_lab.cli import main as cli
-from piwsl_lab.data import Dataset, DataWarning, Frame, Metadata, datasets, load, read
-from piwsl_lab.data.sets import check as checking
+from piwsl_lab.data import Dataset, DataWarning, Frame, Metadata, checked, datasets, load, read
+from piwsl_lab.data.sets import dataset as sets
 from piwsl_lab.data.sets import relations
 from piwsl_lab.data.sets.dataset import require_disjoint
 from piwsl_lab.data.sets.draw import Labels, draw
@@ -417,8 +417,8 @@ def test_a_catalogued_set_and_a_right_file_warn_of_nothing(tmp_path):
 def test_a_file_is_looked_at_once_until_it_changes(tmp_path, monkeypatch):
     path = file_of(tmp_path / "mine.xyz", ethanol(12))
     looked = []
-    whole = checking.check
-    monkeypatch.setattr(checking, "check", lambda data: looked.append(data) or whole(data))
+    whole = sets.examine
+    monkeypatch.setattr(sets, "examine", lambda *data: looked.append(data) or whole(*data))
     load(path)
     load(path)
     assert len(looked) == 1
@@ -434,13 +434,13 @@ def test_f7_files_that_are_joined_are_looked_at_once_and_told(form, tmp_path, mo
     named = str(tmp_path / "a*.xyz") if form == "pattern" else [first, second]
     with pytest.warns(DataWarning, match="place-holder"):
         load(named)
-    assert "place-holder" in checking.doubts(named)
-    monkeypatch.setattr(checking, "check", None)
+    assert "place-holder" in checked.doubts(named)
+    monkeypatch.setattr(sets, "examine", None)
     with pytest.warns(DataWarning, match="place-holder"):
         load(named)
     file_of(Path(second), ethanol(40)[20:])
-    assert checking.doubts(named) == ""
-    assert checking.doubts(str(tmp_path / "b*.xyz")) == ""
+    assert checked.doubts(named) == ""
+    assert checked.doubts(str(tmp_path / "b*.xyz")) == ""
 
 
 def test_the_command_prints_the_report_and_says_by_its_exit_code_whether_something_is_wrong(tmp_path, capsys):

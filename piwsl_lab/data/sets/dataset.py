@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from ase import Atoms
@@ -18,9 +18,7 @@ from piwsl_lab.data.frames.convert import frames_of, to_atoms
 from piwsl_lab.data.frames.duplicates import bridges, duplicate_groups, shuffled
 from piwsl_lab.data.frames.frame import DataError, Frame
 from piwsl_lab.data.frames.isolated import set_apart
-
-if TYPE_CHECKING:
-    from piwsl_lab.data.sets.check import Report
+from piwsl_lab.data.sets.check import Report, examine
 
 
 @dataclass(frozen=True)
@@ -239,9 +237,8 @@ class Dataset(Sequence[Frame]):
         Copies with two energies, energies and forces of different units or sign, place-holders, outliers, mixed
         charges and methods, and what reading passed over.
         """
-        from piwsl_lab.data.sets.check import check
-
-        return check(self)
+        about = self.metadata
+        return examine(self._frames, about.name, about.method, self.isolated_energies, self.remarks)
 
     def reference_energies(self) -> dict[int, float]:
         """Energy of each element (eV), to be subtracted from total energies before they become float32.

@@ -160,7 +160,7 @@ def forces(frames: Sequence[Frame]) -> list[Finding]:
     return [Finding("outliers", "wrong", text, odd)]
 
 
-def distances(frames: Sequence[Frame]) -> list[Finding]:
+def short_distances(frames: Sequence[Frame]) -> list[Finding]:
     near, shortest = too_close(frames)
     if not near:
         return []
