@@ -14,13 +14,15 @@ GLIBC = platform.libc_ver()[0] == "glibc"
 FAULTS = """
 import resource, sys
 import torch
-from piwsl_lab.training import trainer as training
+from piwsl_lab.support import memory
+
+if sys.argv[1] == "given":
+    memory.keep_memory = lambda: False  # before anything that takes the name from here
+
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import Setup, build_trainer, prepare
 
 torch.set_num_threads(1)
-if sys.argv[1] == "given":
-    training.keep_memory = lambda: False
 setup = Setup(data="aspirin", head="conservative", steps=100, device="cpu")
 trainer = build_trainer(setup, prepare(setup), Objective())
 for step in range(12):
