@@ -76,7 +76,7 @@ def advised(setup: Setup, message: str) -> Setup | None:
 @pytest.fixture
 def pool(monkeypatch):
     """Puts frames where `prepare` loads its data from."""
-    monkeypatch.setattr("piwsl_lab.study.cell.test_part", lambda _: None)
+    monkeypatch.setattr("piwsl_lab.study.cell.published_test", lambda _: None)
     return lambda frames: monkeypatch.setattr(
         "piwsl_lab.study.cell.load", lambda _: Dataset(frames, Metadata("pool.xyz"))
     )
