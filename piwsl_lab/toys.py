@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class TwoSprings:
     force_weight: float = 1.0
 
     @property
-    def positions(self) -> np.ndarray:
+    def positions(self) -> NDArray[np.float64]:
         """Where the labels lie, Å, shape [labels]."""
         return np.linspace(-self.reach, self.reach, self.labels)
 
@@ -158,15 +159,17 @@ class Swirl:
     spring: float = 2.0
     stir: float = 0.7
 
-    def force(self, positions: Any) -> np.ndarray:
+    def force(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Forces [..., 2] at positions [..., 2], eV/Å."""
-        positions = np.asarray(positions, dtype=float)
-        across = np.stack([-positions[..., 1], positions[..., 0]], axis=-1)
-        return -self.spring * positions + self.stir * across
+        at = np.asarray(positions, dtype=np.float64)
+        across = np.stack([-at[..., 1], at[..., 0]], axis=-1)
+        pull: NDArray[np.float64] = -self.spring * at + self.stir * across
+        return pull
 
-    def energy(self, positions: Any) -> np.ndarray:
+    def energy(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Energy of the spring alone [...], eV: the stir has none."""
-        return 0.5 * self.spring * np.sum(np.asarray(positions, dtype=float) ** 2, axis=-1)
+        square = np.sum(np.asarray(positions, dtype=np.float64) ** 2, axis=-1)
+        return np.asarray(0.5 * self.spring * square, dtype=np.float64)
 
 
 def _known_order(order: int) -> None:

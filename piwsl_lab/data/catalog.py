@@ -101,7 +101,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("piwsl-lab"))
 
 
-def _find(name_or_path: str | Path) -> tuple[Entry | None, str]:
+def _find(name_or_path: str | Path | Sequence[str | Path]) -> tuple[Entry | None, str]:
     """Entry and part that a name means, or None and "" when it is the path of a file."""
     if not isinstance(name_or_path, (str, Path)):
         return None, ""

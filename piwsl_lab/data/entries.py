@@ -189,8 +189,8 @@ ENTRIES = (
 )
 
 # SHA-256 by "data set/file" of everything that is not part of the package.
-CHECKSUMS = dict(
-    reversed(line.split())
+CHECKSUMS = {
+    line.split()[1]: line.split()[0]
     for line in """
 b74f321b453374621b447d65c60979f70df1b7182c8ee0215388b2c574f33823  acac_pbe/isolated_atoms.xyz
 ea4d76c79cf4cfccd2f93eaf755172b0b648886c4907eb0f82dff07a77530743  acac_pbe/test_H_transfer.xyz
@@ -209,4 +209,4 @@ fa0e73b22dfbe960865e53c4ef424f0eb24db6a005bed42dae41bc44df503daf  lmnto/xsf.tar.
 1f5919561e69c12754e10b335721be7cc59ce9fbba3970188303f88d462cdd57  md17_ethanol/ethanol.npz
 70e7c2ace9bec3d6fde85e2853d8477126fa6854c106be4b827c7e79513e8eb8  tio2_pbe/dir_xsf.tar.gz
 """.strip().splitlines()
-)
+}

@@ -133,7 +133,7 @@ def describe_error(error: OSError, path: str | Path | None = None) -> str:
         The file that was meant; by default the one that the error names.
     """
     name = path or error.filename or "the output"
-    remedy = REMEDIES.get(error.errno, "see what is wrong with that place, or choose another")
+    remedy = REMEDIES.get(error.errno or 0, "see what is wrong with that place, or choose another")
     return f"{name}: {error.strerror or error}; {remedy}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,9 +118,8 @@ def read_json(text: str, nan: bool = False) -> Any:
     ValueError
         It is no JSON, is nested without end, or holds NaN or Infinity where `nan` does not allow them.
     """
-    options: dict[str, Callable[[str], Any]] = {} if nan else {"parse_constant": _no_constant}
     try:
-        return json.loads(text, **options)
+        return json.loads(text, parse_constant=None if nan else _no_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

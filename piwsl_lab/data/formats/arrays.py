@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from ase.data import atomic_numbers
 
-from piwsl_lab.data.frames.frame import DataError, Frame
+from piwsl_lab.data.frames.frame import NO_CELL, DataError, Frame
 
 LARGEST = 1_000_000_000  # bytes of one array, and of all of a file: they are held in memory
 HEAVIEST = max(atomic_numbers.values())
@@ -55,28 +56,42 @@ def frames(arrays: Arrays, source: str) -> Iterator[Frame]:
     energy = _per_frame(arrays, "energy", size, source)
     forces = _forces(arrays, positions, source)
     cell = _cells(arrays, size, source)
-    extra = {name: _per_frame(arrays, name, size, source) for name in ("charge", "multiplicity")}
+    states = {name: _per_frame(arrays, name, size, source) for name in ("charge", "multiplicity")}
+    extra = {name: values for name, values in states.items() if values is not None}
     pbc = _directions(arrays, cell is not None, size, source)
     _check_counts(arrays, numbers, size, source)
-    return (_frame(arrays, i, numbers[i], positions[i], energy, forces, cell, pbc[i], extra) for i in range(size))
+    whole = _Whole(numbers, positions, energy, forces, cell, pbc, extra)
+    return (_frame(arrays, whole, i) for i in range(size))
 
 
-def _frame(arrays: Arrays, i: int, numbers, positions, energy, forces, cell, pbc, extra) -> Frame:
-    real = numbers > 0
-    pull = None if forces is None else forces[i].astype(np.float64)[real] * arrays.force_unit
+class _Whole(NamedTuple):
+    """What is known of all S frames, in the units of the file and with shapes that belong together."""
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    energy: np.ndarray | None
+    forces: np.ndarray | None
+    cell: np.ndarray | None
+    pbc: np.ndarray
+    extra: Mapping[str, np.ndarray]
+
+
+def _frame(arrays: Arrays, whole: _Whole, i: int) -> Frame:
+    real = whole.numbers[i] > 0
+    pull = None if whole.forces is None else whole.forces[i].astype(np.float64)[real] * arrays.force_unit
     # A float32 number times a factor stays float32, and a total energy has more digits than that.
-    total = None if energy is None else float(energy[i]) * arrays.energy_unit
+    total = None if whole.energy is None else float(whole.energy[i]) * arrays.energy_unit
     if arrays.missing:
         total = None if total is not None and np.isnan(total) else total
         pull = None if pull is not None and np.isnan(pull).all() else pull
     return Frame(
-        numbers=numbers[real],
-        positions=positions.astype(np.float64)[real] * arrays.length,
-        cell=np.zeros((3, 3)) if cell is None else cell[i] * arrays.length,
-        pbc=pbc,
+        numbers=whole.numbers[i][real],
+        positions=whole.positions[i].astype(np.float64)[real] * arrays.length,
+        cell=NO_CELL if whole.cell is None else whole.cell[i] * arrays.length,
+        pbc=whole.pbc[i],
         energy=total,
         forces=pull,
-        info={**arrays.info, **{name: values[i].item() for name, values in extra.items() if values is not None}},
+        info={**arrays.info, **{name: values[i].item() for name, values in whole.extra.items()}},
     )
 
 
@@ -110,8 +125,8 @@ def _positions(arrays: Arrays, source: str) -> np.ndarray:
 
 def _refuse_flat(arrays: Arrays, positions: np.ndarray, numbers: np.ndarray, source: str) -> None:
     """Name the layouts in which the atoms of all frames follow each other, or the coordinates of one frame do."""
-    name, size = arrays.name("positions"), np.size(arrays.energy)
-    stacked = positions.ndim == 2 and positions.shape[1] == 3 and arrays.energy is not None and size > 1
+    name, size = arrays.name("positions"), 0 if arrays.energy is None else np.size(arrays.energy)
+    stacked = positions.ndim == 2 and positions.shape[1] == 3 and size > 1
     if stacked and (numbers.size == len(positions) or (numbers.size and not len(positions) % numbers.size)):
         raise DataError(
             f"{source}: {name} has shape {positions.shape} and {arrays.name('energy')} has {size} values: the atoms of "
@@ -227,9 +242,9 @@ def _directions(arrays: Arrays, periodic: bool, size: int, source: str) -> np.nd
 
 
 def _check_counts(arrays: Arrays, numbers: np.ndarray, size: int, source: str) -> None:
-    if arrays.counts is None:
-        return
     counts = _per_frame(arrays, "counts", size, source)
+    if counts is None:
+        return
     wrong = np.flatnonzero((numbers > 0).sum(axis=1) != counts)
     if len(wrong):
         i = int(wrong[0])

@@ -77,4 +77,4 @@ def _same(stated: str, atoms: Atoms) -> bool:
         return True
     found = atoms.symbols.formula.count()
     times = sum(found.values()) // max(1, sum(counts.values()))
-    return times > 0 and found == {symbol: number * times for symbol, number in counts.items()}
+    return times > 0 and dict(found) == {symbol: number * times for symbol, number in counts.items()}

@@ -17,9 +17,9 @@ from ase.db.row import AtomsRow
 
 from piwsl_lab.data.frames.convert import frames_of
 from piwsl_lab.data.frames.frame import DataError
-from piwsl_lab.data.frames.keys import looks_like_label, meaning, passed_over
-from piwsl_lab.data.frames.measures import energy_factor, force_factor, length_factor, spelled
-from piwsl_lab.data.frames.stated import names_unit, stated
+from piwsl_lab.data.frames.keys import label_kind, looks_like_label, say_passed_over
+from piwsl_lab.data.frames.measures import spelled
+from piwsl_lab.data.frames.stated import force_unit, names_unit, stated, unit_factor
 from piwsl_lab.data.sets.dataset import Dataset, Metadata
 
 ASE_JSON = re.compile(rb'\s*\{\s*"\d+"\s*:\s*\{')  # the first row, by its number
@@ -53,7 +53,7 @@ def read_database(path: Path, source: str) -> Dataset:
         # Serial and without a lock: a file that is only read is not written to.
         database = connect(str(path.absolute()), type=kind, serial=True, use_lock_file=False)
         metadata = dict(database.metadata)
-        dropped: Counter = Counter()
+        dropped: Counter[str] = Counter()
         images = [_atoms(row, metadata, source, dropped) for row in database.select()]
     except DataError:
         raise
@@ -63,8 +63,7 @@ def read_database(path: Path, source: str) -> Dataset:
         raise DataError(f"{source}: not a whole ASE database ({reason}); copy it again") from error
     frames, remarks = frames_of(images, source)
     energies, said = _atomrefs(metadata, source)
-    said += [f"{passed_over(name, f'{number} frames')}." for name, number in sorted(dropped.items())]
-    return Dataset(frames, Metadata(source, origin=source), energies, [*remarks, *said])
+    return Dataset(frames, Metadata(source, origin=source), energies, [*remarks, *said, *say_passed_over(dropped)])
 
 
 def _is_whole(content: bytes) -> bool:
@@ -90,50 +89,55 @@ def _require_ase_table(path: Path, source: str) -> None:
         raise DataError(f"{source}: an SQLite database that ASE did not write (tables: {listed}); export it with ASE")
 
 
-def _atoms(row: AtomsRow, metadata: Mapping[str, Any], source: str, dropped: Counter) -> Atoms:
-    atoms = row.toatoms()
-    factor = _factor(length_factor, metadata.get("_distance_unit"), "_distance_unit", source)
+def _atoms(row: AtomsRow, metadata: Mapping[str, Any], source: str, dropped: Counter[str]) -> Atoms:
+    atoms: Atoms = row.toatoms()
+    factor = _factor("length", metadata.get("_distance_unit"), "_distance_unit", source)
     if factor != 1.0:
         atoms.set_cell(atoms.cell.array * factor)
         atoms.positions *= factor
-    units = _with_derived(metadata)
     if not metadata.get("_property_unit_dict"):
         # Older SchNetPack and private scripts: the keys say it, as in an extended XYZ.
         atoms.info.update({key: value for key, value in metadata.items() if names_unit(key) and key[:1] != "_"})
     for name, value in {**row.key_value_pairs, **row.data}.items():
         if value is None or name in ("numbers", "positions"):
             continue
-        found = meaning(name)
-        if found is not None:
-            if np.asarray(value).dtype.kind not in "iuf":
-                raise DataError(f"row {row.id} of {source}: '{name}' is {value!r:.60}, not numbers; correct the row")
-            known = energy_factor if found.kind == "energy" else force_factor
-            value = np.asarray(value) * _factor(known, units.get(name), name, source)
-            value = value.reshape(()).item() if value.size == 1 and found.kind == "energy" else value
-        shown = f"data.{name}" if name in row.data else name
-        if found is None and np.size(value) == 1 and not isinstance(value, (str, bytes, Mapping)):
+        kind, label_like = label_kind(name), looks_like_label(name)
+        if kind is not None:
+            value = _label(kind, name, value, metadata, f"row {row.id} of {source}")
+        elif np.size(value) == 1 and not isinstance(value, (str, bytes, Mapping)):
             value = np.asarray(value).reshape(()).item()
-        if found is not None or looks_like_label(name) or isinstance(value, (str, bool, int, float)):
-            atoms.info[shown if looks_like_label(name) else name] = value
+        if kind is not None or label_like or isinstance(value, (str, bool, int, float)):
+            atoms.info[f"data.{name}" if label_like and name in row.data else name] = value
         else:
             dropped[name] += 1
     return atoms
 
 
-def _with_derived(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Units of properties; forces without one are in the unit of the energies over that of distances."""
-    units = dict(metadata.get("_property_unit_dict") or {})
-    energies = {unit for name, unit in units.items() if unit and (m := meaning(name)) and m.kind == "energy"}
-    if len(energies) == 1 and not any((m := meaning(name)) and m.kind == "forces" for name in units):
-        pull = f"{spelled(energies.pop())}/{spelled(metadata.get('_distance_unit') or 'angstrom')}"
-        units |= dict.fromkeys(("forces", "force", "energy_forces"), pull)
-    return units
+def _label(kind: str, name: str, value: Any, metadata: Mapping[str, Any], where: str) -> Any:
+    """An energy (eV) or forces (eV/Å) of one row."""
+    if np.asarray(value).dtype.kind not in "iuf":
+        raise DataError(f"{where}: '{name}' is {value!r:.60}, not numbers; correct the row")
+    try:
+        unit = _unit(kind, name, metadata)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    converted = np.asarray(value) * _factor(kind, unit, name, where)
+    return converted.item() if converted.size == 1 and kind == "energy" else converted
 
 
-def _factor(known: Any, unit: object, name: str, source: str) -> float:
-    if unit is None or unit == "":
-        return 1.0
-    factor = known(spelled(unit))
+def _unit(kind: str, name: str, metadata: Mapping[str, Any]) -> Any:
+    """Unit of a label after SchNetPack's metadata; that of forces follows from energy and distance where none is."""
+    units = metadata.get("_property_unit_dict") or {}
+    energies = {spelled(unit) for other, unit in units.items() if unit and label_kind(other) == "energy"}
+    if kind == "forces" and len(energies) == 1 and not any(label_kind(other) == "forces" for other in units):
+        distance = metadata.get("_distance_unit")
+        return force_unit(energies.pop(), spelled(distance) if distance else None)
+    return units.get(name)
+
+
+def _factor(kind: str, unit: Any, name: str, source: str) -> float:
+    """eV, Å or eV/Å in a unit; 1 where none is stated."""
+    factor = 1.0 if unit is None or unit == "" else unit_factor(kind, spelled(unit))
     if factor is None:
         raise DataError(f"{source}: '{name}' has the unit '{unit}', which is not known; convert it to eV and Å")
     return factor
@@ -143,10 +147,10 @@ def _atomrefs(metadata: Mapping[str, Any], source: str) -> tuple[dict[int, float
     """Energies of isolated atoms, eV, that SchNetPack stores as one number for each atomic number."""
     units = metadata.get("_property_unit_dict") or {}
     for name, values in (metadata.get("atomrefs") or {}).items():
-        if meaning(name) is None or meaning(name).kind != "energy":
+        if label_kind(name) != "energy":
             continue
         plain_unit = None if units else stated({k: v for k, v in metadata.items() if k[:1] != "_"}).get("energy")
-        factor = _factor(energy_factor, units.get(name, plain_unit), name, source)
+        factor = _factor("energy", units.get(name, plain_unit), name, source)
         flat = np.asarray(values, dtype=np.float64).reshape(-1) * factor
         energies = {z: float(value) for z, value in enumerate(flat) if z and value}
         return energies, [f"Energies of isolated atoms were read from 'atomrefs' of '{name}'."] if energies else []

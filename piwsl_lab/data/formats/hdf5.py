@@ -19,7 +19,7 @@ from piwsl_lab.data.formats.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.frames.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.frames.keys import looks_like_label, passed_over
 from piwsl_lab.data.frames.measures import spelled, unit_doubts
-from piwsl_lab.data.frames.stated import KNOWN, factors, names_unit, stated
+from piwsl_lab.data.frames.stated import factors, force_unit, names_unit, stated, unit_factor
 from piwsl_lab.data.sets.dataset import Dataset, Metadata
 
 POSITIONS = ("conformations", "coordinates", "positions", "coords", "atXYZ", "geometry", "pos", "R")
@@ -27,6 +27,13 @@ NUMBERS = ("atomic_numbers", "species", "numbers", "atNUM", "nuclear_charges", "
 CELLS = ("cell", "lattice")
 CHARGES = ("charge", "total_charge", "net_charge", "Q")
 MULTIPLICITIES = ("multiplicity", "spin_multiplicity")
+ROLES = {
+    "positions": POSITIONS,
+    "numbers": NUMBERS,
+    "cell": CELLS,
+    "charge": CHARGES,
+    "multiplicity": MULTIPLICITIES,
+}
 BRACKET = re.compile(r"\[[^\]]*?(\++|-+|\+\d+|-\d+)(?::\d+)?\]")  # charged atom of a SMILES
 
 
@@ -38,17 +45,17 @@ class Layout(NamedTuple):
     forces: str
     energy_unit: str = "ev"
     length_unit: str = "angstrom"
-    force_length: str = "angstrom"
+    force_unit: str = "ev/angstrom"
     sign: int = 1  # -1 where the file holds gradients
 
 
 LAYOUTS = (
-    Layout("SPICE", "dft_total_energy", "dft_total_gradient", "hartree", "bohr", "bohr", -1),
-    Layout("ANI-1x", "wb97x_dz.energy", "wb97x_dz.forces", "hartree"),
-    Layout("QCML", "pbe0_energy", "pbe0_forces", "hartree", "bohr", "bohr"),
+    Layout("SPICE", "dft_total_energy", "dft_total_gradient", "hartree", "bohr", "hartree/bohr", -1),
+    Layout("ANI-1x", "wb97x_dz.energy", "wb97x_dz.forces", "hartree", "angstrom", "hartree/angstrom"),
+    Layout("QCML", "pbe0_energy", "pbe0_forces", "hartree", "bohr", "hartree/bohr"),
     Layout("Transition1x", "wB97x_6-31G(d).energy", "wB97x_6-31G(d).forces"),
     Layout("QM7-X", "ePBE0+MBD", "totFOR"),
-    Layout("ANI-2x", "energies", "forces", "hartree"),
+    Layout("ANI-2x", "energies", "forces", "hartree", "angstrom", "hartree/angstrom"),
     Layout("eV and Å", "energy", "forces"),
     Layout("eV and Å", "total_energy", "forces"),
 )
@@ -66,15 +73,15 @@ def read_hdf5(path: Path, source: str) -> Dataset:
         import h5py
     except ImportError as error:
         raise DataError(f'{source}: HDF5 files need h5py: pip install "piwsl-lab[hdf5]"') from error
-    said: Counter = Counter()
+    said: Counter[str] = Counter()
     found: list[Frame] = []
     try:
         with h5py.File(path, "r") as file:
             _check_sizes(file, source)
             for group in _groups(file):
                 stacked = _arrays(group, source, said)
-                place = f"group {group.name} of {source}"
-                found += Dataset(frames(stacked, place), Metadata(place))  # an error says which of its frames
+                name = f"group {group.name} of {source}"
+                found += Dataset(frames(stacked, name), Metadata(name))  # an error says which of its frames
     except DataError:
         raise
     # h5py raises whatever the library below it finds in a damaged file.
@@ -134,19 +141,15 @@ def _check_sizes(file: Any, source: str) -> None:
         )
 
 
-def _arrays(group: Any, source: str, said: Counter) -> Arrays:
+def _arrays(group: Any, source: str, said: Counter[str]) -> Arrays:
     layout, has = _layout(group, source)
-    positions, numbers = _first(group, POSITIONS), _first(group, NUMBERS)
-    names = {"positions": positions, "numbers": numbers}
+    names = {role: name for role, known in ROLES.items() if (name := _first(group, known)) is not None}
     names |= {role: getattr(layout, role) for role in ("energy", "forces") if getattr(layout, role) in has}
-    for role, known in (("cell", CELLS), ("charge", CHARGES), ("multiplicity", MULTIPLICITIES)):
-        if (name := _first(group, known)) is not None:
-            names[role] = name
-    data = {role: _value(group, name) for role, name in names.items()}
+    data: dict[str, Any] = {role: _value(group, name) for role, name in names.items()}
     if "charge" not in data and (charge := _charge_of_smiles(group)):
         data["charge"] = np.array(charge)
     units = _units(group, layout, names, source)
-    found = factors(units, energy=True, forces=True)
+    found = factors(units, "energy" in names, "forces" in names)
     taken = ", ".join(f"'{names[role]}'" for role in ("energy", "forces") if role in names)
     said[f"Read {taken or 'no labels'} as {layout.name} has it ({units['energy']}, {units['length']})"] += 1
     for name in sorted(has - {*names.values()}):
@@ -196,21 +199,22 @@ def _units(group: Any, layout: Layout, names: Mapping[str, str], source: str) ->
         except DataError as error:
             raise DataError(f"{source}: attributes of {holder.name}: {error}") from error
     for kind, role in (("length", "positions"), ("energy", "energy"), ("forces", "forces")):
-        if (unit := _own_unit(group, names.get(role), KNOWN[kind], source)) is not None:
+        if (unit := _own_unit(group, names.get(role), kind, source)) is not None:
             found[kind] = unit
     usual = {"length": layout.length_unit, "energy": layout.energy_unit}
-    if all(KNOWN[kind](found.get(kind, unit)) == KNOWN[kind](unit) for kind, unit in usual.items()):
-        usual["forces"] = f"{layout.energy_unit}/{layout.force_length}"
+    if all(unit_factor(kind, found.get(kind, unit)) == unit_factor(kind, unit) for kind, unit in usual.items()):
+        usual["forces"] = layout.force_unit
     elif "forces" not in found and "forces" in names:
         # Another unit than the layout's: the unit of the forces has to follow from what is stated.
+        length = found.get("length", None if layout.length_unit == "angstrom" else layout.length_unit)
         try:
-            factors({"energy": layout.energy_unit, **found}, "energy" in names, forces=True)
+            usual["forces"] = force_unit(found.get("energy", layout.energy_unit), length)
         except DataError as error:
             raise DataError(f"{source}: group {group.name}: {error}") from error
     return usual | found
 
 
-def _own_unit(group: Any, name: str | None, known: Any, source: str) -> str | None:
+def _own_unit(group: Any, name: str | None, kind: str, source: str) -> str | None:
     """Unit that the attributes of one data set state."""
     if name is None or name not in group.keys():
         return None
@@ -218,10 +222,12 @@ def _own_unit(group: Any, name: str | None, known: Any, source: str) -> str | No
     key = next((key for key in attributes if names_unit(key)), None)
     if key is None:
         return None
-    text = spelled(attributes[key])
-    if known(text) is None:
-        raise DataError(f"{source}: data set {group.name}/{name} has the unit '{text}', which is not known")
-    return text
+    unit = spelled(attributes[key])
+    if unit_factor(kind, unit) is None:
+        raise DataError(
+            f"{source}: data set {group.name}/{name} has the unit '{unit}', which is not known; convert it to eV and Å"
+        )
+    return unit
 
 
 def _charge_of_smiles(group: Any) -> int:

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
 from ase import Atoms
@@ -157,12 +158,13 @@ def _read_dump(path: Path, source: str, labels: bool) -> tuple[list[Atoms], list
     return images, [*remarks, f"LAMMPS units '{units}' were taken; a dump holds no total energy."]
 
 
-def _read_ase(path: Path, source: str, **options: str) -> tuple[list[Atoms], list[str]]:
+def _read_ase(path: Path, source: str, format: str | None = None, **options: Any) -> tuple[list[Atoms], list[str]]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # The whole path: ASE takes "-" for the keyboard and some beginnings for addresses.
-            images = ase.io.read(str(path.absolute()), index=":", do_not_split_by_at_sign=True, **options)
+            found = ase.io.read(str(path.absolute()), ":", format, do_not_split_by_at_sign=True, **options)
+        images = found if isinstance(found, list) else [found]
         return images, sorted({f"ASE says: {warning.message}" for warning in caught})
     # Each of ASE's hundred readers fails in its own way on a damaged file: the file is the reason.
     except Exception as error:

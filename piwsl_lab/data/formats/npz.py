@@ -18,7 +18,7 @@ from piwsl_lab.data.formats.arrays import LARGEST, Arrays, frames
 from piwsl_lab.data.formats.npz_units import UNITLESS, units_of
 from piwsl_lab.data.frames.frame import DataError, DataWarning
 from piwsl_lab.data.frames.keys import gradient_remarks, passed_over
-from piwsl_lab.data.frames.measures import text, unit_doubts
+from piwsl_lab.data.frames.measures import as_text, unit_doubts
 from piwsl_lab.data.frames.stated import Stated, factors
 from piwsl_lab.data.sets.dataset import Dataset, Metadata
 
@@ -88,7 +88,7 @@ def read_npz(path: Path, source: str) -> Dataset:
     )
     taken = ", ".join(f"{role} from '{key}'" for role, key in names.items())
     remarks = [f"Read {taken}.", *remarks, *(f"{passed_over(key)}." for key in unread), *gradient_remarks(unread)]
-    method = text(loaded["theory"]) if "theory" in loaded else "unknown"
+    method = as_text(loaded["theory"]) if "theory" in loaded else "unknown"
     found = Dataset(frames(stacked, source), Metadata(source, method, name, source), remarks=remarks)
     if any(UNITLESS in remark for remark in remarks):
         for doubt in unit_doubts(found, units.energy):
@@ -124,8 +124,8 @@ def _names(files: list[str]) -> dict[str, str]:
     """Key of every role that the file has, from the habit that fits best and, where that has none, from the others."""
     habit = max(HABITS, key=lambda keys: sum(key in files for key in keys))
     names = {}
-    for place, role in enumerate(REQUIRED):
-        candidates = (habit[place], *(keys[place] for keys in HABITS), *OTHERS[role])
+    for column, role in enumerate(REQUIRED):
+        candidates = (habit[column], *(keys[column] for keys in HABITS), *OTHERS[role])
         found = next((key for key in candidates if key in files), None)
         if found is not None:
             names[role] = found
@@ -145,11 +145,14 @@ def _check_keys(names: dict[str, str], files: list[str], source: str) -> None:
 
 def _load(archive: NpzFile, keys: set[str], source: str) -> dict[str, Any]:
     """The arrays of these keys; sizes are looked at before anything is unpacked."""
-    members = {name.removesuffix(".npy"): name for name in archive.zip.namelist()}
+    packed = archive.zip
+    if packed is None:
+        raise DataError(f"{source}: the archive is closed; load it again")
+    members = {name.removesuffix(".npy"): name for name in packed.namelist()}
     total = 0
     for key in sorted(keys):
-        member = archive.zip.getinfo(members[key])
-        with archive.zip.open(member) as handle:
+        member = packed.getinfo(members[key])
+        with packed.open(member) as handle:
             version = npy.read_magic(handle)
             read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read_header(handle)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from piwsl_lab.data.frames.frame import DataError, DataWarning
-from piwsl_lab.data.frames.measures import energy_factor, text
+from piwsl_lab.data.frames.measures import as_text, energy_factor
 from piwsl_lab.data.frames.stated import energy_of_force, names_unit, stated
 
 UNITLESS = "states no unit"
@@ -16,7 +17,7 @@ OF_PHYSNET = ("Q", "D")
 
 
 def units_of(
-    about: Mapping[str, object], names: Mapping[str, str], files: Sequence[str], source: str
+    about: Mapping[str, Any], names: Mapping[str, str], files: Sequence[str], source: str
 ) -> tuple[dict[str, str], list[str]]:
     """Units by kind, as `stated.factors` takes them, and remarks on those that were assumed.
 
@@ -38,7 +39,7 @@ def units_of(
     """
     found = stated(dict(sorted(about.items())))
     remarks = [
-        f"Unit key '{key}' ({text(value)}) belongs to nothing that was read."
+        f"Unit key '{key}' ({as_text(value)}) belongs to nothing that was read."
         for key, value in sorted(about.items())
         if not names_unit(key)
     ]

@@ -9,20 +9,25 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from piwsl_lab.data.frames.frame import DataError
 
-COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}  # first bytes, whatever the name
+COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MAGIC: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}  # first bytes, whatever the name
 LARGEST_UNPACKED = 1_000_000_000  # bytes; a bomb of a few kB unpacks to any size
 CHUNK = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def files_of(named: str | Path | Iterable[str | Path]) -> list[Path]:
+def files_of(named: object) -> list[Path]:
     """Files that a path, a pattern (``run*.xyz``) or a list of either means; matches in natural order (2 before 10).
 
     Raises
@@ -106,7 +111,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def _copy(path: Path, copy: Path, opener) -> None:
+def _copy(path: Path, copy: Path, opener: Callable[..., Any]) -> None:
     written = 0
     try:
         with opener(path, "rb") as source, copy.open("wb") as target:

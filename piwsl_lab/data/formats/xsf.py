@@ -83,12 +83,12 @@ def _element(word: str) -> int:
 
 def _crystal(lines: list[list[str]]) -> tuple[np.ndarray, list[list[str]]]:
     """Cell and the lines of the atoms of a periodic file."""
-    place = {line[0]: i for i, line in enumerate(lines) if len(line) == 1}
+    first = {line[0]: i for i, line in enumerate(lines) if len(line) == 1}
     for section in ("PRIMVEC", "PRIMCOORD"):
-        if section not in place:
+        if section not in first:
             raise DataError(f"has no section {section} with one image; copy it again, or convert it to extended XYZ")
-    cell = _numbers(lines[place["PRIMVEC"] + 1 : place["PRIMVEC"] + 4])
-    announced, *rows = lines[place["PRIMCOORD"] + 1 :] or [["0"]]
+    cell = _numbers(lines[first["PRIMVEC"] + 1 : first["PRIMVEC"] + 4])
+    announced, *rows = lines[first["PRIMCOORD"] + 1 :] or [["0"]]
     if announced[0] != str(len(rows)):
         raise DataError(f"announces {announced[0]} atoms and has lines for {len(rows)}; copy it again")
     return cell, rows
@@ -147,9 +147,10 @@ def _members(path: Path) -> list[tuple[str, bytes]]:
                 if not member.name.endswith(".xsf") or Path(member.name).name.startswith("."):
                     continue
                 # A sparse member may claim any size; a link leads out of the archive.
-                if not member.isreg() or member.issparse() or member.name in found:
+                handle = archive.extractfile(member) if member.isreg() and not member.issparse() else None
+                if handle is None or member.name in found:
                     raise DataError(f"{path}: member {member.name} is no plain file or is there twice; pack it again")
-                found[member.name] = archive.extractfile(member).read()
+                found[member.name] = handle.read()
     except tarfile.TarError as error:
         raise DataError(f"{damaged} ({error}); copy or download it again") from error
     if not found:

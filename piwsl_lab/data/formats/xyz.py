@@ -12,7 +12,7 @@ import ase.io
 from ase import Atoms
 
 from piwsl_lab.data.frames.frame import DataError
-from piwsl_lab.data.frames.keys import meaning, plain
+from piwsl_lab.data.frames.keys import meaning, plain_key
 
 SUFFIXES = (".xyz", ".extxyz", ".exyz")
 PAIR = re.compile(r'([^\s="\']+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\'[^\']*\'|\{[^}]*\}|\[[^\]]*\]|[^\s"]*)')
@@ -59,7 +59,7 @@ def read_xyz(path: Path, source: str, labels: bool) -> tuple[list[Atoms], list[s
 
 
 def _look_through(path: Path, source: str, labels: bool) -> list[str]:
-    undeclared: Counter = Counter()
+    undeclared: Counter[int] = Counter()
     with path.open("rb") as handle:
         frame = 0
         while (line := handle.readline(LONGEST_LINE)).strip():
@@ -111,7 +111,7 @@ def _check_comment(comment: str, frame: int, source: str, labels: bool) -> None:
         )
     doubled = [key for key, number in Counter(_keys(comment)).items() if number > 1]
     for key in doubled:
-        if meaning(key) or plain(key) in ONCE:
+        if meaning(key) or plain_key(key) in ONCE:
             raise DataError(f"frame {frame} of {source}: '{key}' stands twice in its comment; keep the right one")
 
 

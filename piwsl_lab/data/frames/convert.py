@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -15,24 +16,32 @@ from ase.constraints import FixAtoms, FixCartesian
 
 from piwsl_lab.data.frames.electrons import charge_and_multiplicity
 from piwsl_lab.data.frames.frame import DataError, DataWarning, Frame
-from piwsl_lab.data.frames.held import held, own_masses
-from piwsl_lab.data.frames.keys import choose, gradient_remarks, looks_like_label, meaning, passed_over, with_text_keys
+from piwsl_lab.data.frames.held import held_coordinates, own_masses
+from piwsl_lab.data.frames.keys import (
+    choose,
+    gradient_remarks,
+    label_kind,
+    looks_like_label,
+    say_passed_over,
+    with_text_keys,
+)
 from piwsl_lab.data.frames.stated import Stated, factors, names_unit, stated
 from piwsl_lab.data.frames.weights import without_weight
+
+Made = TypeVar("Made")
 
 
 @dataclass
 class Notes:
     """What is said at the end, counted over the frames of one source."""
 
-    passed_over: Counter = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
     stale: set[str] = field(default_factory=set)
-    differing: Counter = field(default_factory=Counter)
+    differing: Counter[str] = field(default_factory=Counter)
     stale_frames: int = 0
 
     def remarks(self) -> list[str]:
-        said = [f"{passed_over(name, f'{number} frames')}." for name, number in sorted(self.passed_over.items())]
-        said += gradient_remarks(self.passed_over)
+        said = say_passed_over(self.passed_over) + gradient_remarks(self.passed_over)
         return said + [f"{number} frames: {what}." for what, number in sorted(self.differing.items())]
 
 
@@ -73,40 +82,40 @@ def frames_of(images: Iterable[Atoms], source: str = "atoms") -> tuple[list[Fram
     return frames, remarks
 
 
-def _numbered(make, index: int, source: str, *arguments):
+def _numbered(make: Callable[..., Made], index: int, source: str, *arguments: Any) -> Made:
     try:
         return make(*arguments)
     except DataError as error:
         raise DataError(f"frame {index} of {source}: {error}") from error
 
 
-def _labels(atoms: Atoms, notes: Notes) -> dict[str, object]:
+def _labels(atoms: Atoms, notes: Notes) -> dict[str, Any]:
     """Everything that may be a label of this frame, by its name; what cannot be one is noted."""
     found = {
         **with_text_keys(atoms.info),
         **{name: atoms.arrays[name] for name in atoms.arrays if name not in ("numbers", "positions")},
     }
     for name, value in _calculator_results(atoms, notes).items():
-        if name in found and meaning(name) and not np.array_equal(found[name], value):
+        if name in found and label_kind(name) and not np.array_equal(found[name], value):
             notes.differing[f"'{name}' of info or arrays differs from the calculator's, which was taken"] += 1
         found[name] = value
-    labels = {name: value for name, value in found.items() if meaning(name) and value is not None}
+    labels = {name: value for name, value in found.items() if label_kind(name) and value is not None}
     labels, said = without_weight(atoms, labels)
     notes.differing.update(said)
     for name, value in found.items():
         unknown = looks_like_label(name) or (name in atoms.arrays and np.shape(value) == (len(atoms), 3))
-        if not meaning(name) and unknown and not _empty(name, value):
+        if not label_kind(name) and unknown and not _empty(name, value):
             notes.passed_over[name] += 1
     return labels
 
 
-def _units(atoms: Atoms, notes: Notes, labels: dict[str, object]) -> Stated:
+def _units(atoms: Atoms, notes: Notes, labels: dict[str, Any]) -> Stated:
     """Units that ``info`` states; labels are converted in place to eV and eV/Å."""
     about = {key: value for key, value in atoms.info.items() if names_unit(key)}
     if not about or not isinstance(atoms.calc, (SinglePointCalculator, type(None))):
         return Stated()  # a calculator that computes now does so in eV and Å
     units = stated(about)
-    kinds = {name: meaning(name).kind for name in labels}
+    kinds = {name: kind for name in labels if (kind := label_kind(name)) is not None}
     found = factors(units, "energy" in kinds.values(), "forces" in kinds.values())
     for name, kind in kinds.items():
         if getattr(found, kind) != 1.0 and np.asarray(labels[name]).dtype.kind in "fiu":
@@ -118,20 +127,21 @@ def _units(atoms: Atoms, notes: Notes, labels: dict[str, object]) -> Stated:
     return found
 
 
-def _empty(name: str, value: object) -> bool:
+def _empty(name: str, value: Any) -> bool:
     """Tags and magnetic moments of zero say nothing; charges of atoms are summed up elsewhere."""
     return value is None or name == "initial_charges" or (name in ("tags", "initial_magmoms") and not np.any(value))
 
 
-def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, object]:
+def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, Any]:
     """What the calculator knows or can compute; nothing once the atoms have moved away from it."""
     if atoms.calc is None:
         return {}
     if isinstance(atoms.calc, SinglePointCalculator):
         changed = atoms.calc.check_state(atoms)
         if not changed:
-            return atoms.calc.results
-        if any(meaning(name) for name, value in atoms.calc.results.items() if value is not None):
+            results: Mapping[str, Any] = atoms.calc.results
+            return results
+        if any(label_kind(name) for name, value in atoms.calc.results.items() if value is not None):
             notes.stale.update(changed)
             notes.stale_frames += 1
         return {}
@@ -142,17 +152,17 @@ def _calculator_results(atoms: Atoms, notes: Notes) -> Mapping[str, object]:
         raise DataError(f"{name} gives no {error}; attach a calculator with energy and forces, or none") from error
 
 
-def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapping[str, str], units: Stated) -> Frame:
+def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, Any], taken: Mapping[str, str], units: Stated) -> Frame:
     values = {kind: _checked(name, labels[name]) for kind, name in taken.items()}
     info, said = charge_and_multiplicity(atoms)
-    fixed, refused = held(atoms)
+    fixed, refused = held_coordinates(atoms)
     notes.differing.update(said)
     notes.passed_over.update(refused)
     # A second energy left in info would be taken for the label when the frame is written and read again.
-    kept = {
+    kept: dict[str, Any] = {
         name: value
         for name, value in with_text_keys(atoms.info).items()
-        if isinstance(value, (str, int, float, np.number)) and not meaning(name) and not names_unit(name)
+        if isinstance(value, (str, int, float, np.number)) and not label_kind(name) and not names_unit(name)
     }
     return Frame(
         atoms.numbers,
@@ -167,7 +177,7 @@ def _frame(atoms: Atoms, notes: Notes, labels: Mapping[str, object], taken: Mapp
     )
 
 
-def _checked(name: str, value: object) -> object:
+def _checked(name: str, value: Any) -> Any:
     if np.asarray(value).dtype == bool:
         raise DataError(f"'{name}' is {value}, true or false and no number; correct or remove the frame")
     return value

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from piwsl_lab.data.frames.frame import Frame
-from piwsl_lab.data.frames.geometry import distances
+from piwsl_lab.data.frames.geometry import pair_lengths
 
 # Å, on every interatomic distance. Where each coordinate differs by 1e-3 Å at most, as between a file and its rounded
 # copy, each of two atoms moves by √3 · 1e-3 Å at most. Of all catalogued sets only exact copies are so close.
@@ -50,7 +51,7 @@ def renumbered(groups: np.ndarray) -> np.ndarray:
 
 
 def shuffled(groups: np.ndarray, seed: int) -> np.ndarray:
-    """Places of frames, (S,) int, along a random permutation of their groups: copies stand side by side."""
+    """Indices of frames, (S,) int, along a random permutation of their groups: copies stand side by side."""
     order = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1)
     return np.argsort(np.argsort(order)[groups], kind="stable")
 
@@ -82,14 +83,16 @@ def close_pairs(frames: Sequence[Frame]) -> np.ndarray:
 
     Where all are, the first and the last stand for them. Elsewhere each is compared with its nearest `NEIGHBOURS`.
     """
-    sample, pairs, ends = _sample(frames), _pairs(len(frames[0])), np.array([[0], [len(frames) - 1]])
-    if np.ptp(sample, axis=0).max(initial=0.0) <= SAME_GEOMETRY and _same_shapes(frames, *ends, pairs)[0]:
-        return ends.T
+    sample, pairs, ends = _sample(frames), _pairs(len(frames[0])), np.array([[0, len(frames) - 1]])
+    close = np.ptp(sample, axis=0).max(initial=0.0) <= SAME_GEOMETRY
+    if close and _same_shapes(frames, ends[:, 0], ends[:, 1], pairs)[0]:
+        return ends
     most = min(NEIGHBOURS + 1, len(frames))
     near = cKDTree(sample).query(sample, most, p=np.inf, distance_upper_bound=SAME_GEOMETRY)[1]
     a, b = np.repeat(np.arange(len(frames)), most), near.ravel()
     a, b = np.stack([a, b])[:, (b < len(frames)) & (a < b)]
-    return np.stack([a, b], axis=1)[_same_shapes(frames, a, b, pairs)]
+    linked: NDArray[np.int64] = np.stack([a, b], axis=1)[_same_shapes(frames, a, b, pairs)]
+    return linked
 
 
 def members(groups: np.ndarray) -> list[np.ndarray]:
@@ -106,7 +109,7 @@ def shared(groups: np.ndarray) -> list[np.ndarray]:
 def _sample(frames: Sequence[Frame]) -> np.ndarray:
     """A few of the numbers that tell geometries apart, (S, 6 + 64 at most), Å."""
     i, j = _pairs(len(frames[0]))
-    some = np.unique(np.linspace(0, len(i) - 1, SAMPLE).astype(int)) if len(i) else []
+    some = np.unique(np.linspace(0, max(0, len(i) - 1), SAMPLE).astype(int))[: len(i)]
     return _shapes(frames, (i[some], j[some]))
 
 
@@ -115,7 +118,9 @@ def _joined(size: int, links: list[np.ndarray]) -> np.ndarray:
     if not size:
         return np.zeros(0, dtype=np.int64)
     a, b = np.concatenate([np.zeros((0, 2), dtype=np.int64), *links]).T
-    return connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(size, size)), directed=False)[1]
+    graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(size, size))
+    group: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return group
 
 
 def _copies(frames: Sequence[Frame]) -> np.ndarray:
@@ -156,7 +161,7 @@ def _shapes(frames: Sequence[Frame], pairs: tuple[np.ndarray, np.ndarray]) -> np
     """What rotation, translation and mirroring leave unchanged: the lattice and distances, (S, 6 + pairs)."""
     a, b, c = np.stack([frame.cell * frame.pbc[:, None] for frame in frames], axis=1)
     lattice = np.linalg.norm([a, b, c, a + b, a + c, b + c], axis=2).T
-    return np.concatenate([lattice, [distances(f.positions, f.cell, f.pbc, pairs) for f in frames]], axis=1)
+    return np.concatenate([lattice, [pair_lengths(f.positions, f.cell, f.pbc, pairs) for f in frames]], axis=1)
 
 
 def _candidates(sample: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -178,9 +183,9 @@ def _same_shapes(
     answers, at_a_time = [np.zeros(0, dtype=bool)], max(1, NUMBERS // max(1, len(pairs[0])))
     for start in range(0, len(a), at_a_time):
         part = slice(start, start + at_a_time)
-        needed, place = np.unique([a[part], b[part]], return_inverse=True)
+        needed, row = np.unique([a[part], b[part]], return_inverse=True)
         shapes = _shapes([frames[i] for i in needed], pairs)
-        answers.append(_agree(shapes, *place.reshape(2, -1)))
+        answers.append(_agree(shapes, *row.reshape(2, -1)))
     return np.concatenate(answers)
 
 

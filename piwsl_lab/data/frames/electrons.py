@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from piwsl_lab.data.frames.frame import DataError
-from piwsl_lab.data.frames.keys import passed_over, plain, with_text_keys
+from piwsl_lab.data.frames.keys import passed_over, plain_key, with_text_keys
 
 CHARGES = ("charge", "totalcharge", "totcharge", "netcharge", "systemcharge", "moleculecharge", "molecularcharge")
 MULTIPLICITIES = ("multiplicity", "spinmultiplicity", "mult", "totalspinmultiplicity")
@@ -42,16 +43,18 @@ def charge_and_multiplicity(atoms: Atoms) -> tuple[dict[str, float | int], list[
     return found, said
 
 
-def _one(info: Mapping[str, object], names: tuple[str, ...]) -> float | None:
+def _one(info: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
     """The number that stands under one of these names; DataError where two of them differ."""
-    values = {name: _number(name, value) for name, value in info.items() if plain(name) in names and value is not None}
+    values = {
+        name: _number(name, value) for name, value in info.items() if plain_key(name) in names and value is not None
+    }
     if len(set(values.values())) > 1:
         listed = ", ".join(f"'{name}' is {value:g}" for name, value in values.items())
         raise DataError(f"{listed}: they contradict each other; keep one of them")
     return next(iter(values.values()), None)
 
 
-def _number(name: str, value: object) -> float:
+def _number(name: str, value: Any) -> float:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -76,8 +79,8 @@ def _sum_of_partial(atoms: Atoms, said: list[str]) -> int | None:
     return round(total) or None
 
 
-def _from_spin(info: Mapping[str, object], electrons: int, said: list[str]) -> dict[str, int]:
-    value = next((value for name, value in info.items() if plain(name) == SPIN), None)
+def _from_spin(info: Mapping[str, Any], electrons: int, said: list[str]) -> dict[str, int]:
+    value = next((value for name, value in info.items() if plain_key(name) == SPIN), None)
     if value is None:
         return {}
     try:

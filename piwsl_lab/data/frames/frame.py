@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from piwsl_lab.data.frames.geometry import Lattice, closest_pair, crowding, flatness
 
@@ -29,7 +30,10 @@ class DataWarning(UserWarning):
     """Data that can be used and may still be wrong. The message says what was seen, with numbers."""
 
 
-@dataclass(frozen=True, eq=False)
+NO_CELL = np.zeros((3, 3))
+
+
+@dataclass(frozen=True, eq=False, init=False)
 class Frame:
     """One configuration of atoms with the labels that are known for it.
 
@@ -62,46 +66,50 @@ class Frame:
         repeat within 0.5 Å, two atoms or images on one spot, and a charge or multiplicity that is none.
     """
 
-    numbers: np.ndarray
-    positions: np.ndarray
-    cell: np.ndarray = field(default_factory=lambda: np.zeros((3, 3)))
-    pbc: np.ndarray | bool = False
-    energy: float | None = None
-    forces: np.ndarray | None = None
-    info: Mapping[str, float | str] = field(default_factory=dict)
-    masses: np.ndarray | None = None
-    fixed: np.ndarray | None = None
+    numbers: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+    energy: float | None
+    forces: NDArray[np.float64] | None
+    info: Mapping[str, float | str]
+    masses: NDArray[np.float64] | None
+    fixed: NDArray[np.bool_] | None
 
-    def __post_init__(self) -> None:
-        n = np.size(self.numbers)
+    def __init__(
+        self,
+        numbers: ArrayLike,
+        positions: ArrayLike,
+        cell: ArrayLike = NO_CELL,
+        pbc: ArrayLike = False,
+        energy: float | None = None,
+        forces: ArrayLike | None = None,
+        info: Mapping[str, float | str] = MappingProxyType({}),
+        masses: ArrayLike | None = None,
+        fixed: ArrayLike | None = None,
+    ) -> None:
+        n = np.size(numbers)
         if n == 0:
             raise DataError("no atoms; remove the frame")
-        arrays = {
-            "numbers": _array("numbers", self.numbers, (n,), np.int64),
-            "positions": _array("positions", self.positions, (n, 3), np.float64),
-            "cell": _array("cell", self.cell, (3, 3), np.float64),
-            "pbc": _array("pbc", [self.pbc] * 3 if np.ndim(self.pbc) == 0 else self.pbc, (3,), bool),
-        }
-        if self.forces is not None:
-            arrays["forces"] = _array("forces", self.forces, (n, 3), np.float64)
-        if self.masses is not None:
-            arrays["masses"] = _array("masses", self.masses, (n,), np.float64)
-            if arrays["masses"].min() <= 0:
-                raise DataError("masses must be above 0 u; correct the frame, or leave them out")
-        if self.fixed is not None:
-            whole = np.ndim(self.fixed) == 1
-            arrays["fixed"] = _array("fixed", np.tile(np.c_[self.fixed], 3) if whole else self.fixed, (n, 3), bool)
-        for name, array in arrays.items():
-            object.__setattr__(self, name, array)
-        if self.energy is not None:
-            object.__setattr__(self, "energy", _energy(self.energy, n))
-        object.__setattr__(self, "info", MappingProxyType(dict(self.info)))
+        if fixed is not None and np.ndim(fixed) == 1:
+            fixed = np.tile(np.c_[fixed], 3)
+        self.__dict__.update(
+            numbers=_array("numbers", numbers, (n,), np.int64),
+            positions=_array("positions", positions, (n, 3), np.float64),
+            cell=_array("cell", cell, (3, 3), np.float64),
+            pbc=_array("pbc", np.tile(pbc, 3) if np.ndim(pbc) == 0 else pbc, (3,), bool),
+            energy=None if energy is None else _energy(energy, n),
+            forces=None if forces is None else _array("forces", forces, (n, 3), np.float64),
+            info=MappingProxyType(dict(info)),
+            masses=None if masses is None else _array("masses", masses, (n,), np.float64),
+            fixed=None if fixed is None else _array("fixed", fixed, (n, 3), bool),
+        )
         _check_state(self.info)
         _check_sizes(self)
         _check_cell(self)
         _check_distances(self)
 
-    def with_labels(self, energy: float | None, forces: np.ndarray | None) -> Frame:
+    def with_labels(self, energy: float | None, forces: ArrayLike | None) -> Frame:
         """The same geometry with these labels, eV and (N, 3) eV/Å; it shares its arrays and is not checked again."""
         copy = object.__new__(Frame)
         copy.__dict__.update(self.__dict__)
@@ -152,7 +160,33 @@ class Frame:
         return f"Frame({', '.join(parts)})"
 
 
-def _array(name: str, values: object, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def energy_of(frame: Frame) -> float:
+    """Energy of a frame, eV.
+
+    Raises
+    ------
+    DataError
+        The frame has none.
+    """
+    if frame.energy is None:
+        raise DataError(f"{frame} has no energy; label it with an Oracle, or leave it out")
+    return frame.energy
+
+
+def forces_of(frame: Frame) -> NDArray[np.float64]:
+    """Forces of a frame, (N, 3) eV/Å.
+
+    Raises
+    ------
+    DataError
+        The frame has none.
+    """
+    if frame.forces is None:
+        raise DataError(f"{frame} has no forces; label it with an Oracle, or leave it out")
+    return frame.forces
+
+
+def _array(name: str, values: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Read-only copy of `values`; DataError when the shape is another or a number is not finite."""
     try:
         array = np.array(values, dtype=np.float64)
@@ -163,7 +197,7 @@ def _array(name: str, values: object, shape: tuple[int, ...], dtype: type) -> np
     if not np.isfinite(array).all():
         bad = np.argwhere(~np.isfinite(array))[0]
         raise DataError(f"{name}{bad.tolist()} is {array[tuple(bad)]}; remove the frame or compute it again")
-    converted = array.astype(dtype, copy=False)
+    converted: NDArray[Any] = array.astype(dtype, copy=False)
     if dtype is not np.float64 and (converted != array).any():
         raise DataError(f"{name} must be whole numbers; correct the frame")
     converted.flags.writeable = False
@@ -198,7 +232,7 @@ def _check_state(info: Mapping[str, Any]) -> None:
         raise DataError(f"multiplicity is {number:g}; 2S + 1 is 1, 2, 3 …: correct the frame")
 
 
-def _check_size(name: str, array: np.ndarray, limit: float, unit: str) -> None:
+def _check_size(name: str, array: NDArray[np.float64], limit: float, unit: str) -> None:
     if np.abs(array).max() > limit:
         bad = np.unravel_index(np.abs(array).argmax(), array.shape)
         raise DataError(
@@ -209,6 +243,8 @@ def _check_size(name: str, array: np.ndarray, limit: float, unit: str) -> None:
 
 def _check_sizes(frame: Frame) -> None:
     numbers = frame.numbers
+    if frame.masses is not None and frame.masses.min() <= 0:
+        raise DataError("masses must be above 0 u; correct the frame, or leave them out")
     if numbers.min() < 1 or numbers.max() > 118:
         raise DataError(f"numbers holds {numbers.min()}..{numbers.max()}; atomic numbers are 1 to 118")
     _check_size("positions", frame.positions, FARTHEST, "Å")
@@ -241,15 +277,17 @@ def _check_cell(frame: Frame) -> None:
 
 
 def _check_distances(frame: Frame) -> None:
-    place = frame.positions, frame.cell, frame.pbc
     images = f", images of the cell {frame.cell.tolist()} included" if frame.pbc.any() else ""
-    closest = closest_pair(*place, SHORTEST_DISTANCE)
+    closest = closest_pair(frame.positions, frame.cell, frame.pbc, SHORTEST_DISTANCE)
     if closest is not None:
         distance, i, j = closest
         raise DataError(
             f"atoms {i} and {j} are on one spot ({distance:.3f} Å apart{images}); remove the frame or the repeated atom"
         )
-    if (frame.pbc.any() or len(frame) > CROWD) and (others := crowding(*place)) > CROWDED:
+    if not frame.pbc.any() and len(frame) <= CROWD:
+        return
+    others = crowding(frame.positions, frame.cell, frame.pbc)
+    if others > CROWDED:
         raise DataError(
             f"an atom has {others:.0f} others within 1 Å on average{images}; matter has fewer than one: "
             "give cell and positions in Å"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from ase.geometry.minkowski_reduction import minkowski_reduce
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 MOST_IMAGES = 5_000_000  # atoms and images that a search may need; a cutoff that asks for more was a mistake
@@ -98,8 +99,8 @@ def surroundings(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, reach
     fraction = inside
     for axis in range(k):
         steps = np.arange(-np.ceil(margin[axis]), np.ceil(margin[axis]) + 1, dtype=np.int64)
-        place = fraction[:, axis, None] + steps
-        which, step = np.nonzero((place >= -margin[axis] - 1e-9) & (place <= 1 + margin[axis] + 1e-9))
+        moved = fraction[:, axis, None] + steps
+        which, step = np.nonzero((moved >= -margin[axis] - 1e-9) & (moved <= 1 + margin[axis] + 1e-9))
         owner, image, fraction = owner[which], image[which].copy(), fraction[which].copy()
         image[:, axis] += steps[step]
         fraction[:, axis] += steps[step]
@@ -147,17 +148,18 @@ def closest_pair(
     if not np.isfinite(found[i, 1]):
         return None
     other = points[i, 1] if points[i, 0] == i else points[i, 0]
-    return float(found[i, 1]), *sorted((i, int(around.owner[other])))
+    first, second = sorted((i, int(around.owner[other])))
+    return float(found[i, 1]), first, second
 
 
 def crowding(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, within: float = 1.0) -> float:
     """How many other atoms and images an atom has within so many Å, on average."""
     around = surroundings(positions, cell, pbc, within)
     n = len(positions)
-    return cKDTree(around.points[:n]).count_neighbors(cKDTree(around.points), within) / n - 1
+    return float(cKDTree(around.points[:n]).count_neighbors(cKDTree(around.points), within)) / n - 1
 
 
-def distances(
+def pair_lengths(
     positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Distance of each pair (i, j) of atoms, (pairs,) Å; along pbc that of the nearest image."""
@@ -168,5 +170,8 @@ def distances(
         vectors = vectors - np.round(vectors @ lattice.inverse) @ lattice.vectors
         around = np.array(list(itertools.product((-1, 0, 1), repeat=len(lattice.vectors)))) @ lattice.vectors
         images = vectors[:, None] + around  # (pairs, images, 3)
-        return np.sqrt(np.einsum("ijk,ijk->ij", images, images).min(axis=1))
-    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        squares = np.einsum("ijk,ijk->ij", images, images).min(axis=1)
+    else:
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    lengths: NDArray[np.float64] = np.sqrt(squares)
+    return lengths

@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from piwsl_lab.data.frames.frame import DataWarning, Frame
 from piwsl_lab.data.frames.geometry import Lattice
-from piwsl_lab.data.frames.keys import plain
+from piwsl_lab.data.frames.keys import plain_key
 
 MARKS = {"configtype", "config", "type", "configurationtype", "structuretype", "label", "name", "comment", "tag"}
 MEANS_ISOLATED = {
@@ -40,7 +41,7 @@ def set_apart(frames: Sequence[Frame]) -> tuple[list[Frame], dict[int, float], l
     if all(alone):
         return list(frames), {}, ["All frames are isolated atoms: they stay frames."]
     found: dict[int, list[float]] = {}
-    unused: Counter = Counter()
+    unused: Counter[str] = Counter()
     for frame, single in zip(frames, alone, strict=True):
         if not single:
             continue
@@ -61,9 +62,9 @@ def _is_isolated(frame: Frame) -> bool:
     return says_isolated(frame.info) or _nearest_image(frame) >= ALONE
 
 
-def says_isolated(info: Mapping[str, object]) -> bool:
+def says_isolated(info: Mapping[str, Any]) -> bool:
     """Whether ``config_type`` or its like calls a frame an isolated atom."""
-    return any(plain(str(value)) in MEANS_ISOLATED for name, value in info.items() if plain(str(name)) in MARKS)
+    return any(plain_key(str(value)) in MEANS_ISOLATED for name, value in info.items() if plain_key(str(name)) in MARKS)
 
 
 def _nearest_image(frame: Frame) -> float:
@@ -71,7 +72,7 @@ def _nearest_image(frame: Frame) -> float:
     return float(np.linalg.norm(Lattice.of(frame.cell, frame.pbc).vectors, axis=1).min(initial=np.inf))
 
 
-def _remarks(found: dict[int, list[float]], unused: Counter, rest: Sequence[Frame]) -> list[str]:
+def _remarks(found: dict[int, list[float]], unused: Counter[str], rest: Sequence[Frame]) -> list[str]:
     said = []
     if found:
         listed = ", ".join(f"{chemical_symbols[z]} {min(values):g} eV" for z, values in sorted(found.items()))

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from piwsl_lab.data.frames.frame import DataError, DataWarning
 
@@ -51,16 +51,16 @@ class Name(NamedTuple):
     kind: str  # "energy" or "forces"
     rank: int  # of the family
     family: str
-    word: int  # place among the words of the family
+    word: int  # position among the words of the family
     text: str  # as it stands in the file
 
 
-def with_text_keys(info: Mapping[object, object]) -> dict[str, object]:
+def with_text_keys(info: Mapping[Any, Any]) -> dict[str, Any]:
     """What stands in ``info``; keys may be numbers or tuples there, and names are texts."""
     return {str(key): value for key, value in info.items()}
 
 
-def plain(text: str) -> str:
+def plain_key(text: str) -> str:
     """Small letters and digits only: "REF_Energy" and "ref energy" are one name."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
@@ -68,18 +68,24 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=4096)
 def meaning(text: str) -> Name | None:
     """What a name means as a label; None where it means none, or something else than a total energy or forces."""
-    short = plain(text.removeprefix("data."))
+    short = plain_key(text.removeprefix("data."))
     for kind, words in (("energy", (*ENERGY_WORDS, FREE)), ("forces", FORCE_WORDS)):
         # "energy_eV" and "forces_eV_A" state the unit that is read anyway.
         bare = next((short.removesuffix(unit) for unit in UNITS_STATED[kind] if short.endswith(unit)), short)
-        for place, word in enumerate(words):
-            rests = {bare.removesuffix(word) if bare.endswith(word) else None}
-            rests.add(bare.removeprefix(word) if bare.startswith(word) else None)
+        for position, word in enumerate(words):
+            rests = {bare.removesuffix(word)} if bare.endswith(word) else set()
+            rests |= {bare.removeprefix(word)} if bare.startswith(word) else set()
             for rank, families in enumerate(FAMILIES):
                 found = rests & set(families)
                 if found:
-                    return Name(kind, rank, found.pop(), place, text)
+                    return Name(kind, rank, found.pop(), position, text)
     return None
+
+
+def label_kind(text: str) -> str | None:
+    """ "energy", "forces", or None for a name that means no label."""
+    name = meaning(text)
+    return None if name is None else name.kind
 
 
 @lru_cache(maxsize=4096)
@@ -96,6 +102,11 @@ def passed_over(name: str, where: str = "") -> str:
 def names_passed_over(remarks: Iterable[str]) -> list[str]:
     """The names that some remarks say were passed over."""
     return [name for remark in remarks for name in PASSED_OVER.findall(remark)]
+
+
+def say_passed_over(counts: Mapping[str, int]) -> list[str]:
+    """A sentence for each name that was passed over, by how many frames had it."""
+    return [f"{passed_over(name, f'{number} frames')}." for name, number in sorted(counts.items())]
 
 
 def gradient_remarks(names: Iterable[str]) -> list[str]:
@@ -115,7 +126,7 @@ class Choice:
     remarks: list[str] = field(default_factory=list)
 
 
-def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
+def choose(frames: Sequence[Mapping[str, Any]], source: str) -> Choice:
     """Decide for every frame of one source which of its names are its labels.
 
     Parameters
@@ -135,7 +146,8 @@ def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
     losing = _losing_families(named, chosen_names)
     _refuse_two_methods(named, source)
     _refuse_two_values(named, frames, source)
-    taken, left_out = [], Counter()
+    taken: list[dict[str, str]] = []
+    left_out: Counter[str] = Counter()
     for chosen in chosen_names:
         for kind in list(chosen):
             if (kind, chosen[kind].family) in losing:
@@ -163,7 +175,7 @@ def choose(frames: Sequence[Mapping[str, object]], source: str) -> Choice:
     return choice
 
 
-def _choose_one(names: Sequence[Name], values: Mapping[str, object]) -> dict[str, Name]:
+def _choose_one(names: Sequence[Name], values: Mapping[str, Any]) -> dict[str, Name]:
     """Energy and forces of one frame."""
     order = sorted(names, key=lambda name: (name.rank, name.word))
     chosen: dict[str, Name] = {}
@@ -177,15 +189,13 @@ def _choose_one(names: Sequence[Name], values: Mapping[str, object]) -> dict[str
     return chosen
 
 
-def _one_calculation(
-    name: Name, names: Sequence[Name], values: Mapping[str, object], chosen: Mapping[str, Name]
-) -> bool:
+def _one_calculation(name: Name, names: Sequence[Name], values: Mapping[str, Any], chosen: Mapping[str, Name]) -> bool:
     """Whether forces are of the chosen energy after all, because their own energy has the same value."""
     own = [n.text for n in names if n.kind == "energy" and n.family == name.family]
     return "energy" in chosen and any(_gap(values[text], values[chosen["energy"].text]) == 0 for text in own)
 
 
-def _gap(a: object, b: object) -> float | None:
+def _gap(a: Any, b: Any) -> float | None:
     """Distance of two energies, eV; None where one is no number, which is refused where it is used."""
     try:
         return abs(float(a) - float(b))
@@ -212,12 +222,12 @@ def _refuse_two_methods(named: Sequence[Sequence[Name]], source: str) -> None:
             raise DataError(f"frame {i} of {source}: energies of several methods ({listed}); call one of them 'energy'")
 
 
-def _refuse_two_values(named: Sequence[Sequence[Name]], frames: Sequence[Mapping[str, object]], source: str) -> None:
+def _refuse_two_values(named: Sequence[Sequence[Name]], frames: Sequence[Mapping[str, Any]], source: str) -> None:
     """Names like "energy" and "Energy" are one name: nothing says which of two values is meant."""
     for i, (names, frame) in enumerate(zip(named, frames, strict=True)):
-        first: dict[tuple, Name] = {}
+        first: dict[tuple[str, int, str, int], Name] = {}
         for name in names:
-            other = first.setdefault(name[:4], name)
+            other = first.setdefault((name.kind, name.rank, name.family, name.word), name)
             if name.kind == "energy" and name is not other and _gap(frame[name.text], frame[other.text]) != 0:
                 raise DataError(
                     f"frame {i} of {source}: '{other.text}' is {frame[other.text]} and '{name.text}' is "
@@ -225,7 +235,7 @@ def _refuse_two_values(named: Sequence[Sequence[Name]], frames: Sequence[Mapping
                 )
 
 
-def _say_taken(counts: Mapping[str, Counter]) -> list[str]:
+def _say_taken(counts: Mapping[str, Counter[str]]) -> list[str]:
     said = []
     for kind, word in (("energy", "Energies"), ("forces", "Forces")):
         if counts[kind]:
@@ -235,10 +245,11 @@ def _say_taken(counts: Mapping[str, Counter]) -> list[str]:
 
 
 def _say_passed_over(
-    frames: Sequence[Mapping[str, object]], named: Sequence[Sequence[Name]], taken: Sequence[Mapping[str, str]]
+    frames: Sequence[Mapping[str, Any]], named: Sequence[Sequence[Name]], taken: Sequence[Mapping[str, str]]
 ) -> list[str]:
     """Labels that another label has displaced, and by how many eV energies differ."""
-    number, apart = Counter(), {}
+    number: Counter[str] = Counter()
+    apart: dict[str, tuple[float, str]] = {}
     for frame, names, one in zip(frames, named, taken, strict=True):
         for name in names:
             if name.text in one.values():
@@ -251,8 +262,8 @@ def _say_passed_over(
                 apart[name.text] = max(gap, apart.get(name.text, (0.0, ""))[0]), one["energy"]
     said = []
     for text, count in number.items():
-        gap = f", up to {apart[text][0]:.3g} eV from '{apart[text][1]}'" if text in apart else ""
-        said.append(f"{passed_over(text, f'{count} frames{gap}')}.")
+        farthest = f", up to {apart[text][0]:.3g} eV from '{apart[text][1]}'" if text in apart else ""
+        said.append(f"{passed_over(text, f'{count} frames{farthest}')}.")
     return said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase import units
@@ -31,9 +32,9 @@ SPELLINGS = {
 }
 
 
-def spelled(value: object) -> str:
+def spelled(value: Any) -> str:
     """A unit as text in small letters, whether it is stored as text, as bytes or as an array of one of them."""
-    found = re.sub(r"\s*/\s*", "/", text(value).strip().lower().replace("\u212b", "å"))
+    found = re.sub(r"\s*/\s*", "/", as_text(value).strip().lower().replace("\u212b", "å"))
     # "kcal mol-1 ang-1" and "kcal mol^-1" mean a division.
     found = re.sub(r"[\s*·.]+([a-zå0-9_]+?)\^?\{?-1\}?(?![0-9])", r"/\1", found)
     found = re.sub(r"\s+", "", found)
@@ -53,11 +54,11 @@ def length_factor(name: str) -> float | None:
 def force_factor(name: str) -> float | None:
     """eV/Å in one of this unit, e.g. "hartree/bohr"; None for an unknown one."""
     above, _, below = name.replace("(", "").replace(")", "").rpartition("/")
-    factors = energy_factor(above), length_factor(below)
-    return None if None in factors else factors[0] / factors[1]
+    energy, length = energy_factor(above), length_factor(below)
+    return None if energy is None or length is None else energy / length
 
 
-def text(value: object) -> str:
+def as_text(value: Any) -> str:
     """A stored text as it stands, whether it is text, bytes or an array of one of them."""
     array = np.asarray(value)
     item = array.reshape(-1)[0] if array.size == 1 else value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from piwsl_lab.data.frames.isolated import says_isolated
-from piwsl_lab.data.frames.keys import meaning, plain
+from piwsl_lab.data.frames.keys import label_kind, plain_key
 
 WEIGHT = re.compile(r"^(?:config|configuration|sample|frame|loss)?(energy|energies|e|forces?|f|)weights?$")
 KINDS = {"e": ("energy",), "f": ("forces",), "": ("energy", "forces")}
@@ -17,7 +18,7 @@ OTHER = re.compile(r"weights?$")
 NO_LOSS = re.compile(r"molecul|atomic|mass|formula")
 
 
-def without_weight(atoms: Atoms, labels: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+def without_weight(atoms: Atoms, labels: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Labels of a frame without those whose weight is 0, and remarks on weights.
 
     Isolated atoms keep their energy: programs take it as a reference whatever its weight is.
@@ -25,7 +26,7 @@ def without_weight(atoms: Atoms, labels: Mapping[str, object]) -> tuple[dict[str
     left = dict(labels)
     said = []
     for key, value in atoms.info.items():
-        name = plain(key) if isinstance(key, str) else ""
+        name = plain_key(key) if isinstance(key, str) else ""
         if not OTHER.search(name) or NO_LOSS.search(name) or not _is_number(value):
             continue
         weight, match = float(np.reshape(value, ())), WEIGHT.match(name)
@@ -33,7 +34,7 @@ def without_weight(atoms: Atoms, labels: Mapping[str, object]) -> tuple[dict[str
             kinds = KINDS[match[1][:1]]
             if len(atoms) == 1 and says_isolated(atoms.info):
                 kinds = ("forces",)
-            dropped = [label for label in left if meaning(label).kind in kinds]
+            dropped = [label for label in left if label_kind(label) in kinds]
             for label in dropped:
                 del left[label]
             if dropped:
@@ -43,5 +44,5 @@ def without_weight(atoms: Atoms, labels: Mapping[str, object]) -> tuple[dict[str
     return left, said
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     return np.size(value) == 1 and np.asarray(value).dtype.kind in "biuf"

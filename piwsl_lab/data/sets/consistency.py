@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import units
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from piwsl_lab.data.frames.frame import Frame
+from piwsl_lab.data.frames.frame import Frame, energy_of, forces_of
 from piwsl_lab.data.frames.geometry import Lattice
 from piwsl_lab.data.sets.integrated import integrated
 
@@ -81,7 +82,7 @@ class Ratio(NamedTuple):
         return self.high > (BIASED if self.curved else 0.74) and self.low < 1.35
 
 
-class Comparison:
+class WorkComparison:
     """Energies of a set against what its forces say of them.
 
     Only frames with both labels, the same atoms in the same order and the same cell are compared: molecules by a fit to
@@ -176,15 +177,15 @@ def _ratio(points: np.ndarray) -> Ratio:
     """
     work, energy, weight = points[points[:, 1] != 0].T if (points[:, 1] != 0).sum() >= FEWEST else np.ones((3, 1))
     draws = np.random.default_rng(0).integers(0, len(work), (SAMPLES, len(work)))
-    slopes = [_median(work / energy, weight * np.abs(energy))]
-    slopes += [_median((work / energy)[draw], (weight * np.abs(energy))[draw]) for draw in draws]
+    medians = [_median(work / energy, weight * np.abs(energy))]
+    medians += [_median((work / energy)[draw], (weight * np.abs(energy))[draw]) for draw in draws]
     tiny = 1e-12
-    slopes = np.where(np.abs(slopes) < tiny, tiny, slopes)
+    slopes = np.where(np.abs(medians) < tiny, tiny, medians)
     low, high = np.quantile(slopes[1:], (0.005, 0.995))
     if low > 0 or high < 0:
         low, high = 1 / high, 1 / low
     norm = np.sqrt((weight * work**2).sum() * (weight * energy**2).sum()) + tiny
-    return Ratio(1 / slopes[0], low, high, float((weight * work * energy).sum() / norm), len(work))
+    return Ratio(float(1 / slopes[0]), float(low), float(high), float((weight * work * energy).sum() / norm), len(work))
 
 
 def _curved(pairs: np.ndarray) -> bool:
@@ -209,8 +210,8 @@ def _joined(group: list[Frame]) -> list[tuple[float, float, float]]:
     for a, b in _neighbours(group):
         move, turned = _superposed(group[a], group[b])
         if np.square(move).sum(1).max() < REACH**2:
-            start, end = (move * group[a].forces).sum(), (move * turned).sum()
-            found.append((-(start + end) / 2, group[b].energy - group[a].energy, abs(end - start)))
+            start, end = float((move * forces_of(group[a])).sum()), float((move * turned).sum())
+            found.append((-(start + end) / 2, energy_of(group[b]) - energy_of(group[a]), abs(end - start)))
     if not found:
         return []
     # The forces' change along the way bounds what the trapezoid leaves out.
@@ -230,7 +231,8 @@ def _some_distances(group: list[Frame]) -> np.ndarray:
     """Up to 200 interatomic distances of every frame, the same ones for all, in Å."""
     i, j = _some_pairs(len(group[0]))
     positions = np.stack([frame.positions for frame in group])
-    return np.linalg.norm(_nearest_image(positions[:, j] - positions[:, i], group[0]), axis=2)
+    lengths: NDArray[np.float64] = np.linalg.norm(_nearest_image(positions[:, j] - positions[:, i], group[0]), axis=2)
+    return lengths
 
 
 def _some_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -244,7 +246,8 @@ def _nearest_image(vectors: np.ndarray, frame: Frame) -> np.ndarray:
     if not frame.pbc.any():
         return vectors
     lattice = Lattice.of(frame.cell, frame.pbc)
-    return vectors - np.round(vectors @ lattice.inverse) @ lattice.vectors
+    nearest: NDArray[np.float64] = vectors - np.round(vectors @ lattice.inverse) @ lattice.vectors
+    return nearest
 
 
 def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -252,11 +255,11 @@ def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
     if a.pbc.any():
         move = _nearest_image(b.positions - a.positions, a)
         move = _nearest_image(move - move.mean(axis=0), a)
-        return move - move.mean(axis=0), b.forces
+        return move - move.mean(axis=0), forces_of(b)
     here, there = a.positions - a.positions.mean(axis=0), b.positions - b.positions.mean(axis=0)
     left, _, right = np.linalg.svd(there.T @ here)
     turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    return there @ turn - here, b.forces @ turn
+    return there @ turn - here, forces_of(b) @ turn
 
 
 # -- Gaussian process on forces --------------------------------------------------------------------------------------
@@ -277,5 +280,5 @@ def _fits(group: list[Frame]) -> Iterator[tuple[list[Frame], np.ndarray, np.ndar
     for part in (_spread(group[k::fits], size) for k in range(fits)):
         if min(size, len(part)) < 5:
             break
-        from_forces = integrated(np.stack([f.positions for f in part]), np.stack([f.forces for f in part]))
-        yield part, from_forces, np.array([frame.energy for frame in part])
+        from_forces = integrated(np.stack([f.positions for f in part]), np.stack([forces_of(f) for f in part]))
+        yield part, from_forces, np.array([energy_of(frame) for frame in part])

@@ -77,7 +77,7 @@ class Dataset(Sequence[Frame]):
     @overload
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> Dataset: ...
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> Frame | Dataset:
         """A frame for an integer; a `Dataset` for a slice, an integer array or a boolean mask."""
         if isinstance(index, (int, np.integer)):
             return self._frames[index]

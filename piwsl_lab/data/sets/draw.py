@@ -64,8 +64,7 @@ def draw(
     found = None if refusal else stock.divide(n_test, test)
     if found is None:
         refusal = refusal or stock.too_few_geometries(test is None)
-        tests = [lambda *parts, whole=whole: stock.can(parts, n_test, test, whole) for whole in (False, True)]
-        raise DataError(refusal + advice(train, follows, *tests, len(pool)))
+        raise DataError(refusal + stock.advice(train, follows, n_test, test))
     tested, (trained, validated, rest) = found
     known = frozenset().union(*(stock.elements[i] for i in trained))
     shown = test if test is not None else pool[tested]
@@ -114,11 +113,23 @@ class _Stock:
         shown = test.elements if test is not None else self.pool[tested].elements
         return known.issuperset(shown) and all(self.elements[i] <= known for i in validated)
 
+    def advice(self, train: Labels, follows: Follows, n_test: int, test: Dataset | None) -> str:
+        """Budgets that can be had, in words."""
+
+        def fits(train: Labels, validation: Labels) -> bool:
+            return self.can((train, validation), n_test, test, whole=False)
+
+        def works(train: Labels, validation: Labels) -> bool:
+            return self.can((train, validation), n_test, test, whole=True)
+
+        return advice(train, follows, fits, works, len(self.pool))
+
     def divide(self, n_test: int, test: Dataset | None) -> tuple[list[int], Chosen] | None:
         """Frames to test on, and those of the other parts; None where the labels do not suffice."""
         spare = 0
         while True:
-            tested, order = ([], np.arange(len(self.pool))) if test is not None else self.test(n_test, spare)
+            nothing: list[int] = []
+            tested, order = (nothing, np.arange(len(self.pool))) if test is not None else self.test(n_test, spare)
             chosen = self.train_and_validation(order, test.elements if test is not None else self.pool[tested].elements)
             if chosen is not None and (tested or test is not None):
                 return tested, chosen
@@ -143,11 +154,11 @@ class _Stock:
     def too_few_geometries(self, testing: bool) -> str:
         """What to say when copies or single labels make the set smaller than its number of frames."""
         train, validation = self.parts
-        places = len(np.unique(self.groups[self.has.any(axis=1)]))
+        geometries = len(np.unique(self.groups[self.has.any(axis=1)]))
         return (
             f"{self.pool.metadata.name}: {sum(map(max, self.parts))} labelled frames asked for "
             f"({max(train)} to train on, {max(validation)} to validate{', at least 1 to test' if testing else ''}), "
-            f"but its {len(self.pool)} frames show {places} different geometries with these labels, "
+            f"but its {len(self.pool)} frames show {geometries} different geometries with these labels, "
             "and copies stay in one part; "
         )
 
@@ -158,11 +169,12 @@ class _Stock:
         order = shuffled(self.groups, 0)
         left = np.array([(self.has.all(axis=1)).sum(), *(self.has & ~self.has[:, ::-1]).sum(axis=0)])
         holders = np.zeros(119, dtype=np.int64)
-        for i in np.flatnonzero(self.has.any(axis=1)):
+        for i in np.flatnonzero(self.has.any(axis=1)).tolist():
             holders[list(self.elements[i])] += 1
         groups = members(self.groups)
         taken: dict[int, bool] = {}
-        self.rare, tested = set(), []
+        self.rare = set()
+        tested: list[int] = []
         for i in self._one_of_each_first(order):
             if len(tested) == most:
                 break

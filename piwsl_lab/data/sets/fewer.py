@@ -38,8 +38,11 @@ def advice(asked: Labels, validation: Follows, fits: Works, works: Works, there:
         def under(ceiling: int, kinds: tuple[bool, bool] = kinds) -> Labels:
             return Labels(*(min(n, ceiling) if kind else n for n, kind in zip(asked, kinds, strict=True)))
 
+        def parts(ceiling: int, under: Callable[[int], Labels] = under) -> tuple[Labels, Labels]:
+            return under(ceiling), validation(under(ceiling))
+
         top = max(n for n, kind in zip(asked, kinds, strict=True) if kind)
-        high = _highest(1, min(there, top - 1), lambda n, under=under: (under(n), validation(under(n))), fits, works)
+        high = _highest(1, min(there, top - 1), parts, fits, works)
         if high:
             most = under(high)
             lowered = [name for name, old, new in zip(Labels._fields, asked, most, strict=True) if new < old]

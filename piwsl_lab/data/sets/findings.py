@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import chemical_symbols
 
-from piwsl_lab.data.frames.frame import Frame
+from piwsl_lab.data.frames.frame import Frame, energy_of, forces_of
 from piwsl_lab.data.sets.outliers import (
     CONFORMER_GAP,
     ENERGY_GAP,
@@ -75,7 +75,7 @@ def methods(frames: Sequence[Frame]) -> list[Finding]:
 
 def zero_forces(frames: Sequence[Frame]) -> list[Finding]:
     labelled = [i for i, frame in enumerate(frames) if frame.forces is not None and len(frame) > 1]
-    zero = tuple(i for i in labelled if not frames[i].forces.any())
+    zero = tuple(i for i in labelled if not forces_of(frames[i]).any())
     if len(zero) < 2:
         return []
     many = "All" if len(zero) == len(labelled) else f"{len(zero)} of"
@@ -91,9 +91,9 @@ def constrained_forces(frames: Sequence[Frame]) -> list[Finding]:
     """Held atoms whose forces are exactly zero in every frame though other atoms have some."""
     where, most = [], 0
     for members in same_atoms(frames):
-        forces = np.stack([frames[i].forces for i in members])
+        forces = np.stack([forces_of(frames[i]) for i in members])
         zero = (forces == 0).all(axis=0)
-        fixed = np.any([np.zeros_like(zero) if frames[i].fixed is None else frames[i].fixed for i in members], axis=0)
+        fixed = np.any([zero & False if (mask := frames[i].fixed) is None else mask for i in members], axis=0)
         rows = fixed.any(axis=1) & (zero | ~fixed).all(axis=1)
         # Symmetry puts some forces to zero, too, but then those that are left add up to zero.
         unbalanced = (np.linalg.norm(forces.sum(axis=1), axis=1) > NET_FORCE).mean() > 0.5
@@ -125,22 +125,23 @@ def energies(frames: Sequence[Frame]) -> list[Finding]:
     found = []
     absurd = implausible_energies(frames)
     if absurd:
-        worst = max(absurd, key=lambda i: abs(frames[i].energy) / len(frames[i]))
+        per_atom = {i: energy_of(frames[i]) / len(frames[i]) for i in absurd}
+        worst = max(absurd, key=lambda i: abs(per_atom[i]))
         text = (
             f"{len(absurd)} frames have an energy no unit of eV makes plausible: {numbered(absurd[:1])} has "
-            f"{frames[worst].energy / len(frames[worst]):.4g} eV per atom, more than all its electrons bind. "
+            f"{per_atom[worst]:.4g} eV per atom, more than all its electrons bind. "
             "It is probably in kcal/mol or kJ/mol: convert the energies to eV."
         )
         found.append(Finding("energies", "wrong", text, absurd))
-    place, deviation = per_atom_deviations(frames)
-    one = len({tuple(np.sort(frames[i].numbers)) for i in place}) == 1
+    labelled, deviation = per_atom_deviations(frames)
+    one = len({tuple(np.sort(frames[i].numbers)) for i in labelled}) == 1
     off, gap = separate_clusters(deviation, CONFORMER_GAP if one else ENERGY_GAP)
-    odd = tuple(i for i in place[off].tolist() if not squeezed(frames[i]))
+    odd = tuple(i for i in labelled[off].tolist() if not squeezed(frames[i]))
     if odd:
-        rare = len(odd) < 0.2 * len(place)
+        rare = len(odd) < 0.2 * len(labelled)
         what = "outliers" if rare else "two kinds of energies, as of two methods, units or charges"
         text = (
-            f"{len(odd)} of {len(place)} energies lie apart from the others, up to {gap:.4g} eV per atom "
+            f"{len(odd)} of {len(labelled)} energies lie apart from the others, up to {gap:.4g} eV per atom "
             f"({numbered(odd)}): {what}. "
             + ("Remove these frames or compute them again." if rare else "Keep one kind in a data set.")
         )
@@ -152,7 +153,7 @@ def forces(frames: Sequence[Frame]) -> list[Finding]:
     odd, usual = force_outliers(frames)
     if not odd:
         return []
-    largest = max(np.abs(frames[i].forces).max() for i in odd)
+    largest = max(np.abs(forces_of(frames[i])).max() for i in odd)
     text = (
         f"{len(odd)} frames have forces up to {largest:.4g} eV/Å that no short distance explains ({numbered(odd)}); "
         f"half of all frames stay below {usual:.3g} eV/Å. Remove them or compute them again."
@@ -224,20 +225,17 @@ def state(frame: Frame) -> str:
     return f"{frame.charge:+g} e{spin}" if frame.charge else f"neutral{spin}"
 
 
-def listed(counts: Counter, most: int = 4) -> str:
+def listed(counts: Counter[str], most: int = 4) -> str:
     names = [f"{name} ({n} frame{'s' if n > 1 else ''})" for name, n in counts.most_common(most)]
     return ", ".join(names) + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
-def element_counts(frames: Sequence[Frame]) -> Counter:
-    kinds = Counter(frame.numbers.tobytes() for frame in frames)
-    return sum(
-        (
-            Counter(dict.fromkeys(np.unique(np.frombuffer(numbers, np.int64)).tolist(), n))
-            for numbers, n in kinds.items()
-        ),
-        Counter(),
-    )
+def element_counts(frames: Sequence[Frame]) -> Counter[int]:
+    """In how many frames each element is, by atomic number."""
+    counts: Counter[int] = Counter()
+    for numbers, n in Counter(frame.numbers.tobytes() for frame in frames).items():
+        counts.update(dict.fromkeys(np.unique(np.frombuffer(numbers, np.int64)).tolist(), n))
+    return counts
 
 
 def numbered(frames: Iterable[int], most: int = 6) -> str:

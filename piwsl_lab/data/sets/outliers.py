@@ -26,22 +26,22 @@ def per_atom_deviations(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray
 
     The sum is fitted by iteratively reweighted least squares, so that outliers do not pull it.
     """
-    place = np.array([i for i, frame in enumerate(frames) if frame.energy is not None], dtype=np.int64)
-    if not len(place):
-        return place, np.zeros(0)
-    sizes = np.array([len(frames[i]) for i in place])
-    elements = np.unique(np.concatenate([np.unique(frames[i].numbers) for i in place]))
-    counts = np.array([np.bincount(frames[i].numbers, minlength=119)[elements] for i in place]) / sizes[:, None]
-    energies = np.array([frames[i].energy for i in place]) / sizes
+    labelled = np.array([i for i, frame in enumerate(frames) if frame.energy is not None], dtype=np.int64)
+    if not len(labelled):
+        return labelled, np.zeros(0)
+    sizes = np.array([len(frames[i]) for i in labelled])
+    elements = np.unique(np.concatenate([np.unique(frames[i].numbers) for i in labelled]))
+    counts = np.array([np.bincount(frames[i].numbers, minlength=119)[elements] for i in labelled]) / sizes[:, None]
+    energies = np.array([frames[i].energy for i in labelled]) / sizes
     middle = np.median(energies)
-    weights = np.ones(len(place))
+    weights = np.ones(len(labelled))
     for _ in range(30 if len(np.unique(counts, axis=0)) > 1 else 0):
         solution = np.linalg.lstsq(counts * weights[:, None], (energies - middle) * weights, rcond=None)[0]
         left = energies - middle - counts @ solution
         weights = 1 / np.sqrt(np.abs(left) + 1e-3)
     if len(np.unique(counts, axis=0)) == 1:
         left = energies - middle
-    return place, left - np.median(left)
+    return labelled, left - np.median(left)
 
 
 def separate_clusters(deviation: np.ndarray, floor: float) -> tuple[np.ndarray, float]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from piwsl_lab.data.frames.duplicates import SAME_GEOMETRY, bridges, close_pairs, shared
-from piwsl_lab.data.frames.frame import Frame
-from piwsl_lab.data.sets.consistency import Comparison, Ratio, causes
+from piwsl_lab.data.frames.frame import Frame, energy_of
+from piwsl_lab.data.sets.consistency import Ratio, WorkComparison, causes
 from piwsl_lab.data.sets.findings import METHOD_KEYS, Finding, numbered
 
 
@@ -44,7 +44,7 @@ def copies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]:
 
 def _unlike_energies(frames: Sequence[Frame], group: Sequence[int]) -> tuple[list[int], float]:
     """The frames of a group whose energies the forces do not explain, and the largest difference, eV."""
-    known = sorted((i for i in group if frames[i].energy is not None), key=lambda i: frames[i].energy)
+    known = sorted((i for i in group if frames[i].energy is not None), key=lambda i: energy_of(frames[i]))
     if len(known) < 2:
         return [], 0.0
     gap = 0.0
@@ -52,7 +52,7 @@ def _unlike_energies(frames: Sequence[Frame], group: Sequence[int]) -> tuple[lis
     whole = pairs == [[0, len(known) - 1]]
     unlike: set[int] = set()
     for a, b in ((known[a], known[b]) for a, b in pairs):
-        apart = abs(frames[b].energy - frames[a].energy)
+        apart = abs(energy_of(frames[b]) - energy_of(frames[a]))
         if apart > _same_energy([frames[a], frames[b]]):
             unlike |= set(group) if whole else {a, b}
             gap = max(gap, apart)
@@ -61,15 +61,15 @@ def _unlike_energies(frames: Sequence[Frame], group: Sequence[int]) -> tuple[lis
 
 def _same_energy(copies: Sequence[Frame]) -> float:
     """How far energies of copies may differ, eV: no distance of theirs differs by more than the tolerance."""
-    pull = [np.abs(frame.forces).sum() for frame in copies if frame.forces is not None]
-    return 0.01 + SAME_GEOMETRY * max(pull, default=10.0 * len(copies[0]))
+    pull = [float(np.abs(frame.forces).sum()) for frame in copies if frame.forces is not None]
+    return 0.01 + float(SAME_GEOMETRY) * max(pull, default=10.0 * len(copies[0]))
 
 
 def _differing(frames: Sequence[Frame], groups: Sequence[Sequence[int]]) -> str:
     """What else differs between copies with two energies, in words."""
     known = ("charge", "spin", "multiplicity", *METHOD_KEYS)
-    values: dict[str, set] = {}
-    always: Counter = Counter()
+    values: dict[str, set[float | str | None]] = {}
+    always: Counter[str] = Counter()
     for group in groups:
         for key in {key for i in group for key in frames[i].info}:
             seen = {frames[i].info.get(key) for i in group}
@@ -86,30 +86,30 @@ def _differing(frames: Sequence[Frame], groups: Sequence[Sequence[int]]) -> str:
 
 def equal_energies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]:
     """One energy that many different geometries share: a place-holder, or rounded numbers."""
-    first = {}
+    first: dict[int, int] = {}
     for i, group in enumerate(groups.tolist()):
         if frames[i].energy is not None:
             first.setdefault(group, i)
-    places = list(first.values())
-    n = len(places)
+    shown = list(first.values())  # one frame of each geometry
+    n = len(shown)
     if n < 3:
         return []
-    counts = Counter(frames[i].energy for i in places)
+    counts = Counter(energy_of(frames[i]) for i in shown)
     (value, most), *others = counts.most_common(2)
     if most == n:
         text = (
             f"All {n} energies are {value:.6g} eV though the geometries differ. This is a place-holder: "
             "give the total energies, or leave them out and train on forces."
         )
-        return [Finding("place-holders", "wrong", text, tuple(places))]
-    shared = tuple(i for i in places if frames[i].energy == value)
+        return [Finding("place-holders", "wrong", text, tuple(shown))]
+    alike = tuple(i for i in shown if frames[i].energy == value)
     # Rounded energies are shared, too, but not one of them by far more frames than the next.
     if most >= max(5, n // 10, 5 * others[0][1]) or (value == 0 and most >= 2 * others[0][1]):
         text = (
-            f"{most} different geometries share the energy {value:.6g} eV ({numbered(shared)}), "
+            f"{most} different geometries share the energy {value:.6g} eV ({numbered(alike)}), "
             "as place-holders do. Remove these energies if they are none."
         )
-        return [Finding("place-holders", "doubt", text, shared)]
+        return [Finding("place-holders", "doubt", text, alike)]
     if n >= 20 and len(counts) <= n // 5:
         text = (
             f"The {n} energies of different geometries take only {len(counts)} values. "
@@ -124,7 +124,7 @@ def units(frames: Sequence[Frame]) -> list[Finding]:
     both = [frame for frame in frames if frame.energy is not None and frame.forces is not None]
     if len(both) < 2:
         return []
-    compared = Comparison(both)
+    compared = WorkComparison(both)
     ratio = compared.ratio()
     if ratio is None or not ratio.sure:
         missed = compared.unexplained()
