@@ -417,8 +417,8 @@ def test_a_catalogued_set_and_a_right_file_warn_of_nothing(tmp_path):
 def test_a_file_is_looked_at_once_until_it_changes(tmp_path, monkeypatch):
     path = file_of(tmp_path / "mine.xyz", ethanol(12))
     looked = []
-    whole = sets.examine
-    monkeypatch.setattr(sets, "examine", lambda *data: looked.append(data) or whole(*data))
+    whole = sets.report_on
+    monkeypatch.setattr(sets, "report_on", lambda *data: looked.append(data) or whole(*data))
     load(path)
     load(path)
     assert len(looked) == 1
@@ -435,7 +435,7 @@ def test_f7_files_that_are_joined_are_looked_at_once_and_told(form, tmp_path, mo
     with pytest.warns(DataWarning, match="place-holder"):
         load(named)
     assert "place-holder" in checked.doubts(named)
-    monkeypatch.setattr(sets, "examine", None)
+    monkeypatch.setattr(sets, "report_on", None)
     with pytest.warns(DataWarning, match="place-holder"):
         load(named)
     file_of(Path(second), ethanol(40)[20:])

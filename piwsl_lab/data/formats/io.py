@@ -18,7 +18,7 @@ from piwsl_lab.data.formats.foreign import refuse, refuse_folder
 from piwsl_lab.data.formats.hdf5 import read_hdf5
 from piwsl_lab.data.formats.npz import read_npz
 from piwsl_lab.data.formats.opening import exists, files_of, unpacked
-from piwsl_lab.data.formats.vasp import ENERGY, is_vasp, look
+from piwsl_lab.data.formats.vasp import ENERGY, is_vasp, run_of
 from piwsl_lab.data.formats.xsf import ARCHIVES, read_xsf
 from piwsl_lab.data.formats.xyz import is_xyz, read_xyz
 from piwsl_lab.data.frames.convert import frames_of
@@ -177,7 +177,7 @@ def _read_ase(path: Path, source: str, format: str | None = None, **options: Any
 
 def _read_vasp(path: Path, source: str, kind: str) -> tuple[list[Atoms], list[str]]:
     """Ionic steps that converged; the others, and the end of a killed run, are named."""
-    run = look(path, kind)
+    run = run_of(path, kind)
     images, remarks = _read_ase(path, source)
     remarks.append(ENERGY)
     if run.killed:

@@ -35,7 +35,7 @@ def is_vasp(path: Path) -> str | None:
     return "outcar" if "outcar" in name or head.lstrip().startswith(b"vasp.") else None
 
 
-def look(path: Path, kind: str) -> Run:
+def run_of(path: Path, kind: str) -> Run:
     """Look through an output of VASP; what is damaged in other ways is left to the reader."""
     return _look_xml(path) if kind == "xml" else _look_outcar(path)
 

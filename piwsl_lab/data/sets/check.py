@@ -72,7 +72,7 @@ class Report:
         return "\n".join(lines)
 
 
-def examine(
+def report_on(
     frames: Sequence[Frame],
     name: str,
     method: str = "unknown",

@@ -18,7 +18,7 @@ from piwsl_lab.data.frames.convert import frames_of, to_atoms
 from piwsl_lab.data.frames.duplicates import bridges, duplicate_groups, shuffled
 from piwsl_lab.data.frames.frame import DataError, Frame
 from piwsl_lab.data.frames.isolated import set_apart
-from piwsl_lab.data.sets.check import Report, examine
+from piwsl_lab.data.sets.check import Report, report_on
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Dataset(Sequence[Frame]):
         charges and methods, and what reading passed over.
         """
         about = self.metadata
-        return examine(self._frames, about.name, about.method, self.isolated_energies, self.remarks)
+        return report_on(self._frames, about.name, about.method, self.isolated_energies, self.remarks)
 
     def reference_energies(self) -> dict[int, float]:
         """Energy of each element (eV), to be subtracted from total energies before they become float32.

@@ -1,0 +1,59 @@
+"""One name, one thing: no public class or function name is defined in two rooms for two things.
+
+A room is a folder of the package. Methods do not count: their class says what they are.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "piwsl_lab"
+DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+# Names that mean one thing in every room that defines them, and which thing.
+EXCEPTIONS = {
+    "main": "starts the program of its module, which `python -m` runs",
+    "read": "reads one kind of file, which its module is named after; callers write toml_file.read(path)",
+    "run": "does what its room does once: a command of the shell, a cell of a study",
+    "pitc": "the residual of the paper; that of the checks is the answer a learner's function is held against",
+    "interval": "the bootstrap interval of a mean; that of the checks is the answer a learner is held against",
+}
+# Names that still mean two things. Only what is renamed leaves this list; nothing is added.
+STILL = {
+    *("Check", "Prediction", "Progress", "Snapshot", "button", "legend", "numbers", "page", "table"),
+    "under",
+}
+
+
+def definitions(package: Path) -> dict[str, set[str]]:
+    """The rooms, "data.frames", in which each public name is defined at the top of a module."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        room = ".".join(path.relative_to(package).parent.parts)
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, DEFINITIONS) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(room)
+    return found
+
+
+def shared(package: Path) -> dict[str, list[str]]:
+    """The names that more than one room defines."""
+    return {name: sorted(rooms) for name, rooms in definitions(package).items() if len(rooms) > 1}
+
+
+def test_no_name_is_defined_in_two_rooms_for_two_things():
+    found = {name: rooms for name, rooms in shared(PACKAGE).items() if name not in EXCEPTIONS | dict.fromkeys(STILL)}
+    assert not found, f"rename one of each: {found}"
+
+
+def test_the_lists_hold_nothing_that_was_renamed():
+    assert {*EXCEPTIONS, *STILL} <= {*shared(PACKAGE)}
+    assert not STILL & {*EXCEPTIONS}
+
+
+def test_a_name_of_two_rooms_is_found(tmp_path):
+    for room, text in (("one", "class Frame:\n    def add(self): ..."), ("two", "def Frame(): ...\ndef add(): ...")):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "module.py").write_text(text, "utf-8")
+    assert shared(tmp_path) == {"Frame": ["one", "two"]}
