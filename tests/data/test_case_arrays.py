@@ -522,6 +522,6 @@ def test_case_21_an_outcar_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "OUTCAR"
     path.write_text(text)
     assert vasp.is_vasp(path) == "outcar"
-    assert vasp.look(path, "outcar") == ([1], True)
+    assert vasp.run_of(path, "outcar") == ([1], True)
     path.write_text(text + " General timing and accounting informations for this job:\n")
-    assert vasp.look(path, "outcar") == ([1], False)
+    assert vasp.run_of(path, "outcar") == ([1], False)

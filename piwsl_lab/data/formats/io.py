@@ -24,7 +24,7 @@ from piwsl_lab.data.formats.xyz import is_xyz, read_xyz
 from piwsl_lab.data.frames.convert import frames_of
 from piwsl_lab.data.frames.frame import DataError, DataWarning, Frame
 from piwsl_lab.data.frames.isolated import lowest_taken, set_apart
-from piwsl_lab.data.frames.keys import names_passed_over
+from piwsl_lab.data.frames.keys import names_passed_over, passed_over
 from piwsl_lab.data.sets.dataset import Dataset, Metadata
 from piwsl_lab.support.files import no_file
 
@@ -75,17 +75,21 @@ def read(path: str | Path | Sequence[str | Path], labels: bool = True) -> Datase
     dataset = Dataset(frames, found.metadata, isolated, [*found.remarks, *said])
     if labels and not dataset.n_energies and not dataset.n_forces:
         raise DataError(_no_labels(dataset, source))
-    energies = [
-        name for name in names_passed_over(dataset.remarks) if "energ" in name.lower() or name in ("E", "E0", "U0")
-    ]
-    if labels and not dataset.n_energies and energies:
+    if labels and not dataset.n_energies:
+        _doubt_energies(dataset.remarks, source)
+    return dataset
+
+
+def _doubt_energies(remarks: Sequence[str], source: str) -> None:
+    """Warn where no frame has an energy and a name was passed over that may mean one."""
+    names = [name for name in names_passed_over(remarks) if "energ" in name.lower() or name in ("E", "E0", "U0")]
+    if names:
         warnings.warn(
-            f"{source}: no frame has an energy, but '{energies[0]}' was passed over; if it is the total energy in eV, "
+            f"{source}: no frame has an energy, but {passed_over(names[0])}; if it is the total energy in eV, "
             "call it 'energy'",
             DataWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return dataset
 
 
 def read_frames(path: Path, labels: bool = True) -> Dataset:

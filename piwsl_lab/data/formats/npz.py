@@ -64,20 +64,9 @@ def read_npz(path: Path, source: str) -> Dataset:
     DataError
         Damaged file, object arrays, missing keys, unknown units, shapes that do not belong together.
     """
-    try:
-        # Not np.load(path): it leaves the file open when the archive is damaged.
-        with path.open("rb") as handle, NpzFile(handle, allow_pickle=False) as archive:
-            files = archive.files
-            names = _names(files)
-            _check_keys(names, files, source)
-            about = {key for key in archive.files if "unit" in key.lower()} | ({"theory", "temperature_K"} & {*archive})
-            loaded = _load(archive, {*names.values(), *about}, source)
-            unread = sorted({*archive.files} - {*loaded})
-    except DataError:
-        raise
-    except DAMAGES as error:
-        raise DataError(f"{source}: not a whole .npz file ({error}); copy or download it again") from error
-    units, name, remarks = _units({key: loaded[key] for key in about if "unit" in key.lower()}, names, files, source)
+    names, loaded, files = _roles_and_arrays(path, source)
+    unread = sorted({*files} - {*loaded})
+    units, name, remarks = _units({key: loaded[key] for key in loaded if _states_unit(key)}, names, files, source)
     stacked = Arrays(
         **{role: loaded[key] for role, key in names.items()},
         length=units.length,
@@ -94,6 +83,26 @@ def read_npz(path: Path, source: str) -> Dataset:
         for doubt in unit_doubts(found, units.energy):
             warnings.warn(f"{source}: {doubt}", DataWarning, stacklevel=2)
     return found
+
+
+def _roles_and_arrays(path: Path, source: str) -> tuple[dict[str, str], dict[str, Any], list[str]]:
+    """Which key has which role, the arrays that are read by their keys, and all keys of the file."""
+    try:
+        # Not np.load(path): it leaves the file open when the archive is damaged.
+        with path.open("rb") as handle, NpzFile(handle, allow_pickle=False) as archive:
+            files = archive.files
+            names = _names(files)
+            _check_keys(names, files, source)
+            about = {key for key in files if _states_unit(key) or key in ("theory", "temperature_K")}
+            return names, _load(archive, {*names.values(), *about}, source), files
+    except DataError:
+        raise
+    except DAMAGES as error:
+        raise DataError(f"{source}: not a whole .npz file ({error}); copy or download it again") from error
+
+
+def _states_unit(key: str) -> bool:
+    return "unit" in key.lower()
 
 
 def _units(

@@ -16,7 +16,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -123,7 +123,7 @@ class Choice:
     """Which name each frame takes its labels from, and what there is to say about it."""
 
     taken: list[dict[str, str]]
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[str]
 
 
 def choose(frames: Sequence[Mapping[str, Any]], source: str) -> Choice:
@@ -146,33 +146,33 @@ def choose(frames: Sequence[Mapping[str, Any]], source: str) -> Choice:
     losing = _losing_families(named, chosen_names)
     _refuse_two_methods(named, source)
     _refuse_two_values(named, frames, source)
-    taken: list[dict[str, str]] = []
-    left_out: Counter[str] = Counter()
-    for chosen in chosen_names:
-        for kind in list(chosen):
-            if (kind, chosen[kind].family) in losing:
-                left_out[chosen.pop(kind).text] += 1
-        taken.append({kind: name.text for kind, name in chosen.items()})
-    choice = Choice(taken)
+    left_out = Counter(
+        name.text for chosen in chosen_names for kind, name in chosen.items() if (kind, name.family) in losing
+    )
+    taken = [
+        {kind: name.text for kind, name in chosen.items() if (kind, name.family) not in losing}
+        for chosen in chosen_names
+    ]
     counts = {kind: Counter(one[kind] for one in taken if kind in one) for kind in ("energy", "forces")}
-    choice.remarks += _say_taken(counts)
+    remarks = _say_taken(counts)
     if left_out:
-        listed = ", ".join(f"'{text}' in {number} frames" for text, number in sorted(left_out.items()))
-        _warn(
-            choice,
-            f"{source}: frames have labels only under names that stand beside a reference in other frames ({listed}); "
-            "they were left out there: give these frames the reference too, or remove them",
+        remarks.append(
+            f"{source}: frames have labels only under names that stand beside a reference in other frames "
+            f"({_listed(sorted(left_out.items()))}); they were left out there: give these frames the reference too, or "
+            "remove them"
         )
-    energies = counts["energy"]
-    if len(energies) > 1:
-        listed = ", ".join(f"'{text}' in {number} frames" for text, number in energies.items())
-        _warn(
-            choice,
-            f"{source}: energies have different names ({listed}); if they are of different methods, "
-            "keep one kind, or write all as 'energy'",
+        warnings.warn(remarks[-1], DataWarning, stacklevel=2)
+    if len(counts["energy"]) > 1:
+        remarks.append(
+            f"{source}: energies have different names ({_listed(counts['energy'].items())}); if they are of different "
+            "methods, keep one kind, or write all as 'energy'"
         )
-    choice.remarks += _say_passed_over(frames, named, taken)
-    return choice
+        warnings.warn(remarks[-1], DataWarning, stacklevel=2)
+    return Choice(taken, remarks + _say_passed_over(frames, named, taken))
+
+
+def _listed(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"'{text}' in {number} frames" for text, number in counts)
 
 
 def _choose_one(names: Sequence[Name], values: Mapping[str, Any]) -> dict[str, Name]:
@@ -265,8 +265,3 @@ def _say_passed_over(
         farthest = f", up to {apart[text][0]:.3g} eV from '{apart[text][1]}'" if text in apart else ""
         said.append(f"{passed_over(text, f'{count} frames{farthest}')}.")
     return said
-
-
-def _warn(choice: Choice, sentence: str) -> None:
-    choice.remarks.append(sentence)
-    warnings.warn(sentence, DataWarning, stacklevel=2)
