@@ -156,6 +156,25 @@ def test_units_in_the_metadata_of_databases(tmp_path: Path, metadata) -> None:
     assert data.isolated_energies == {1: pytest.approx(-13.6)}
 
 
+@pytest.mark.parametrize("family", ["", "dft_", "REF_"])
+def test_forces_of_databases_follow_from_energy_and_distance_whatever_they_are_called(tmp_path: Path, family) -> None:
+    path = tmp_path / "a.db"
+    with connect(path) as rows:
+        for atoms in water(6, units.Hartree, units.Hartree):
+            labels = {"energy": np.array([atoms.info["energy"]]), "forces": atoms.arrays["forces"]}
+            rows.write(
+                Atoms(atoms.numbers, atoms.positions), data={f"{family}{name}": one for name, one in labels.items()}
+            )
+        rows.metadata = {"_property_unit_dict": {f"{family}energy": "Hartree"}, "_distance_unit": "Ang"}
+    right(read(path))
+
+
+def test_a_database_in_hartree_without_a_distance_is_refused_as_an_extended_xyz_is(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.db", water(), {"_property_unit_dict": {"energy": "Hartree"}})
+    with pytest.raises(DataError, match=r"row 1 of .*hartree/angstrom or hartree/bohr; state 'forces_unit'"):
+        read(path)
+
+
 def test_charge_of_one_element_in_schnetpack(tmp_path: Path) -> None:
     about = {"total_charge": np.array([1.0]), "spin_multiplicity": np.array([[2]]), "table": np.arange(4)}
     metadata = {"_property_unit_dict": {"energy": "eV", "forces": "eV/Ang"}, "_distance_unit": "Ang"}
