@@ -26,12 +26,12 @@ def conservation(potential: Any, data: Dataset, seed: int = 0, steps: int = 2000
         constant energy and 300 K from every frame) and "alive" (share of those flights that kept their forces in
         bounds).
     """
-    flight = record(Simulation(potential, data, seed=seed), steps)
-    drift = np.abs(flight.drift())
+    trajectory = record(Simulation(potential, data, seed=seed), steps)
+    drift = np.abs(trajectory.drift())
     drift = drift[np.isfinite(drift)]
     return {
         "loop_work": loop_work(potential, data, seed=seed),
         "antisymmetry": jacobian_antisymmetry(potential, data),
         "drift": float(np.median(drift)) if len(drift) else math.nan,
-        "alive": float(flight.alive[-1].mean()),
+        "alive": float(trajectory.alive[-1].mean()),
     }

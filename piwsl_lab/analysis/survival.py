@@ -22,7 +22,7 @@ from scipy.stats import binomtest
 from piwsl_lab.atoms.neighbours import neighbours
 from piwsl_lab.data import Frame
 from piwsl_lab.md.constraints import degrees_of_freedom, masses
-from piwsl_lab.md.trajectory import Flight
+from piwsl_lab.md.trajectory import Trajectory
 
 BONDED = 1.3  # times the sum of two covalent radii
 BOND_TOLERANCE = 0.5  # Å, Δ of Fu et al.
@@ -71,14 +71,14 @@ def reference_bonds(frame: Frame, positions: np.ndarray | None = None) -> Bonds:
     return Bonds(pairs, bond_lengths(places, pairs, frame).mean(axis=0))
 
 
-def bond_errors(flight: Flight, replica: int, bonds: Bonds) -> np.ndarray:
+def bond_errors(trajectory: Trajectory, replica: int, bonds: Bonds) -> np.ndarray:
     """|r_ij(t) − b_ij| of every bond of a replica, [T, B], Å."""
-    places = flight.positions[:, flight.atoms(replica)]
-    return np.abs(bond_lengths(places, bonds.pairs, flight.frames[replica]) - bonds.length)
+    places = trajectory.positions[:, trajectory.atoms(replica)]
+    return np.abs(bond_lengths(places, bonds.pairs, trajectory.frames[replica]) - bonds.length)
 
 
 def alive_ps(
-    flight: Flight,
+    trajectory: Trajectory,
     bonds: Bonds | Sequence[Bonds],
     temperature: float | Sequence[float],
     tolerance: float = BOND_TOLERANCE,
@@ -93,7 +93,7 @@ def alive_ps(
 
     Parameters
     ----------
-    flight : Flight of S replicas
+    trajectory : Trajectory of S replicas
     bonds : Bonds, or S of them
     temperature : float or S floats, K
     tolerance : float, Å
@@ -101,37 +101,37 @@ def alive_ps(
         Whether a conserved energy that runs away is an end. A bath can take up what wrong forces put in: there the
         molecule may live on, and the drift of the conserved energy is a number of its own.
     """
-    replicas = len(flight.frames)
+    replicas = len(trajectory.frames)
     bonds = [bonds] * replicas if isinstance(bonds, Bonds) else list(bonds)
     kelvin = np.broadcast_to(np.asarray(temperature, dtype=float), (replicas,))
-    last = float(flight.time[-1])
+    last = float(trajectory.time[-1])
     survivals = []
     for s in range(replicas):
-        time, reason = min(_endings(flight, s, bonds[s], kelvin[s], tolerance, energy), default=(last, ""))
+        time, reason = min(_endings(trajectory, s, bonds[s], kelvin[s], tolerance, energy), default=(last, ""))
         survivals.append(Survival(time / 1000.0, reason))
     return survivals
 
 
 def _endings(
-    flight: Flight, s: int, bonds: Bonds, kelvin: float, tolerance: float, energy: bool
+    trajectory: Trajectory, s: int, bonds: Bonds, kelvin: float, tolerance: float, energy: bool
 ) -> Iterator[tuple[float, str]]:
     """Every way in which a replica ended, with its time in fs."""
-    if s in flight.losses:
-        yield flight.losses[s].time, flight.losses[s].reason
-    error, hottest = bond_errors(flight, s, bonds), flight.temperature[:, s]
+    if s in trajectory.lost:
+        yield trajectory.lost[s].time, trajectory.lost[s].reason
+    error, hottest = bond_errors(trajectory, s, bonds), trajectory.temperature[:, s]
     at = _first(error.max(axis=1, initial=0.0) > tolerance)
     if at is not None:
         a, b = bonds.pairs[error[at].argmax()]
-        yield float(flight.time[at]), f"the bond {a}-{b} is off by {error[at].max():.2f} Å"
+        yield float(trajectory.time[at]), f"the bond {a}-{b} is off by {error[at].max():.2f} Å"
     if kelvin == 0:
         return
     at = _first(hottest > HOT * kelvin)
     if at is not None:
-        yield float(flight.time[at]), f"the temperature is {hottest[at]:.0f} K"
-    change = np.abs(flight.conserved[:, s] - flight.conserved[0, s])
-    at = _first(change > 0.5 * degrees_of_freedom(flight.frames[s], False) * units.kB * kelvin)
+        yield float(trajectory.time[at]), f"the temperature is {hottest[at]:.0f} K"
+    change = np.abs(trajectory.conserved[:, s] - trajectory.conserved[0, s])
+    at = _first(change > 0.5 * degrees_of_freedom(trajectory.frames[s], False) * units.kB * kelvin)
     if energy and at is not None:
-        yield float(flight.time[at]), f"the conserved energy changed by {change[at]:.2f} eV"
+        yield float(trajectory.time[at]), f"the conserved energy changed by {change[at]:.2f} eV"
 
 
 def _first(flags: np.ndarray) -> int | None:

@@ -14,7 +14,7 @@ from piwsl_lab.data import Dataset
 from piwsl_lab.md.limits import check_states
 from piwsl_lab.md.simulation import Simulation, fly
 from piwsl_lab.md.snapshot import Snapshot
-from piwsl_lab.md.trajectory import Flight
+from piwsl_lab.md.trajectory import Trajectory
 
 EDGES = np.linspace(0.5, 10.0, 191)  # Å, bins of h(r): 0.05 Å, as Fu et al.
 TIME_STEP = 0.5  # fs
@@ -99,12 +99,12 @@ def try_out(
         # Velocities and forces of tens of thousands of states would fill the memory, and nothing here asks for them.
         snapshots.append(_without_vectors(snapshot))
         if len(snapshots) % LOOK == 0:
-            flight = Flight.of(simulation.frames, snapshots, simulation.losses)
-            if all(survival.reason for survival in alive_ps(flight, bonds, kelvin, energy=ensemble == "nve")):
+            trajectory = Trajectory.of(simulation.frames, snapshots, simulation.lost)
+            if all(survival.reason for survival in alive_ps(trajectory, bonds, kelvin, energy=ensemble == "nve")):
                 break
-    flight = Flight.of(simulation.frames, snapshots, simulation.losses)
-    survivals = alive_ps(flight, bonds, kelvin, energy=ensemble == "nve")
-    drift = np.abs(flight.drift())
+    trajectory = Trajectory.of(simulation.frames, snapshots, simulation.lost)
+    survivals = alive_ps(trajectory, bonds, kelvin, energy=ensemble == "nve")
+    drift = np.abs(trajectory.drift())
     trials = []
     for k, temperature in enumerate(temperatures):
         mine = range(k * number, (k + 1) * number)
@@ -115,19 +115,21 @@ def try_out(
                 float(temperature),
                 [survivals[s] for s in mine],
                 float(np.median(sound)) if sound else float("nan"),
-                _distance_error(flight, survivals, mine, reference) if reference is not None else float("nan"),
+                _distance_error(trajectory, survivals, mine, reference) if reference is not None else float("nan"),
             )
         )
     return trials
 
 
-def _distance_error(flight: Flight, survivals: list[Survival], replicas: Sequence[int], reference: Dataset) -> float:
+def _distance_error(
+    trajectory: Trajectory, survivals: list[Survival], replicas: Sequence[int], reference: Dataset
+) -> float:
     """Error of h(r) of the times at which the replicas were alive."""
     places = [
-        flight.positions[flight.time / 1000.0 < survivals[s].ps + 1e-9, flight.atoms(s)].astype(np.float64)
+        trajectory.positions[trajectory.time / 1000.0 < survivals[s].ps + 1e-9, trajectory.atoms(s)].astype(np.float64)
         for s in replicas
     ]
-    frame = flight.frames[replicas[0]]
+    frame = trajectory.frames[replicas[0]]
     mine = distances(np.concatenate(places), frame, EDGES)
     theirs = distances(np.stack([f.positions for f in reference]), frame, EDGES)
     return distance_error(mine, theirs, EDGES)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from piwsl_lab.analysis.survival import Survival
     from piwsl_lab.data import Dataset, Frame
     from piwsl_lab.md.snapshot import Snapshot
-    from piwsl_lab.md.trajectory import Flight
+    from piwsl_lab.md.trajectory import Trajectory
 
 RECORDS = 1000  # states kept at most
 EVERY = 10  # steps between two of them at least
@@ -164,13 +164,13 @@ def _tell_unseen(source: Any, start: Frame) -> None:
         say(f"the potential does not see {' and '.join(unseen)}")
 
 
-def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Flight, float, str, int]:
+def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Trajectory, float, str, int]:
     """The flight so far, its seconds, what ended it early in words, and the exit code."""
     from tqdm import tqdm
 
     from piwsl_lab.md.limits import STATES
     from piwsl_lab.md.simulation import fly
-    from piwsl_lab.md.trajectory import Flight
+    from piwsl_lab.md.trajectory import Trajectory
 
     records = min(RECORDS, STATES // len(simulation.positions))
     every = max(EVERY, -(-steps // records))
@@ -197,7 +197,7 @@ def _fly(simulation: Any, steps: int, arguments: argparse.Namespace) -> tuple[Fl
         if not snapshots:
             raise
         trouble, code = f"{error}; the flight ended, the table and the files hold it so far", FAILED
-    return Flight.of(simulation.frames, snapshots, simulation.losses), time.perf_counter() - begun, trouble, code
+    return Trajectory.of(simulation.frames, snapshots, simulation.lost), time.perf_counter() - begun, trouble, code
 
 
 class _Unwritten(OSError):
@@ -234,7 +234,7 @@ def _without_vectors(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, velocities=snapshot.velocities[:0], forces=snapshot.forces[:0])
 
 
-def _figures(flight: Flight, survivals: list[Survival], seconds: float, steps: int) -> dict[str, Any]:
+def _figures(flight: Trajectory, survivals: list[Survival], seconds: float, steps: int) -> dict[str, Any]:
     import numpy as np
 
     drift = flight.drift() * 1000.0

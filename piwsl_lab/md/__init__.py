@@ -4,19 +4,19 @@ from piwsl_lab.md.ase_calculator import Calculator
 from piwsl_lab.md.files import TrajectoryFile
 from piwsl_lab.md.forces import ForceField, LearnedForces, OracleForces, force_field
 from piwsl_lab.md.simulation import ENSEMBLES, Simulation, fly
-from piwsl_lab.md.snapshot import Loss, Snapshot
-from piwsl_lab.md.trajectory import Flight, record
+from piwsl_lab.md.snapshot import LostReplica, Snapshot
+from piwsl_lab.md.trajectory import Trajectory, record
 
 __all__ = [
     "ENSEMBLES",
     "Calculator",
-    "Flight",
     "ForceField",
     "LearnedForces",
-    "Loss",
+    "LostReplica",
     "OracleForces",
     "Simulation",
     "Snapshot",
+    "Trajectory",
     "TrajectoryFile",
     "fly",
     "force_field",

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from ase.io.trajectory import Trajectory
+from ase.io.trajectory import Trajectory as AseTrajectory
 
 from piwsl_lab.data import Dataset
 from piwsl_lab.data.frames.convert import to_atoms
@@ -54,7 +54,7 @@ class TrajectoryFile:
         self._trajectory, self._empty = None, True
         if self.path.suffix == ".traj":
             self._text.close()
-            self._trajectory = Trajectory(str(self.path), "w")
+            self._trajectory = AseTrajectory(str(self.path), "w")
 
     def write(self, snapshot: Snapshot) -> None:
         """Append the replicas that are alive: all of them, or none.
@@ -98,7 +98,7 @@ class TrajectoryFile:
             with self.path.open("r+b", buffering=0) as file:
                 file.truncate(size)
                 file.write(head)
-            self._trajectory = Trajectory(str(self.path), "a")
+            self._trajectory = AseTrajectory(str(self.path), "a")
             raise
 
     def _image(self, snapshot: Snapshot, s: int) -> Atoms:

@@ -27,7 +27,7 @@ from piwsl_lab.md.constraints import degrees_of_freedom, free_coordinates, masse
 from piwsl_lab.md.forces import ForceField, force_field
 from piwsl_lab.md.limits import check_atoms, check_steps, checked_seeds, checked_temperatures, checked_time_step
 from piwsl_lab.md.noise import Noise
-from piwsl_lab.md.snapshot import TOO_LARGE, Loss, Snapshot, wild
+from piwsl_lab.md.snapshot import TOO_LARGE, LostReplica, Snapshot, wild
 from piwsl_lab.support.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Simulation:
         self._target = self._temperatures(temperature)
         self.time_step = time_step
         self.step_count, self.time = 0, 0.0
-        self.losses: dict[int, Loss] = {}
+        self.lost: dict[int, LostReplica] = {}
         self.positions = torch.tensor(np.concatenate([f.positions for f in frames]), device=self.device)
         self.velocities = self._maxwell()
         self.heat = torch.zeros(self.n_replicas, dtype=torch.float64, device=self.device)
@@ -111,7 +111,7 @@ class Simulation:
     @property
     def finished(self) -> bool:
         """Whether every replica is lost."""
-        return len(self.losses) == self.n_replicas
+        return len(self.lost) == self.n_replicas
 
     @property
     def time_step(self) -> float:
@@ -171,18 +171,18 @@ class Simulation:
         velocities = velocities + self._kick(forces)
         sound = sound & self._bounded(forces) & potential.isfinite()
         lost = self.alive & ~sound
-        losses = self._losses(lost, too_close, finite, forces) if bool(lost.any()) else {}
+        found = self._why_lost(lost, too_close, finite, forces) if bool(lost.any()) else {}
         keep = sound[self.structure][:, None]
         positions = torch.where(keep, positions, self.positions)
         velocities = torch.where(keep, velocities, self.velocities)
         forces = torch.where(keep, forces, self.forces)
         potential = torch.where(sound, potential, self.potential)
         heat = torch.where(sound, heat, self.heat)
-        losses = self.losses | losses
+        gone = self.lost | found
         time = self.time + self._time_step
         # Nothing but plain assignments from here on: Ctrl-C cannot come between them.
         self.positions, self.velocities, self.forces = positions, velocities, forces
-        self.potential, self.heat, self.alive, self.losses = potential, heat, sound, losses
+        self.potential, self.heat, self.alive, self.lost = potential, heat, sound, gone
         self.step_count += 1
         self.time = time
 
@@ -248,14 +248,14 @@ class Simulation:
         self.potential, self.forces = potential, forces
         if not bool(self.alive.all()):
             nowhere = torch.zeros_like(self.alive)
-            self.losses = self._losses(~self.alive, nowhere, ~nowhere, forces)
+            self.lost = self._why_lost(~self.alive, nowhere, ~nowhere, forces)
         potential = torch.where(self.alive, potential, 0.0)
         return potential, torch.where(self.alive[self.structure][:, None], forces, 0.0)
 
-    def _losses(self, lost: Tensor, too_close: Tensor, finite: Tensor, forces: Tensor) -> dict[int, Loss]:
+    def _why_lost(self, which: Tensor, too_close: Tensor, finite: Tensor, forces: Tensor) -> dict[int, LostReplica]:
         """Why replicas are lost, with their last sound frames."""
         found = {}
-        for s in lost.nonzero()[:, 0].tolist():
+        for s in which.nonzero()[:, 0].tolist():
             atoms = self.structure == s
             frame = self.frames[s]
             if not bool(finite[s]):
@@ -265,7 +265,7 @@ class Simulation:
             else:
                 reason = self.field.why(s) or wild(forces[atoms].cpu().numpy(), frame)
             sound = replace(frame, positions=self.positions[atoms].cpu().numpy())
-            found[s] = Loss(s, self.step_count, self.time, reason, sound)
+            found[s] = LostReplica(s, self.step_count, self.time, reason, sound)
         return found
 
     def _bounded(self, forces: Tensor) -> Tensor:

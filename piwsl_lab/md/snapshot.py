@@ -13,7 +13,7 @@ TOO_LARGE = 100.0  # eV/Å: no bond pulls like this
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostReplica:
     """Why and where a replica was lost: the last frame that was sound, at `step` and `time` (fs)."""
 
     replica: int

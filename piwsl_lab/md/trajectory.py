@@ -9,11 +9,11 @@ import numpy as np
 from piwsl_lab.data import Dataset
 from piwsl_lab.md.limits import check_states
 from piwsl_lab.md.simulation import Simulation, fly
-from piwsl_lab.md.snapshot import Loss, Snapshot
+from piwsl_lab.md.snapshot import LostReplica, Snapshot
 
 
 @dataclass(frozen=True)
-class Flight:
+class Trajectory:
     """S replicas with N atoms in all at T times.
 
     Attributes
@@ -26,7 +26,7 @@ class Flight:
     temperature : array [T, S], K
     alive : array [T, S], bool
         A replica that is not keeps its last sound state.
-    losses : dict of Loss
+    lost : dict of LostReplica
         By replica.
     """
 
@@ -40,10 +40,10 @@ class Flight:
     conserved: np.ndarray
     temperature: np.ndarray
     alive: np.ndarray
-    losses: dict[int, Loss]
+    lost: dict[int, LostReplica]
 
     @classmethod
-    def of(cls, frames: Dataset, snapshots: list[Snapshot], losses: dict[int, Loss]) -> Flight:
+    def of(cls, frames: Dataset, snapshots: list[Snapshot], lost: dict[int, LostReplica]) -> Trajectory:
         """Put snapshots of one simulation, in their order, into arrays.
 
         Raises
@@ -55,7 +55,7 @@ class Flight:
             raise ValueError("a flight needs at least one snapshot")
         names = [n for n in Snapshot.__dataclass_fields__ if n not in ("step", "time")]
         arrays = {name: np.stack([getattr(s, name) for s in snapshots]) for name in names}
-        return cls(frames=frames, time=np.array([s.time for s in snapshots]), losses=dict(losses), **arrays)
+        return cls(frames=frames, time=np.array([s.time for s in snapshots]), lost=dict(lost), **arrays)
 
     def atoms(self, replica: int) -> slice:
         """Where the atoms of a replica stand in the arrays."""
@@ -76,7 +76,7 @@ class Flight:
         return slopes / np.array([len(frame) for frame in self.frames])
 
 
-def record(simulation: Simulation, steps: int, every: int = 10) -> Flight:
+def record(simulation: Simulation, steps: int, every: int = 10) -> Trajectory:
     """Run a simulation and keep its states; arguments as for `fly`.
 
     Raises
@@ -86,4 +86,4 @@ def record(simulation: Simulation, steps: int, every: int = 10) -> Flight:
     """
     check_states(2 + steps // max(every, 1), len(simulation.positions))
     snapshots = list(fly(simulation, steps, every))
-    return Flight.of(simulation.frames, snapshots, simulation.losses)
+    return Trajectory.of(simulation.frames, snapshots, simulation.lost)

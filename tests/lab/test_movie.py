@@ -137,7 +137,7 @@ def test_a_lost_replica_is_marked_in_the_page(tmp_path):
     session = FlightSession({"wild": wild, "free": free()}, rattled("H2O"), replicas=1).run(40)
     paths = save_flight(session, tmp_path / "out")
     lost = re.findall(r'"lost": ([^,}]*)', paths[-1].read_text(encoding="utf-8"))
-    assert float(lost[0]) == pytest.approx(session.simulations["wild"].losses[0].time / 1000.0, abs=0.0021)
+    assert float(lost[0]) == pytest.approx(session.simulations["wild"].lost[0].time / 1000.0, abs=0.0021)
     assert lost[1] == "null"
     assert len(ase.io.read(paths[0], ":")) < len(ase.io.read(paths[1], ":"))
 

@@ -34,7 +34,7 @@ from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.sessions.md import FlightSession, Track
 from piwsl_lab.lab.sessions.md_views import BESIDE, Looks
 from piwsl_lab.lab.sessions.saved_arrays import pack_frames, unpack_frames
-from piwsl_lab.md import Calculator, Flight, Simulation, TrajectoryFile, fly, record
+from piwsl_lab.md import Calculator, Simulation, Trajectory, TrajectoryFile, fly, record
 from piwsl_lab.md.forces import LearnedForces
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
@@ -675,7 +675,7 @@ def test_bonds_of_thousands_of_periodic_atoms_take_no_memory_of_order_n_squared(
     assert len(bonds.pairs) == 3 * side**3
     still = np.tile(big.positions, (20, 1, 1))
     zero = np.zeros((20, 1))
-    flight = Flight(
+    flight = Trajectory(
         dataset(big), np.arange(20.0), still, still[:, :0], still[:, :0], zero, zero, zero, zero,
         np.ones((20, 1), dtype=bool), {},
     )  # fmt: skip

@@ -39,7 +39,7 @@ from piwsl_lab.analysis import (
 )
 from piwsl_lab.cli import main as cli
 from piwsl_lab.data import Oracle, load
-from piwsl_lab.md import Calculator, Flight, Simulation, TrajectoryFile, fly, record
+from piwsl_lab.md import Calculator, Simulation, Trajectory, TrajectoryFile, fly, record
 from piwsl_lab.models import HEADS, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import Setup, run
@@ -272,7 +272,7 @@ def test_an_oracle_that_fails_says_why_and_the_others_fly_on():
     simulation = Simulation(Oracle("gfn2-xtb"), dataset(rattled("H2O"), near), time_step=1.0)
     flight = record(simulation, 5, 1)
     assert flight.alive[-1].tolist() == [True, False]
-    assert "replica 1 was lost at" in str(simulation.losses[1])
+    assert "replica 1 was lost at" in str(simulation.lost[1])
     assert np.isfinite(flight.positions).all()
     assert np.isfinite(flight.potential).all()
     assert np.isfinite(flight.conserved).all()
@@ -290,9 +290,9 @@ def flight_of(positions, start, every=10.0, **changes):
         "frames": dataset(start), "time": every * np.arange(t), "positions": positions,
         "velocities": np.zeros((t, n, 3)), "forces": np.zeros((t, n, 3)), "potential": 0.0 * ones,
         "kinetic": 0.0 * ones, "conserved": 0.0 * ones, "temperature": 300.0 * ones,
-        "alive": np.ones((t, 1), dtype=bool), "losses": {},
+        "alive": np.ones((t, 1), dtype=bool), "lost": {},
     }  # fmt: skip
-    return Flight(**whole | changes)
+    return Trajectory(**whole | changes)
 
 
 def test_the_first_of_all_ends_counts():

@@ -17,7 +17,7 @@ from piwsl_lab.lab.panels import html as report
 from piwsl_lab.lab.parts.colours import twin_colours
 from piwsl_lab.lab.parts.knobs import choice, compact, dropdown, tooltip
 from piwsl_lab.lab.sessions.training import Session, Twin
-from piwsl_lab.lab.sessions.twin import Snapshot, nearest
+from piwsl_lab.lab.sessions.twin import Predictions, nearest
 
 STOPS = 100  # of the slider, before there is a history to count
 FORCES, TRAJECTORY = "forces", "trajectory"
@@ -177,7 +177,7 @@ class CloseUp(W.VBox):
             self._movie = twin.trajectory
             self.molecule.show_trajectory(twin.trajectory.positions, f"{twin.name}: {twin.trajectory.label}")
 
-    def _draw_forces(self, twin: Twin, shot: Snapshot) -> None:
+    def _draw_forces(self, twin: Twin, shot: Predictions) -> None:
         if self._movie is not None:
             self._movie = None
             self.molecule.clear_trajectory()

@@ -16,7 +16,7 @@ from piwsl_lab.lab.parts.colours import ON_DARK, twin_colours
 from piwsl_lab.lab.parts.styles import CSS  # noqa: F401  (read from here)
 from piwsl_lab.lab.parts.words import knobs_in_words, milli, physics
 from piwsl_lab.lab.sessions.training import Session, Twin
-from piwsl_lab.lab.sessions.twin import CannotStep, Snapshot
+from piwsl_lab.lab.sessions.twin import CannotStep, Predictions
 from piwsl_lab.lab.sessions.verdict import BETTER, FEWEST, UNDECIDED, Verdict
 
 RECENT = 7  # scores
@@ -157,7 +157,7 @@ def progress_text(session: Any) -> str:
     return _line("piwsl-progress", text)
 
 
-def moment(twin: Twin, past: Snapshot | None) -> str:
+def moment(twin: Twin, past: Predictions | None) -> str:
     """Of which weights the forces are that are shown; while they are the present ones the words stay the same."""
     if past is not None:
         text = f"forces of {escape(twin.name)} at <b>step {past.step}</b> of {len(twin.records)}"

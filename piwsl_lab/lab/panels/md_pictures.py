@@ -105,7 +105,7 @@ class FlightPictures:
         """The pilot's colour, name and state; how it was lost, if it was."""
         words = f"{track.temperature[k][replica]:.0f} K, bond {track.stretch[k][replica]:.2f} Å off"
         if not track.alive[k][replica]:
-            loss = self.session.simulations[name].losses[replica]
+            loss = self.session.simulations[name].lost[replica]
             words = f'<b class="piwsl-error">lost</b> at {loss.time / 1000.0:.3f} ps: {escape(loss.reason)}'
         return f'<span style="color:{self.colours[name]}">■</span> <b>{escape(name)}</b> {words}'
 

@@ -12,7 +12,7 @@ from piwsl_lab.analysis.survival import alive_ps, reference_bonds
 from piwsl_lab.data import Dataset, Frame
 from piwsl_lab.data.sets.dataset import Metadata
 from piwsl_lab.md.simulation import Simulation, fly
-from piwsl_lab.md.trajectory import Flight
+from piwsl_lab.md.trajectory import Trajectory
 
 TIME_STEP = 0.5  # fs
 STEPS = 400
@@ -21,7 +21,7 @@ TEMPERATURE = 300.0  # K
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class Preview:
     """Positions [T, N, 3] in Å, the time they cover in fs, and whether the molecule came apart."""
 
     positions: np.ndarray
@@ -34,7 +34,7 @@ class Trajectory:
         return f"{fate} {self.femtoseconds:.0f} fs"
 
 
-def simulate(potential: Any, start: Frame, stop: Callable[[], bool] = lambda: False) -> Trajectory:
+def simulate(potential: Any, start: Frame, stop: Callable[[], bool] = lambda: False) -> Preview:
     """Constant-energy molecular dynamics for 200 fs with the forces of a potential, as the Fly tab makes it.
 
     Starts from `start` with thermal velocities at 300 K, the same for every potential. It ends early when `stop()` says
@@ -54,8 +54,8 @@ def simulate(potential: Any, start: Frame, stop: Callable[[], bool] = lambda: Fa
     bonds, positions = reference_bonds(start), []
     for snapshot in fly(simulation, STEPS, RECORD_EVERY):
         positions.append(snapshot.positions)
-        now = Flight.of(simulation.frames, [snapshot], simulation.losses)
+        now = Trajectory.of(simulation.frames, [snapshot], simulation.lost)
         (fate,) = alive_ps(now, bonds, TEMPERATURE, energy=False)
         if fate.reason or stop():
             break
-    return Trajectory(np.stack(positions), 1000.0 * fate.ps, bool(fate.reason))
+    return Preview(np.stack(positions), 1000.0 * fate.ps, bool(fate.reason))

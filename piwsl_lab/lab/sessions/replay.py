@@ -15,7 +15,7 @@ from typing import Any
 
 from piwsl_lab.data import Frame
 from piwsl_lab.lab.sessions.saved import SESSION, SavedTwin, read_record
-from piwsl_lab.lab.sessions.twin import Snapshot
+from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import Setup, Task, prepare
 from piwsl_lab.training.errors import Metrics
@@ -71,11 +71,11 @@ class ReplayTwin:
         return self.whole.points[: bisect_right(self.whole.points, self.step, key=lambda point: point[0])]
 
     @property
-    def history(self) -> list[Snapshot]:
+    def history(self) -> list[Predictions]:
         return self.whole.history[: bisect_right(self.whole.history, self.step, key=lambda shot: shot.step)]
 
     @property
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Predictions:
         """What was predicted last; at the end, with the best weights."""
         return self.whole.snapshot if self.ended else self.history[-1]
 

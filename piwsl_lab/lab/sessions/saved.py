@@ -24,9 +24,9 @@ from safetensors.numpy import save as arrays_to_bytes
 from piwsl_lab.data import Frame
 from piwsl_lab.lab.sessions import saved_arrays as packed
 from piwsl_lab.lab.sessions import saved_tables as tables
-from piwsl_lab.lab.sessions.preview import Trajectory
+from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.lab.sessions.saved_folder import MARK, SavedError, replace_files
-from piwsl_lab.lab.sessions.twin import Snapshot
+from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import Setup, Task, prepare
 from piwsl_lab.support.device import pick_device
@@ -56,7 +56,7 @@ class SavedTwin:
         Of that file.
     taught : bool
         Whether it counts as taught by PIWSL.
-    moved : Trajectory or None
+    moved : Preview or None
         The short trajectory that was made after training. `trajectory` is always None: nothing moves in a record.
     """
 
@@ -67,10 +67,10 @@ class SavedTwin:
     records: list[Record]
     points: list[tuple[int, Metrics]]
     changes: dict[int, Objective]
-    snapshot: Snapshot
-    history: list[Snapshot]
+    snapshot: Predictions
+    history: list[Predictions]
     final: Metrics | None
-    moved: Trajectory | None
+    moved: Preview | None
     path: Path
     sha256: str
     taught: bool

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from piwsl_lab.data import Frame
-from piwsl_lab.lab.sessions.preview import Trajectory
-from piwsl_lab.lab.sessions.twin import Snapshot
+from piwsl_lab.lab.sessions.preview import Preview
+from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.training.errors import Metrics
 from piwsl_lab.training.trainer import Record
 
@@ -59,7 +59,7 @@ def unpack_records(arrays: Arrays) -> list[Record]:
     ]
 
 
-def pack_history(history: Sequence[Snapshot], snapshot: Snapshot) -> Arrays:
+def pack_history(history: Sequence[Predictions], snapshot: Predictions) -> Arrays:
     """Snapshots [T] of M frames with N atoms in all, and the present one; the labels are the same in all of them."""
     return {
         "step": np.array([shot.step for shot in history], dtype=np.int64),
@@ -73,15 +73,15 @@ def pack_history(history: Sequence[Snapshot], snapshot: Snapshot) -> Arrays:
     }
 
 
-def unpack_history(arrays: Arrays, sizes: Sequence[int]) -> tuple[list[Snapshot], Snapshot]:
+def unpack_history(arrays: Arrays, sizes: Sequence[int]) -> tuple[list[Predictions], Predictions]:
     """The history and the present snapshot; `sizes` are the numbers of atoms of the M frames."""
     ends = np.cumsum(sizes)[:-1]
     labels = arrays["reference_energy"], np.split(arrays["reference_forces"], ends)
 
-    def shot(step: int, energy: np.ndarray, forces: np.ndarray) -> Snapshot:
+    def shot(step: int, energy: np.ndarray, forces: np.ndarray) -> Predictions:
         if energy.shape != (len(sizes),) or forces.shape != (sum(sizes), 3):
             raise ValueError(f"predictions of shape {energy.shape} and {forces.shape} for {len(sizes)} frames")
-        return Snapshot(int(step), energy, labels[0], np.split(forces, ends), labels[1])
+        return Predictions(int(step), energy, labels[0], np.split(forces, ends), labels[1])
 
     steps, energies, forces = arrays["step"], arrays["energy"], arrays["forces"]
     history = [shot(*parts) for parts in zip(steps, energies, forces, strict=True)]
@@ -133,7 +133,7 @@ def unpack_frames(arrays: Arrays) -> list[Frame]:
     ]
 
 
-def pack_trajectory(trajectory: Trajectory | None) -> Arrays:
+def pack_trajectory(trajectory: Preview | None) -> Arrays:
     if trajectory is None:
         return {}
     return {
@@ -143,10 +143,10 @@ def pack_trajectory(trajectory: Trajectory | None) -> Arrays:
     }
 
 
-def unpack_trajectory(arrays: Arrays) -> Trajectory | None:
+def unpack_trajectory(arrays: Arrays) -> Preview | None:
     if not arrays:
         return None
-    return Trajectory(arrays["positions"], float(arrays["femtoseconds"][0]), bool(arrays["exploded"][0]))
+    return Preview(arrays["positions"], float(arrays["femtoseconds"][0]), bool(arrays["exploded"][0]))
 
 
 def as_prefixed(prefix: str, arrays: Arrays) -> dict[str, Any]:

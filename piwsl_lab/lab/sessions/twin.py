@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from piwsl_lab.atoms.graph import GraphSet
-from piwsl_lab.lab.sessions.preview import Trajectory
+from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.models import Potential
 from piwsl_lab.piwsl.objective import CONSISTENCY, Objective
 from piwsl_lab.study.cell import Setup
@@ -25,7 +25,7 @@ class CannotStep(ValueError):
     """A knob stands where this potential cannot follow; the message says which, and what to do."""
 
 
-class Snapshot(NamedTuple):
+class Predictions(NamedTuple):
     """What one twin predicts for the monitored test frames, beside the labels.
 
     `energy`, `reference_energy` [M] in eV, relative to the per-element reference; `forces`, `reference_forces`:
@@ -56,9 +56,9 @@ class Twin:
         One per step: step number, loss terms, seconds.
     points : list of (step, Metrics)
         Scores of the current weights on the monitored test frames.
-    snapshot : Snapshot
+    snapshot : Predictions
         What the present weights predict there; after training those are the best ones.
-    history : list of Snapshot
+    history : list of Predictions
         What was predicted at earlier scores and at the last one, at most `MOST_SNAPSHOTS`. The list is replaced, never
         changed: another thread may read the one it got.
     changes : dict of step → Objective
@@ -76,10 +76,10 @@ class Twin:
     records: list[Record] = field(default_factory=list)
     points: list[tuple[int, Metrics]] = field(default_factory=list)
     changes: dict[int, Objective] = field(default_factory=dict)
-    snapshot: Snapshot | None = None
-    history: list[Snapshot] = field(default_factory=list)
+    snapshot: Predictions | None = None
+    history: list[Predictions] = field(default_factory=list)
     final: Metrics | None = None
-    trajectory: Trajectory | None = None
+    trajectory: Preview | None = None
 
     @property
     def potential(self) -> Potential:
@@ -171,7 +171,7 @@ class Twin:
             self.points.append((step, metrics))
 
     @torch.no_grad()
-    def look(self, monitored: GraphSet) -> tuple[Snapshot, Metrics]:
+    def look(self, monitored: GraphSet) -> tuple[Predictions, Metrics]:
         """What the twin predicts now for the monitored frames, and its score there, from one call of the potential."""
         graph = monitored.all()
         prediction = self.potential(graph)
@@ -179,7 +179,7 @@ class Twin:
         sizes = graph.structure.bincount().tolist()
         # A label that is not there must look like none, not like a force of zero.
         labels = graph.forces.masked_fill(~graph.has_forces[graph.structure].unsqueeze(1), torch.nan)
-        snapshot = Snapshot(
+        snapshot = Predictions(
             step=len(self.records),
             energy=prediction.energy.cpu().numpy(),
             reference_energy=graph.energy.masked_fill(~graph.has_energy, torch.nan).cpu().numpy(),
@@ -196,12 +196,12 @@ def taught_by_piwsl(name: str, objective: Objective) -> bool:
     return objective.is_consistent or any(term in objective.schedules for term in CONSISTENCY)
 
 
-def nearest(history: Sequence[Snapshot], step: int) -> int:
+def nearest(history: Sequence[Predictions], step: int) -> int:
     """Index of the snapshot that is nearest to a training step; of two, the earlier."""
     return int(np.abs(np.array([shot.step for shot in history]) - step).argmin())
 
 
-def thinned(history: list[Snapshot], most: int = MOST_SNAPSHOTS) -> list[Snapshot]:
+def thinned(history: list[Predictions], most: int = MOST_SNAPSHOTS) -> list[Predictions]:
     """The history without the snapshot that leaves the smallest gap, if it is too long; the first and last stay."""
     if len(history) <= most:
         return history
