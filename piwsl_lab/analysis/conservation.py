@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from piwsl_lab.analysis.self_consistency import jacobian_antisymmetry, loop_work
 from piwsl_lab.md.simulation import Simulation
 from piwsl_lab.md.trajectory import record
-from piwsl_lab.training.errors import jacobian_antisymmetry, loop_work
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset

@@ -1,22 +1,17 @@
-"""Numbers that say how good a potential is: errors against labels, and agreement with itself."""
+"""Errors of a potential against labels."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph, GraphSet
 from piwsl_lab.models.interface import as_graphs
 from piwsl_lab.models.potential import Prediction
-from piwsl_lab.piwsl.displacements import SIMPLE, longest, uniform
-from piwsl_lab.piwsl.residuals import pitc, split, work
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -40,108 +35,74 @@ class Metrics:
     force_rmse: float = NAN
     force_cosine: float = NAN
 
+    @classmethod
+    def of(cls, errors: Sequence[Errors]) -> Metrics:
+        """The errors of several batches as one set of numbers."""
+        if not errors:
+            return cls()
+        energy, per_atom, force, cosine = (torch.cat(parts) for parts in zip(*errors, strict=True))
+        mean_cosine = float(cosine.mean()) if len(cosine) else NAN
+        return cls(*_mae_rmse(energy), *_mae_rmse(per_atom), *_mae_rmse(force), mean_cosine)
+
+
+class Errors(NamedTuple):
+    """Errors of one batch with L labelled energies and K atoms of labelled forces.
+
+    Attributes
+    ----------
+    energy, per_atom : Tensor [L], eV
+        Predicted less reference energy of a structure, and that divided by its number of atoms.
+    force : Tensor [3K], eV/Å
+        Predicted less reference force, component by component.
+    cosine : Tensor [K]
+        Of the angle between predicted and reference force.
+    """
+
+    energy: Tensor
+    per_atom: Tensor
+    force: Tensor
+    cosine: Tensor
+
+
+def score(prediction: Prediction, graph: AtomGraph) -> Errors:
+    """Errors of a prediction at the labels of its graph; no force errors where no forces were asked for."""
+    error = prediction.energy - graph.energy
+    per_atom = error / graph.atoms_per_structure()
+    if prediction.forces is None:
+        none = error.new_zeros(0)
+        return Errors(error[graph.has_energy], per_atom[graph.has_energy], none, none)
+    mask = graph.has_forces[graph.structure]
+    predicted, label = prediction.forces[mask], graph.forces[mask]
+    cosine = torch.nn.functional.cosine_similarity(predicted, label, dim=1)
+    return Errors(error[graph.has_energy], per_atom[graph.has_energy], (predicted - label).flatten(), cosine)
+
 
 @torch.no_grad()
-def evaluate(potential: Any, data: Dataset | GraphSet, batch_size: int = 64, head: str | None = None) -> Metrics:
+def evaluate(
+    potential: Callable[..., Prediction], data: Dataset | GraphSet, batch_size: int = 64, head: str | None = None
+) -> Metrics:
     """Errors of a potential over every labelled frame of a data set.
 
-    `head="direct"` scores the fast forces of a dual potential instead of its answer.
+    Parameters
+    ----------
+    potential : callable
+        `potential(graph, forces)` → Prediction; with attributes `cutoff` and `reference`, unless graphs are given.
+    data : Dataset or GraphSet
+    batch_size : int
+        Frames at a time.
+    head : "direct", optional
+        Scores the fast forces of a dual potential instead of its answer.
     """
     graphs = as_graphs(potential, data)
-    energy, per_atom, force, cosine = [], [], [], []
+    errors = []
     for indices in graphs.chunks(range(len(graphs)), batch_size):
         graph = graphs.batch(indices)
-        prediction = potential(graph, forces=bool(graph.has_forces.any()) and (head or True))
-        error = prediction.energy - graph.energy
-        energy.append(error[graph.has_energy])
-        per_atom.append((error / graph.atoms_per_structure())[graph.has_energy])
-        if prediction.forces is not None:
-            mask = graph.has_forces[graph.structure]
-            predicted, label = prediction.forces[mask], graph.forces[mask]
-            force.append((predicted - label).flatten())
-            cosine.append(torch.nn.functional.cosine_similarity(predicted, label, dim=1))
-    return Metrics(
-        *_mae_rmse(energy), *_mae_rmse(per_atom), *_mae_rmse(force), float(torch.cat(cosine).mean()) if cosine else NAN
-    )
+        errors.append(score(potential(graph, forces=bool(graph.has_forces.any()) and (head or True)), graph))
+    return Metrics.of(errors)
 
 
-def _mae_rmse(errors: list[Tensor]) -> tuple[float, float]:
-    values = torch.cat(errors).double() if errors else torch.zeros(0)
-    if len(values) == 0:
+def _mae_rmse(errors: Tensor) -> tuple[float, float]:
+    if len(errors) == 0:
         return NAN, NAN
+    values = errors.double()
     return float(values.abs().mean()), float(values.square().mean().sqrt())
-
-
-@torch.no_grad()
-def pitc_residual(
-    potential: Any,
-    data: Dataset,
-    epsilons: Sequence[float],
-    order: int = 1,
-    direction: str = "uniform",
-    seed: int = 0,
-    batch_size: int = 64,
-) -> np.ndarray:
-    """Root mean square Taylor-consistency residual of a potential at each ε (Å), eV, [len(epsilons)].
-
-    On a smooth conservative potential it grows as ε² at order 1 and as ε³ at order 2; a constant or linear part is
-    disagreement between the energies and the forces.
-    """
-    graphs = as_graphs(potential, data, skin=2 * longest(direction, max(epsilons)))
-    squares = np.zeros(len(epsilons))
-    for indices in torch.arange(len(graphs)).split(batch_size):
-        graph = graphs.batch(indices)
-        for k, epsilon in enumerate(epsilons):
-            # The same random numbers at every ε: the curve then shows the potential and not the draw.
-            generator = torch.Generator().manual_seed(seed + int(indices[0]))
-            delta = SIMPLE[direction](graph, float(epsilon), generator)
-            start, end = split(potential(graph.displaced([delta])), graph)
-            squares[k] += float(pitc(start, end, delta, graph, order).double().square().sum())
-    return np.sqrt(squares / len(graphs))
-
-
-@torch.no_grad()
-def loop_work(
-    potential: Any, data: Dataset, epsilon: float = 0.1, points: int = 8, seed: int = 0, batch_size: int = 64
-) -> float:
-    """Root mean square work of the forces around random closed triangles r → r+δ₁ → r+δ₂ → r, eV.
-
-    Zero for a conservative force field, but for the quadrature (Gauss-Legendre, `points` a leg).
-    """
-    graphs = as_graphs(potential, data, skin=2 * longest("uniform", epsilon))
-    generator = torch.Generator().manual_seed(seed)
-    nodes, weights = np.polynomial.legendre.leggauss(points)
-    square = 0.0
-    for indices in torch.arange(len(graphs)).split(batch_size):
-        graph = graphs.batch(indices)
-        first, second = (uniform(graph, epsilon, generator) for _ in range(2))
-        corners = [torch.zeros_like(first), first, second, torch.zeros_like(first)]
-        total = torch.zeros(graph.n_structures, dtype=torch.float64, device=graph.positions.device)
-        for begin, end in itertools.pairwise(corners):
-            for node, weight in zip(nodes, weights, strict=True):
-                place = begin + 0.5 * (1 + float(node)) * (end - begin)
-                forces = potential(graph.at(graph.positions + place)).forces
-                total += 0.5 * float(weight) * work(forces, end - begin, graph).double()
-        square += float(total.square().sum())
-    return math.sqrt(square / len(graphs))
-
-
-def jacobian_antisymmetry(potential: Callable[..., Prediction], data: Dataset) -> float:
-    """How far a force field is from having a potential: mean over frames of ‖J − Jᵀ‖ / ‖J + Jᵀ‖, J = ∂F/∂r.
-
-    0 for conservative forces, 1 for a Jacobian whose symmetric and antisymmetric parts are equally large.
-    """
-    graphs = as_graphs(potential, data)
-    ratios = []
-    for index in range(len(graphs)):
-        jacobian = force_jacobian(potential, graphs.batch([index]))
-        ratios.append(float((jacobian - jacobian.T).norm() / (jacobian + jacobian.T).norm().clamp(min=1e-30)))
-    return float(np.mean(ratios))
-
-
-def force_jacobian(potential: Callable[..., Prediction], graph: AtomGraph) -> Tensor:
-    """∂F_a/∂r_b of one structure, [3N, 3N], eV/Å²; minus the Hessian where forces are conservative."""
-    positions = graph.positions.detach().requires_grad_()
-    forces = potential(graph.at(positions)).forces.flatten()
-    rows = [torch.autograd.grad(f, positions, retain_graph=True)[0].flatten() for f in forces]
-    return torch.stack(rows).detach()

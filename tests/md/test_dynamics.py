@@ -14,9 +14,9 @@ from frames import crystal, dataset, frame, rattled
 from potentials import Exact, harmonic, morse
 
 from piwsl_lab.analysis import conservation
+from piwsl_lab.analysis.self_consistency import jacobian_antisymmetry, loop_work
 from piwsl_lab.md import LearnedForces, Simulation, record
 from piwsl_lab.models import Prediction, build
-from piwsl_lab.training.errors import jacobian_antisymmetry, loop_work
 
 
 class Field(Exact):
