@@ -13,7 +13,7 @@ from piwsl_lab.support.faces import lazy
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset, Frame, Oracle, datasets, load
     from piwsl_lab.md import Calculator, Simulation
-    from piwsl_lab.models import PaiNN, SchNet, TensorNet, build
+    from piwsl_lab.models import PaiNN, SchNet, TensorNet, build, check_potential
     from piwsl_lab.piwsl.objective import Objective
     from piwsl_lab.piwsl.schedules import Schedule, constant, cosine, ramp
     from piwsl_lab.training.checkpoint import load_potential, resume, save
@@ -36,6 +36,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "build",
+    "check_potential",
     "constant",
     "cosine",
     "datasets",
@@ -62,6 +63,7 @@ __getattr__, __dir__ = lazy(
         "TensorNet": "models.tensornet",
         "Trainer": "training.trainer",
         "build": "models",
+        "check_potential": "models.contract",
         **dict.fromkeys(("Schedule", "constant", "cosine", "ramp"), "piwsl.schedules"),
         "datasets": "data.catalog",
         "evaluate": "training.errors",

@@ -9,15 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.interface import as_graphs
-from piwsl_lab.models.potential import Prediction
+from piwsl_lab.models.interface import AnyPotential, Prediction, as_graphs, ask, forces_of
 from piwsl_lab.piwsl.displacements import Displacer, longest, uniform
 from piwsl_lab.piwsl.residuals import pitc, split, work
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def pitc_residual(
-    potential: Any,
+    potential: AnyPotential,
     data: Dataset,
     epsilons: Sequence[float],
     order: int = 1,
@@ -42,20 +41,20 @@ def pitc_residual(
     """
     graphs = as_graphs(potential, data, skin=2 * longest(direction, max(epsilons)))
     squares = np.zeros(len(epsilons))
-    for indices in torch.arange(len(graphs)).split(batch_size):
+    for indices in _batches(len(graphs), batch_size):
         graph = graphs.batch(indices)
         for k, epsilon in enumerate(epsilons):
             # The same random numbers at every ε: the curve then shows the potential and not the draw.
-            generator = torch.Generator().manual_seed(seed + int(indices[0]))
+            generator = torch.Generator().manual_seed(seed + indices[0])
             delta = Displacer(direction, float(epsilon)).draw(graph, generator, potential)
-            start, end = split(potential(graph.displaced([delta])), graph)
+            start, end = split(ask(potential, graph.displaced([delta])), graph)
             squares[k] += float(pitc(start, end, delta, graph, order).double().square().sum())
     return np.sqrt(squares / len(graphs))
 
 
 @torch.no_grad()
 def loop_work(
-    potential: Any, data: Dataset, epsilon: float = 0.1, points: int = 8, seed: int = 0, batch_size: int = 64
+    potential: AnyPotential, data: Dataset, epsilon: float = 0.1, points: int = 8, seed: int = 0, batch_size: int = 64
 ) -> float:
     """Root mean square work of the forces around random closed triangles r → r+δ₁ → r+δ₂ → r, eV.
 
@@ -65,7 +64,7 @@ def loop_work(
     generator = torch.Generator().manual_seed(seed)
     nodes, weights = np.polynomial.legendre.leggauss(points)
     square = 0.0
-    for indices in torch.arange(len(graphs)).split(batch_size):
+    for indices in _batches(len(graphs), batch_size):
         graph = graphs.batch(indices)
         first, second = (uniform(graph, epsilon, generator) for _ in range(2))
         corners = [torch.zeros_like(first), first, second, torch.zeros_like(first)]
@@ -73,13 +72,13 @@ def loop_work(
         for begin, end in itertools.pairwise(corners):
             for node, weight in zip(nodes, weights, strict=True):
                 place = begin + 0.5 * (1 + float(node)) * (end - begin)
-                forces = potential(graph.at(graph.positions + place)).forces
+                forces = forces_of(ask(potential, graph.at(graph.positions + place)))
                 total += 0.5 * float(weight) * work(forces, end - begin, graph).double()
         square += float(total.square().sum())
     return math.sqrt(square / len(graphs))
 
 
-def jacobian_antisymmetry(potential: Callable[..., Prediction], data: Dataset) -> float:
+def jacobian_antisymmetry(potential: AnyPotential, data: Dataset) -> float:
     """How far a force field is from having a potential: mean over frames of ‖J − Jᵀ‖ / ‖J + Jᵀ‖, J = ∂F/∂r.
 
     0 for conservative forces, 1 for a Jacobian whose symmetric and antisymmetric parts are equally large.
@@ -95,6 +94,11 @@ def jacobian_antisymmetry(potential: Callable[..., Prediction], data: Dataset) -
 def force_jacobian(potential: Callable[..., Prediction], graph: AtomGraph) -> Tensor:
     """∂F_a/∂r_b of one structure, [3N, 3N], eV/Å²; minus the Hessian where forces are conservative."""
     positions = graph.positions.detach().requires_grad_()
-    forces = potential(graph.at(positions)).forces.flatten()
+    forces = forces_of(potential(graph.at(positions))).flatten()
     rows = [torch.autograd.grad(f, positions, retain_graph=True)[0].flatten() for f in forces]
     return torch.stack(rows).detach()
+
+
+def _batches(frames: int, size: int) -> list[list[int]]:
+    """Numbers of the frames, so many at a time."""
+    return [list(range(first, min(first + size, frames))) for first in range(0, frames, size)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from vesin import NeighborList
@@ -19,7 +20,35 @@ FEW_CELLS, MOST_CELLS, FEWEST_CELLS, SKEWED = 64, 50_000, 0.25, 0.2  # what is a
 FAR = 500.0  # Å from the origin, see `near_origin`
 
 
-def neighbours(frame: Frame, cutoff: float, positions: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+class Neighbours(NamedTuple):
+    """The neighbour list of one frame with N atoms and E directed edges.
+
+    Attributes
+    ----------
+    edge_index : int64 array [2, E]
+        Sorted by centre.
+    edge_shift : float64 array [E, 3], Å
+        Lattice translation of the neighbour, where `taken` is off the positions.
+    taken : float64 array [N, 3], Å
+        What to take off the positions, see `near_origin`.
+    """
+
+    edge_index: NDArray[np.int64]
+    edge_shift: NDArray[np.float64]
+    taken: NDArray[np.float64]
+
+
+def listed(frame: Frame, radius: float, positions: NDArray[np.float64] | None = None) -> Neighbours:
+    """Neighbours of a frame within a radius (Å), near the origin; arguments and errors as in `neighbours`."""
+    here = frame.positions if positions is None else positions
+    edges, shift = neighbours(frame, radius, here)
+    taken, shift = near_origin(frame, here, edges, shift)
+    return Neighbours(edges, shift, taken)
+
+
+def neighbours(
+    frame: Frame, cutoff: float, positions: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """All directed pairs of one frame within `cutoff` (Å), periodic images included.
 
     Parameters
@@ -54,7 +83,9 @@ def neighbours(frame: Frame, cutoff: float, positions: np.ndarray | None = None)
     return np.stack([i, j]), images.astype(np.float64) @ box
 
 
-def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff: float) -> bool:
+def _suits_cells(
+    positions: NDArray[np.float64], box: NDArray[np.float64], pbc: NDArray[np.bool_], cutoff: float
+) -> bool:
     """Whether vesin's list of cells fits these atoms.
 
     vesin 0.6.2 kills Python where its list is long and flat. It is far slower than a tree where
@@ -72,8 +103,8 @@ def _suits_cells(positions: np.ndarray, box: np.ndarray, pbc: np.ndarray, cutoff
 
 
 def near_origin(
-    frame: Frame, positions: np.ndarray, edge_index: np.ndarray, edge_shift: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    frame: Frame, positions: NDArray[np.float64], edge_index: NDArray[np.int64], edge_shift: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What to take off positions [N, 3] that float32 would round away, and the shifts [E, 3] to go with it, Å.
 
     Beyond 500 Å float32 keeps less than 3e-5 Å. Atoms that see each other are then moved together to the origin, each

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,14 +9,12 @@ import torch
 from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.atoms.neighbours import near_origin, neighbours
+from piwsl_lab.atoms.skin_list import SKIN, SkinList
 from piwsl_lab.data import Dataset, Frame, Oracle
 from piwsl_lab.data.frames.frame import FARTHEST, DataError
 from piwsl_lab.md.limits import check_pairs
-from piwsl_lab.models.interface import as_graphs
-from piwsl_lab.models.potential import require_gradients
+from piwsl_lab.models.interface import AnyPotential, as_graphs, ask, forces_of, require_gradients
 
-SKIN = 1.0  # Å of neighbour list to spare; a structure's list is made anew when one of its atoms has used half of it
 CLOSEST = 0.15  # Å: nearer than any two nuclei; frames are refused below 0.1 Å
 
 
@@ -31,8 +28,11 @@ class ForceField(Protocol):
     frames : Dataset of S frames
     """
 
-    graph: AtomGraph
-    frames: Dataset
+    @property
+    def graph(self) -> AtomGraph: ...
+
+    @property
+    def frames(self) -> Dataset: ...
 
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies [S] (eV) and forces [N, 3] (eV/Å) at positions [N, 3] (Å), float64; nan where there are none."""
@@ -56,7 +56,7 @@ class LearnedForces:
 
     Parameters
     ----------
-    potential : Potential, or any module with its call, `cutoff` and `reference`
+    potential : AnyPotential
     frames : Dataset of S frames
     skin : float, Å
 
@@ -68,7 +68,7 @@ class LearnedForces:
     """
 
     @torch.inference_mode(False)
-    def __init__(self, potential: Any, frames: Dataset, skin: float = SKIN) -> None:
+    def __init__(self, potential: AnyPotential, frames: Dataset, skin: float = SKIN) -> None:
         require_gradients(potential)
         distinct, which = _distinct(frames)
         built = as_graphs(potential, distinct.unlabelled(), skin)
@@ -76,67 +76,23 @@ class LearnedForces:
         self.potential, self.frames, self.skin = potential, frames.unlabelled(), skin
         if len(distinct) < len(frames):
             built = as_graphs(potential, self.frames, skin)
-        self.graph: AtomGraph = built.all()
-        self.radius = built.radius
-        self.first = built.atom_start.tolist()
-        self.taken = built.taken
-        self.origin = self.graph.positions.double() + self.taken
-        ends = built.edge_start.tolist()
-        index, shift = self.graph.edge_index.cpu().numpy(), self.graph.edge_shift.cpu().numpy()
-        self._lists = [
-            (index[:, a:b] - first, shift[a:b])
-            for a, b, first in zip(ends[:-1], ends[1:], self.first[:-1], strict=True)
-        ]
-        self.rebuilds = 0
+        self.neighbours = SkinList(built, self.frames, skin)
+
+    @property
+    def graph(self) -> AtomGraph:
+        """The present neighbour lists."""
+        return self.neighbours.graph
 
     @torch.inference_mode(False)
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         # A tensor of inference mode takes no part in a gradient; a copy made here does.
         positions = positions.clone() if positions.is_inference() else positions
-        self.refresh(positions)
-        with torch.no_grad():
-            prediction = self.potential(self._at(positions))
-        return prediction.energy.detach().double(), prediction.forces.detach().double()
-
-    def _at(self, positions: Tensor) -> AtomGraph:
-        return self.graph.at((positions - self.taken).to(self.graph.positions))
-
-    def refresh(self, positions: Tensor) -> None:
-        """Make the neighbour lists anew of the structures that have used half their skin.
-
-        Raises
-        ------
-        ValueError
-            A position is not finite or beyond 1e7 Å; `too_close` names such structures beforehand.
-        """
-        used = (positions - self.origin).square().sum(1) >= (0.5 * self.skin) ** 2
-        if not bool(used.any()):
-            return
-        stale = self.graph.structure[used].unique().tolist()
-        here, lists = positions.cpu().numpy(), list(self._lists)
-        origin, taken = self.origin.clone(), self.taken.clone()
-        for s in stale:
-            atoms = slice(self.first[s], self.first[s + 1])
-            edges, shift = neighbours(self.frames[s], self.radius, here[atoms])
-            apart, shift = near_origin(self.frames[s], here[atoms], edges, shift)
-            lists[s], taken[atoms] = (edges, shift), torch.from_numpy(apart).to(taken)
-            origin[atoms] = positions[atoms]
-        edges = np.concatenate(
-            [index + first for (index, _), first in zip(lists, self.first[:-1], strict=True)], axis=1
-        )
-        shifts = np.concatenate([shift for _, shift in lists])
-        old = self.graph
-        graph = replace(
-            old,
-            edge_index=torch.from_numpy(edges).to(old.edge_index),
-            edge_shift=torch.from_numpy(shifts).to(old.edge_shift),
-        )
-        # All at once: Ctrl-C between them would leave new places beside old neighbours.
-        self._lists, self.origin, self.taken, self.graph = lists, origin, taken, graph
-        self.rebuilds += len(stale)
+        self.neighbours.refresh(positions)
+        prediction = ask(self.potential, self.neighbours.at(positions))
+        return prediction.energy.double(), forces_of(prediction).double()
 
     def too_close(self, positions: Tensor) -> Tensor:
-        graph = self._at(positions)
+        graph = self.neighbours.at(positions)
         bad = (~(positions.abs() < FARTHEST).all(1)).to(graph.positions)  # also true for nan
         near = graph.vectors().square().sum(1) < CLOSEST**2
         return graph.sum_over_atoms(bad.index_add(0, graph.edge_index[0], near.to(graph.positions))) > 0
@@ -177,6 +133,7 @@ class OracleForces:
                 self._why[s] = str(error)
                 energies[s], forces[atoms] = torch.nan, torch.nan
                 continue
+            assert label.energy is not None  # an oracle labels a frame or raises
             energies[s], forces[atoms] = label.energy, torch.tensor(label.forces)
         self._last, self._energies, self._forces = positions.clone(), energies, forces
         return energies, forces

@@ -5,15 +5,18 @@ Import it by its full name, `piwsl_lab.md.torch_sim_model`: nothing else here ne
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
+from piwsl_lab.atoms.skin_list import SKIN
 from piwsl_lab.data import Dataset, Frame
-from piwsl_lab.md.forces import SKIN, LearnedForces
-from piwsl_lab.models import Potential
+from piwsl_lab.md.forces import LearnedForces
+from piwsl_lab.models.interface import AnyPotential, dtype_and_device, total_energies
 
 
 class TorchSimModel(ModelInterface):
@@ -24,7 +27,7 @@ class TorchSimModel(ModelInterface):
 
     Parameters
     ----------
-    potential : Potential
+    potential : AnyPotential
         On the device where torch-sim is to compute.
     dtype : torch.dtype
         Of what is answered; the potential computes in its own.
@@ -36,28 +39,27 @@ class TorchSimModel(ModelInterface):
         The potential was never calibrated.
     """
 
-    def __init__(self, potential: Potential, dtype: torch.dtype = torch.float64, skin: float = SKIN) -> None:
+    def __init__(self, potential: AnyPotential, dtype: torch.dtype = torch.float64, skin: float = SKIN) -> None:
         super().__init__()
-        if potential.reference is None:
+        if getattr(potential, "reference", None) is None:
             raise ValueError("the potential has no reference energies yet: train it, or calibrate it on labels")
         self.potential, self.skin = potential, skin
-        self._device, self._dtype = next(potential.parameters()).device, dtype
+        self._device, self._dtype = dtype_and_device(potential)[1], dtype
         self._compute_stress, self._compute_forces = False, True
         self._field: LearnedForces | None = None
-        self._systems: tuple[Tensor, Tensor, Tensor] | None = None
+        self._systems: tuple[Tensor, ...] | None = None
 
-    def forward(self, state: SimState | dict, **_: object) -> dict[str, Tensor]:
+    def forward(self, state: SimState | dict[str, Any], **_: object) -> dict[str, Tensor]:
         """Energies and forces of a state."""
         state = state if isinstance(state, SimState) else SimState(**state)
         systems = state.atomic_numbers, state.system_idx, state.cell
-        if self._systems is None or not all(_same(a, b) for a, b in zip(systems, self._systems, strict=True)):
-            frames = _frames(state)
-            offsets = [sum(self.potential.reference[int(z)] for z in frame.numbers) for frame in frames]
-            self._offset = torch.tensor(offsets, dtype=torch.float64, device=self._device)
-            self._field = LearnedForces(self.potential, frames, self.skin)
+        field = self._field
+        if field is None or self._systems is None or not all(map(_same, systems, self._systems)):
+            field = self._field = LearnedForces(self.potential, _frames(state), self.skin)
             self._systems = tuple(values.clone() for values in systems)
-        energies, forces = self._field(state.positions.double())
-        return {"energy": (energies + self._offset).to(self._dtype), "forces": forces.to(self._dtype)}
+        energies, forces = field(state.positions.double())
+        totals = total_energies(energies, (frame.numbers for frame in field.frames), self.potential)
+        return {"energy": torch.from_numpy(totals).to(self._device, self._dtype), "forces": forces.to(self._dtype)}
 
 
 def _frames(state: SimState) -> Dataset:

@@ -1,18 +1,42 @@
-"""Potentials: from an `AtomGraph` to energies and forces."""
+"""Potentials: from an `AtomGraph` to energies and forces.
+
+A new model is a subclass of `Potential` and one row of `MODELS`: `build`, studies, checkpoints and the shell find it
+there. A potential of another library needs no row: see `AnyPotential`. Both are put through `check_potential`.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from piwsl_lab.models.contract import ContractReport, check_potential
+from piwsl_lab.models.contract_lines import ContractLine
+from piwsl_lab.models.force_heads import HEADS
+from piwsl_lab.models.interface import AnyPotential, Prediction, predict
 from piwsl_lab.models.painn import PaiNN
-from piwsl_lab.models.potential import HEADS, Potential, Prediction
+from piwsl_lab.models.potential import Potential
 from piwsl_lab.models.schnet import SchNet
 from piwsl_lab.models.tensornet import TensorNet
 
 MODELS: dict[str, type[Potential]] = {"painn": PaiNN, "schnet": SchNet, "tensornet": TensorNet}
 
-__all__ = ["HEADS", "MODELS", "PaiNN", "Potential", "Prediction", "SchNet", "TensorNet", "build"]
+__all__ = [
+    "HEADS",
+    "MODELS",
+    "AnyPotential",
+    "ContractLine",
+    "ContractReport",
+    "PaiNN",
+    "Potential",
+    "Prediction",
+    "SchNet",
+    "TensorNet",
+    "build",
+    "check_potential",
+    "predict",
+]
 
 
-def build(name: str, **hyperparameters: object) -> Potential:
+def build(name: str, **hyperparameters: Any) -> Potential:
     """Make a potential by its name, "painn", "schnet" or "tensornet", from the keyword arguments of its class.
 
     Raises

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.models.force_heads import Features
 from piwsl_lab.models.potential import Potential, initialise
 from piwsl_lab.models.radial import BesselBasis, Geometry, geometry
 
@@ -29,10 +30,12 @@ class PaiNN(Potential):
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         self.embedding = nn.Embedding(len(self.elements), channels)
         self.basis = BesselBasis(self.hyperparameters["radial"], self.cutoff)
-        self.messages = nn.ModuleList(Message(channels, has_vectors=layer > 0) for layer in range(layers))
+        messages = [Message(channels, has_vectors=layer > 0) for layer in range(layers)]
+        self.messages = nn.ModuleList(messages)
+        self.widths = [message.width for message in messages]
         # One matrix makes the filters of all layers at once. Its last column is their bias: the envelope multiplies the
         # few basis functions instead of the many filters.
-        self.filters = nn.Linear(self.hyperparameters["radial"] + 1, sum(m.width for m in self.messages), bias=False)
+        self.filters = nn.Linear(self.hyperparameters["radial"] + 1, sum(self.widths), bias=False)
         self.updates = nn.ModuleList(Update(channels) for _ in range(layers))
         self.energy_head = nn.Sequential(
             nn.Linear(channels, channels // 2 or 1), nn.SiLU(), nn.Linear(channels // 2 or 1, 1)
@@ -46,29 +49,34 @@ class PaiNN(Potential):
             self.hyperparameters["denoise"] = True
             self.force_embedding = nn.Linear(1, channels, bias=False)
             self.noise_head = ForceHead(channels)
-            initialise(self.force_embedding), initialise(self.noise_head)
+            initialise(self.force_embedding)
+            initialise(self.noise_head)
 
     def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
         if "denoise" not in self.hyperparameters:
             return super().denoised(graph, forces)
         edges = geometry(graph, self.cutoff)
         told = self.force_embedding((forces / self.scale).unsqueeze(2))  # (N, 3, F)
-        return self.noise_head(*self.features(self.rows[graph.numbers], edges, told))
+        noise: Tensor = self.noise_head(*self.features(self.rows[graph.numbers], edges, told))
+        return noise
 
-    def features(self, elements: Tensor, edges: Geometry, vectors: Tensor | None = None) -> tuple[Tensor, ...]:
-        s = self.embedding(elements)  # (N, F)
+    def features(self, elements: Tensor, edges: Geometry, vectors: Tensor | None = None) -> Features:
+        s: Tensor = self.embedding(elements)  # (N, F)
         v = vectors  # (N, 3, F) from the first message on
         basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
-        filters = self.filters(basis).split([message.width for message in self.messages], dim=1)
+        filters = self.filters(basis).split(self.widths, dim=1)
         for message, update, w in zip(self.messages, self.updates, filters, strict=True):
             s, v = update(*message(s, v, w, edges))
+        assert v is not None  # a model has at least one layer
         return s, v
 
-    def atom_energies(self, features: tuple[Tensor, ...]) -> Tensor:
-        return self.energy_head(features[0]).squeeze(1)
+    def atom_energies(self, features: Features) -> Tensor:
+        energies: Tensor = self.energy_head(features[0])  # (N, 1)
+        return energies.squeeze(1)
 
-    def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
-        return self.force_head(*features)
+    def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
+        forces: Tensor = self.force_head(*features)
+        return forces
 
 
 class Message(nn.Module):
@@ -87,7 +95,7 @@ class Message(nn.Module):
         x = self.context(s).index_select(0, edges.neighbour) * filters  # (E, 2F or 3F)
         to_s, along_r, *along_v = (part.contiguous() for part in x.split(channels, dim=1))
         dv = edges.unit.unsqueeze(2) * along_r.unsqueeze(1)  # (E, 3, F)
-        if along_v:
+        if along_v and v is not None:
             dv = torch.addcmul(dv, v.index_select(0, edges.neighbour), along_v[0].unsqueeze(1))
         s = s.index_add(0, edges.centre, to_s)
         v = (s.new_zeros(n_atoms, 3, channels) if v is None else v).index_add(0, edges.centre, dv)
@@ -121,7 +129,8 @@ class ForceHead(nn.Module):
 
     def forward(self, s: Tensor, v: Tensor) -> Tensor:
         s, v = self.first(s, v)
-        return self.second(nn.functional.silu(s), v)[1].squeeze(2)
+        forces: Tensor = self.second(nn.functional.silu(s), v)[1]  # (N, 3, 1)
+        return forces.squeeze(2)
 
 
 class GatedBlock(nn.Module):

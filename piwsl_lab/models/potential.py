@@ -1,48 +1,29 @@
-"""What every potential shares: elements, units, the sum over atoms, and where forces come from.
+"""What our own models share: elements, units and the sum over atoms.
 
 A model answers two questions about atoms (`features`, then `atom_energies` and, for a direct head, `atom_forces`).
-This base class adds energies up, scales them, and either differentiates them (`head="conservative"`) or asks the model
-for forces (`head="direct"`). With `head="dual"` one trunk does both, so that each can teach the other; the potential
-then answers with −∂E/∂r unless it is asked for the fast direct forces. Anything else with the same call,
-`potential(graph, forces=True) -> Prediction`, can be trained as well: PIWSL is a loss, not a model.
+The base class adds energies up and scales them; `force_heads` says where forces come from. With `head="dual"` one trunk
+has both heads, so that each can teach the other.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from piwsl_lab.atoms.graph import AtomGraph, GraphSet
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
+from piwsl_lab.models.force_heads import HEADS, Features, answer
+from piwsl_lab.models.interface import Prediction, as_graphs, predict
 from piwsl_lab.models.radial import Geometry, geometry
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
-
-HEADS = ("conservative", "direct", "dual")
-
-
-class Prediction(NamedTuple):
-    """What a potential says about a graph.
-
-    Attributes
-    ----------
-    energy : Tensor [S], eV
-        Per-element reference subtracted.
-    forces : Tensor [N, 3], eV/Å, or None
-        The potential's answer; None when not asked for.
-    direct, conservative : Tensor [N, 3], eV/Å, or None
-        The forces of the direct head and −∂E/∂r, where both were asked for.
-    """
-
-    energy: Tensor
-    forces: Tensor | None
-    direct: Tensor | None = None
-    conservative: Tensor | None = None
 
 
 class Potential(nn.Module, ABC):
@@ -68,6 +49,11 @@ class Potential(nn.Module, ABC):
     shift : Tensor, [elements], eV per atom
         Energy added for every atom of an element; 0 until `fit_shift` has set it.
     """
+
+    records_its_own_gradients: ClassVar[bool] = True  # see `interface.ask`
+    rows: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -101,15 +87,15 @@ class Potential(nn.Module, ABC):
         self.register_buffer("shift", torch.zeros(len(self.elements)))
 
     @abstractmethod
-    def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
+    def features(self, elements: Tensor, edges: Geometry) -> Features:
         """Features of every atom from its element row [N] and the edges; invariant [N, F] first."""
 
     @abstractmethod
-    def atom_energies(self, features: tuple[Tensor, ...]) -> Tensor:
+    def atom_energies(self, features: Features) -> Tensor:
         """Energy of every atom, [N], in units of `scale`."""
 
     @abstractmethod
-    def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
+    def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
         """Direct force on every atom, [N, 3], in units of `scale` per Å; only called where `has_direct_head`."""
 
     @property
@@ -133,58 +119,32 @@ class Potential(nn.Module, ABC):
             The graph holds an element the model was not made for, a head was asked for that it does not have, or
             `forces` is none of these words.
         """
-        if isinstance(forces, str) and forces not in ("direct", "both"):
-            raise ValueError(
-                f"forces={forces!r} does not exist; use True (the head's own answer, −∂E/∂r of a conservative or dual "
-                'one), "direct" or "both"'
-            )
-        if forces in ("direct", "both") and not self.has_direct_head:
-            raise ValueError(
-                f"forces={forces!r} needs a direct head, and this potential is conservative only: "
-                'build it with head="dual" (or "direct")'
-            )
-        if forces == "both" or (forces is True and self.head != "direct"):
-            return self._differentiated(graph, both=forces == "both")
-        features, edges = self._features(graph)
-        energy = self._energy(graph, features)
-        return Prediction(energy, self.atom_forces(features, edges) * self.scale if forces else None)
+        return answer(self, graph, forces)
 
-    def _differentiated(self, graph: AtomGraph, both: bool) -> Prediction:
-        """F = −∂E/∂r, differentiable again while gradients are recorded; with `both`, the direct forces beside it."""
-        require_gradients()
-        training = torch.is_grad_enabled()
-        positions = graph.positions if graph.positions.requires_grad else graph.positions.detach().requires_grad_()
-        direct = None
-        with torch.enable_grad():
-            graph = graph.at(positions)
-            features, edges = self._features(graph)
-            energy = self._energy(graph, features)
-            if both:
-                direct = self.atom_forces(features, edges) * self.scale
-            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=training, materialize_grads=True)
-        if not training:
-            energy, direct = energy.detach(), None if direct is None else direct.detach()
-        answer = direct if both and self.head == "direct" else -gradient
-        return Prediction(energy, answer, direct, -gradient if both else None)
-
-    def _features(self, graph: AtomGraph) -> tuple[tuple[Tensor, ...], Geometry]:
+    def features_of(self, graph: AtomGraph) -> tuple[Features, Geometry]:
+        """Features of every atom of a graph, and the edges they came from."""
         elements = self.rows[graph.numbers]
-        # On a GPU the check would wait for the device at every step; GraphSet.build and fit have checked there.
+        # On a GPU the check would wait for the device at every step; as_graphs and fit have checked there.
         if not elements.is_cuda and bool((elements < 0).any()):
-            self.check_elements(graph.numbers.unique().tolist())
+            self.check_elements(graph.numbers.tolist())
         edges = geometry(graph, self.cutoff)
         return self.features(elements, edges), edges
 
-    def _energy(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
+    def energy_from(self, graph: AtomGraph, features: Features) -> Tensor:
+        """Energy of every structure, [S], eV."""
         return graph.sum_over_atoms(self._energies_of_atoms(graph, features))
 
-    def _energies_of_atoms(self, graph: AtomGraph, features: tuple[Tensor, ...]) -> Tensor:
+    def forces_from(self, features: Features, edges: Geometry) -> Tensor:
+        """Force of the direct head on every atom, [N, 3], eV/Å."""
+        return self.atom_forces(features, edges) * self.scale
+
+    def _energies_of_atoms(self, graph: AtomGraph, features: Features) -> Tensor:
         shift = self.shift.index_select(0, self.rows[graph.numbers])
         return self.atom_energies(features) * self.scale + shift
 
     def energies_of_atoms(self, graph: AtomGraph) -> Tensor:
         """Energy of every atom, [N], eV, per-element reference subtracted; their sum is the energy of a structure."""
-        return self._energies_of_atoms(graph, self._features(graph)[0])
+        return self._energies_of_atoms(graph, self.features_of(graph)[0])
 
     def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
         """Displacement in units of ε, [N, 3], that an auxiliary head finds in a displaced graph, told the forces at r.
@@ -262,40 +222,15 @@ class Potential(nn.Module, ABC):
         self.shift += torch.linalg.lstsq(system, right, driver="gelsd").solution[:, 0].to(self.shift)
         return self
 
-    def graphs(self, dataset: Dataset, **options: Any) -> GraphSet:
+    def graphs(self, dataset: Dataset, skin: float = DEFAULT_SKIN) -> GraphSet:
         """The graphs of a data set as this potential needs them: its cutoff, reference, dtype and device."""
-        self.check_elements(dataset.elements)
-        return GraphSet.build(
-            dataset, self.cutoff, self.reference, dtype=self.scale.dtype, device=self.scale.device, **options
-        )
+        return as_graphs(self, dataset, skin)
 
-    @torch.no_grad()
-    def predict(self, dataset: Dataset, batch_size: int = 64) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Total energies (float64, eV, [M]) and forces (eV/Å, M arrays [N_m, 3]) of every frame of a data set."""
-        graphs = self.graphs(dataset, skin=0.0)
-        energies, forces = [], []
-        for indices in graphs.chunks(range(len(dataset)), batch_size):
-            prediction = self(graphs.batch(indices))
-            energies.append(prediction.energy.double().cpu().numpy())
-            sizes = [len(dataset[int(i)].numbers) for i in indices]
-            forces += [part.cpu().numpy() for part in prediction.forces.split(sizes)]
-        offset = [sum((self.reference or {}).get(int(z), 0.0) for z in frame.numbers) for frame in dataset]
-        return np.concatenate(energies) + np.array(offset), forces
-
-
-def require_gradients(potential: Any = None) -> None:
-    """Raise a ValueError inside `torch.inference_mode`, or for a potential that was made inside of it."""
-    if torch.is_inference_mode_enabled():
-        raise ValueError(
-            "gradients are needed here, and torch.inference_mode() forbids them: leave that block, "
-            "or use torch.no_grad(), in which everything works"
-        )
-    parameters = potential.parameters() if hasattr(potential, "parameters") else ()
-    if any(parameter.is_inference() for parameter in parameters):
-        raise ValueError(
-            "the potential was made inside torch.inference_mode(), where nothing has a gradient: "
-            "make or load it outside of that block"
-        )
+    def predict(
+        self, dataset: Dataset, batch_size: int = 64
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.floating[Any]]]]:
+        """Total energies [M] (float64, eV) and forces (eV/Å, M arrays [N_m, 3]) of every frame of a data set."""
+        return predict(self, dataset, batch_size)
 
 
 def initialise(module: nn.Module) -> None:

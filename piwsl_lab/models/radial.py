@@ -44,6 +44,8 @@ def envelope(distance: Tensor, cutoff: float) -> Tensor:
 class BesselBasis(nn.Module):
     """sin(nπr/r_c)/r for n = 1 … K: equation 7 of Gasteiger et al. 2020, as PaiNN uses it. [E, 1] → [E, K]."""
 
+    frequency: Tensor
+
     def __init__(self, n_basis: int, cutoff: float) -> None:
         super().__init__()
         self.cutoff = cutoff
@@ -55,6 +57,8 @@ class BesselBasis(nn.Module):
 
 class GaussianBasis(nn.Module):
     """exp(−γ(r − μ_k)²) on an even grid of centres μ_k from 0 to the cutoff, as SchNet uses it. [E, 1] → [E, K]."""
+
+    centres: Tensor
 
     def __init__(self, n_basis: int, cutoff: float) -> None:
         super().__init__()

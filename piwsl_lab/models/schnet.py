@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from piwsl_lab.models.force_heads import Features
 from piwsl_lab.models.potential import Potential, initialise
 from piwsl_lab.models.radial import GaussianBasis, Geometry
 
@@ -38,18 +39,20 @@ class SchNet(Potential):
             self.force_head = EdgeForce(channels, radial)
             initialise(self.force_head)
 
-    def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
+    def features(self, elements: Tensor, edges: Geometry) -> Features:
         h = self.embedding(elements)  # (N, F)
         basis = self.basis(edges.distance)  # (E, K)
         for interaction in self.interactions:
             h = h + interaction(h, basis, edges)
         return h, basis
 
-    def atom_energies(self, features: tuple[Tensor, ...]) -> Tensor:
-        return self.energy_head(features[0]).squeeze(1)
+    def atom_energies(self, features: Features) -> Tensor:
+        energies: Tensor = self.energy_head(features[0])  # (N, 1)
+        return energies.squeeze(1)
 
-    def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
-        return self.force_head(*features, edges)
+    def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
+        forces: Tensor = self.force_head(*features, edges)
+        return forces
 
 
 class Interaction(nn.Module):
@@ -64,7 +67,8 @@ class Interaction(nn.Module):
     def forward(self, h: Tensor, basis: Tensor, edges: Geometry) -> Tensor:
         filters = self.filter(basis) * edges.envelope  # (E, F)
         messages = self.inward(h).index_select(0, edges.neighbour) * filters
-        return self.outward(h.new_zeros(h.shape).index_add(0, edges.centre, messages))
+        update: Tensor = self.outward(h.new_zeros(h.shape).index_add(0, edges.centre, messages))
+        return update
 
 
 class EdgeForce(nn.Module):

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from piwsl_lab.models.force_heads import Features
 from piwsl_lab.models.painn import ForceHead
 from piwsl_lab.models.potential import Potential, initialise
 from piwsl_lab.models.radial import BesselBasis, Geometry
@@ -55,7 +56,8 @@ class Parts(NamedTuple):
 
     def bounded(self) -> Parts:
         """X / (1 + ‖X‖), so that products of products cannot grow from layer to layer."""
-        factor = 1 / (1 + sum(self.squared_norms()))
+        trace, turn, stretch = self.squared_norms()
+        factor = 1 / (1 + (trace + turn + stretch))
         return self.scaled(factor, factor, factor)
 
 
@@ -73,28 +75,31 @@ class TensorNet(Potential):
     slowly: after the embedding no layer meets a direction r̂_ij again.
     """
 
+    patterns: Tensor
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         radial, half = self.hyperparameters["radial"], max(channels // 2, 1)
         self.basis = BesselBasis(radial, self.cutoff)
         # The last column is a bias: the envelope multiplies the few basis functions instead of the many filters.
-        self.filters = nn.ModuleList(nn.Linear(radial + 1, 3 * channels, bias=False) for _ in range(layers))
+        filters = [nn.Linear(radial + 1, 3 * channels, bias=False) for _ in range(layers)]
+        self.filters = nn.ModuleList(filters)
         self.embedding = Embedding(len(self.elements), channels)
         self.interactions = nn.ModuleList(Interaction(channels) for _ in range(layers - 1))
         self.readout = nn.Sequential(nn.LayerNorm(3 * channels), nn.Linear(3 * channels, channels), nn.SiLU())
         self.energy_head = nn.Sequential(nn.Linear(channels, half), nn.SiLU(), nn.Linear(half, 1))
         initialise(self)
-        for layer in self.filters:
+        for layer in filters:
             nn.init.zeros_(layer.weight[:, -1])
-        nn.init.ones_(self.embedding.gate[3].bias)  # open to begin with, also where an atom has hardly a neighbour
+        self.embedding.open_gate()
         self.register_buffer("patterns", traceless_patterns(), persistent=False)
         if self.has_direct_head:
             self.force_head, self.edge_force = ForceHead(channels), EdgeForce(channels, radial)
             initialise(self.force_head)
             initialise(self.edge_force)
 
-    def features(self, elements: Tensor, edges: Geometry) -> tuple[Tensor, ...]:
+    def features(self, elements: Tensor, edges: Geometry) -> Features:
         basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
         first, *later = (layer(basis).chunk(3, dim=1) for layer in self.filters)  # f_I, f_A, f_S: (E, F) each
         matrices = normalised(self.patterns)  # B_k as columns: (9, 5)
@@ -103,13 +108,15 @@ class TensorNet(Potential):
             x = interaction(x, edges, filters, matrices)
         return self.readout(torch.cat(x.squared_norms(), dim=1)), *x
 
-    def atom_energies(self, features: tuple[Tensor, ...]) -> Tensor:
-        return self.energy_head(features[0]).squeeze(1)
+    def atom_energies(self, features: Features) -> Tensor:
+        energies: Tensor = self.energy_head(features[0])  # (N, 1)
+        return energies.squeeze(1)
 
-    def atom_forces(self, features: tuple[Tensor, ...], edges: Geometry) -> Tensor:
+    def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
         invariant, _, vector, _ = features
-        along_edges = self.edge_force(invariant, self.basis(edges.distance), edges)
-        return self.force_head(invariant, vector) + along_edges
+        along_edges: Tensor = self.edge_force(invariant, self.basis(edges.distance), edges)
+        gated: Tensor = self.force_head(invariant, vector)
+        return gated + along_edges
 
 
 class Embedding(nn.Module):
@@ -129,6 +136,12 @@ class Embedding(nn.Module):
             nn.Linear(2 * channels, 3 * channels), nn.SiLU(),
         )  # fmt: skip
 
+    def open_gate(self) -> None:
+        """Begin with an open gate, also where an atom has hardly a neighbour."""
+        last = self.gate[3]
+        assert isinstance(last, nn.Linear)
+        nn.init.ones_(last.bias)
+
     def forward(self, elements: Tensor, edges: Geometry, filters: tuple[Tensor, ...], matrices: Tensor) -> Parts:
         z = self.element.weight
         # There are few pairs of elements and many edges: every Z is made once and looked up.
@@ -138,7 +151,9 @@ class Embedding(nn.Module):
         dyad = (edges.unit.unsqueeze(2) * edges.unit.unsqueeze(1)).flatten(1)  # (E, 9)
         along = Parts(torch.ones_like(pair), edges.unit.unsqueeze(2), (dyad @ matrices).unsqueeze(2))
         x = gathered(along.scaled(*(f * pair for f in filters)), edges, len(elements))
-        return self.mix(x).scaled(*self.gate(sum(x.squared_norms())).chunk(3, dim=1))
+        trace, turn, stretch = x.squared_norms()
+        mixed: Parts = self.mix(x)
+        return mixed.scaled(*self.gate(trace + turn + stretch).chunk(3, dim=1))
 
 
 class Interaction(nn.Module):
@@ -153,7 +168,7 @@ class Interaction(nn.Module):
 
     def forward(self, x: Parts, edges: Geometry, filters: tuple[Tensor, ...], matrices: Tensor) -> Parts:
         x = x.bounded()
-        y = self.before(x)
+        y: Parts = self.before(x)
         messages = Parts(*(part.index_select(0, edges.neighbour) for part in y)).scaled(*filters)  # (E, …, F)
         step = self.after(product(y, gathered(messages, edges, len(y.scalar)), matrices).bounded())
         return x.plus(step).plus(product(step, step, matrices))
@@ -173,8 +188,9 @@ class Mix(nn.Module):
 def product(x: Parts, y: Parts, matrices: Tensor) -> Parts:
     """The symmetric product X∘Y, part by part as at the top of the module."""
     i, j, a, b = x.scalar.unsqueeze(1), y.scalar.unsqueeze(1), x.vector, y.vector
-    s = torch.matmul(matrices, x.tensor).unflatten(1, (3, 3))  # (N, 3, 3, F)
-    t = s if y is x else torch.matmul(matrices, y.tensor).unflatten(1, (3, 3))
+    n, channels = x.scalar.shape
+    s = torch.matmul(matrices, x.tensor).reshape(n, 3, 3, channels)  # (N, 3, 3, F)
+    t = s if y is x else torch.matmul(matrices, y.tensor).reshape(n, 3, 3, channels)
     st = (s.unsqueeze(3) * t.unsqueeze(1)).sum(2)  # (N, 3, 3, F)
     sb = (s * b.unsqueeze(1)).sum(2)  # (N, 3, F)
     ta = sb if y is x else (t * a.unsqueeze(1)).sum(2)

@@ -23,7 +23,7 @@ import torch
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.potential import Prediction
+from piwsl_lab.models.interface import Prediction
 from piwsl_lab.piwsl.soft_modes import SoftModes
 
 LOCAL_REACH = 1.3  # times an atom's shortest distance: its first shell

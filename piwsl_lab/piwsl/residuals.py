@@ -27,7 +27,7 @@ import torch
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.potential import Prediction
+from piwsl_lab.models.interface import Prediction
 
 PotentialLike = Callable[..., Prediction]
 ORDERS = (1, 2, "symmetric")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from piwsl_lab.atoms.graph import AtomGraph, GraphSet
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.atoms.graph_set import GraphSet
 
 RIGID = 1e-4  # Å: frames that differ by less differ by rounding
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.potential import Prediction
+from piwsl_lab.models.interface import Prediction
 from piwsl_lab.piwsl.residuals import (
     PotentialLike,
     curl_loss,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from piwsl_lab.atoms.graph import AtomGraph, GraphSet
-from piwsl_lab.models.interface import as_graphs
-from piwsl_lab.models.potential import Prediction
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.atoms.graph_set import GraphSet
+from piwsl_lab.models.interface import Prediction, as_graphs, ask
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -77,7 +77,6 @@ def score(prediction: Prediction, graph: AtomGraph) -> Errors:
     return Errors(error[graph.has_energy], per_atom[graph.has_energy], (predicted - label).flatten(), cosine)
 
 
-@torch.no_grad()
 def evaluate(
     potential: Callable[..., Prediction], data: Dataset | GraphSet, batch_size: int = 64, head: str | None = None
 ) -> Metrics:
@@ -97,7 +96,7 @@ def evaluate(
     errors = []
     for indices in graphs.chunks(range(len(graphs)), batch_size):
         graph = graphs.batch(indices)
-        errors.append(score(potential(graph, forces=bool(graph.has_forces.any()) and (head or True)), graph))
+        errors.append(score(ask(potential, graph, bool(graph.has_forces.any()) and (head or True)), graph))
     return Metrics.of(errors)
 
 

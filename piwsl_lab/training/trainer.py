@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from piwsl_lab.atoms.graph import DEFAULT_SKIN, AtomGraph, GraphSet
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
 from piwsl_lab.data import require_disjoint
-from piwsl_lab.models.interface import as_graphs
-from piwsl_lab.models.potential import require_gradients
+from piwsl_lab.models.interface import as_graphs, require_gradients
 from piwsl_lab.piwsl.displacements import LONGEST_BOND, SoftModes, longest, per_atom_epsilon, shortest_bonds
 from piwsl_lab.piwsl.objective import WEIGHTS, Objective
 from piwsl_lab.support.device import pick_device

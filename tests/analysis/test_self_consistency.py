@@ -9,7 +9,7 @@ from frames import dataset, rattled
 from potentials import Exact, harmonic, morse
 
 from piwsl_lab.analysis.self_consistency import force_jacobian, jacobian_antisymmetry, loop_work, pitc_residual
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.displacements import uniform
 

@@ -11,7 +11,7 @@ from frames import crystal, dataset, frame, labelled, rattled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.atoms.neighbours import neighbours
 
 

@@ -24,7 +24,7 @@ from frames import crystal, dataset, frame, rattled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.atoms.neighbours import neighbours
 from piwsl_lab.data import DataError, Dataset, Frame, load, require_disjoint
 from piwsl_lab.data.frames.duplicates import duplicate_groups
@@ -467,7 +467,7 @@ def test_f5_chunks_are_bounded_by_edges_and_change_no_number(monkeypatch: pytest
     potential.fit_shift(graphs.all())
     fitted = potential.shift.clone()
     potential.shift.copy_(shift)
-    monkeypatch.setattr("piwsl_lab.atoms.graph.CHUNK_EDGES", 500)
+    monkeypatch.setattr("piwsl_lab.atoms.graph_set.CHUNK_EDGES", 500)
     seen: list[int] = []
     forward = PaiNN.forward
 
@@ -487,7 +487,7 @@ def test_f5_chunks_are_bounded_by_edges_and_change_no_number(monkeypatch: pytest
 
 
 def test_f5_a_frame_larger_than_a_chunk_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("piwsl_lab.atoms.graph.CHUNK_EDGES", 10)
+    monkeypatch.setattr("piwsl_lab.atoms.graph_set.CHUNK_EDGES", 10)
     graphs = GraphSet.build(load("ethanol")[:3], 5.0)
     assert [chunk.tolist() for chunk in graphs.chunks([2, 0, 1], 64)] == [[2], [0], [1]]
     assert list(graphs.chunks([], 64)) == []

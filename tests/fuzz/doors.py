@@ -11,7 +11,7 @@ from pathlib import Path
 from frames import labelled
 
 import piwsl_lab as lab
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.cli import main as cli
 from piwsl_lab.lab.panels import page as evidence
 from piwsl_lab.lab.sessions.saved import read_record

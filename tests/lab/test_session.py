@@ -72,7 +72,7 @@ def test_stopping_in_the_middle_changes_nothing():
 
 
 def test_twins_start_equal_and_see_the_same_batches(monkeypatch):
-    from piwsl_lab.atoms.graph import GraphSet
+    from piwsl_lab.atoms.graph_set import GraphSet
 
     session = small()
     first, second = (twin.potential.state_dict() for twin in session.twins)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.models.radial import envelope, geometry
 from piwsl_lab.models.tensornet import Parts, normalised, product, traceless_patterns

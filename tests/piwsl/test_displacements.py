@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from potentials import Exact, harmonic, morse
 from scipy.spatial.transform import Rotation
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.displacements import (
     DIRECTIONS,

@@ -14,7 +14,8 @@ import torch
 from frames import dataset, frame, labelled, rattled
 from potentials import Exact, harmonic, morse
 
-from piwsl_lab.atoms.graph import AtomGraph, GraphSet
+from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.piwsl.displacements import DIRECTIONS, SoftModes
 from piwsl_lab.piwsl.objective import CONSISTENCY, RIVALS, WEIGHTS, Objective, supervised

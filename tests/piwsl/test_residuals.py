@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from potentials import Exact, harmonic, linear, morse
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.piwsl.displacements import SIMPLE, fixed_length, longest, uniform
 from piwsl_lab.piwsl.objective import Objective

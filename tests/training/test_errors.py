@@ -9,7 +9,7 @@ import pytest
 import torch
 from frames import dataset, frame, labelled
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.training.errors import evaluate
 

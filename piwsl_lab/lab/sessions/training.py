@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.data.checked import doubts
 from piwsl_lab.lab.parts.colours import kind_of
 from piwsl_lab.lab.sessions import saved

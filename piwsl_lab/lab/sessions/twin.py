@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from piwsl_lab.atoms.graph import GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.models import Potential
 from piwsl_lab.piwsl.objective import CONSISTENCY, Objective
