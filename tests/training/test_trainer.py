@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
+import stored_training
 import torch
 from frames import dataset, frame, labelled
 from safetensors import safe_open
@@ -18,7 +20,7 @@ from piwsl_lab.models import Prediction, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.training.batches import Batches
-from piwsl_lab.training.checkpoint import CheckpointError, load_potential, resume, save
+from piwsl_lab.training.checkpoint import CheckpointError, go_on, load_potential, resume, save
 from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.trainer import Trainer, TrainingDiverged, fit
 
@@ -238,6 +240,19 @@ def test_a_stopped_run_resumes_exactly(tmp_path, head, stop):
     ]
     for a, b in zip(whole.potential.state_dict().values(), rest.potential.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_to_the_same_numbers():
+    """Its file and the steps that followed it were written before the trainer was split."""
+    expected = json.loads(stored_training.FOLLOWING.read_text())
+    fresh = stored_training.begun()
+    go_on(stored_training.CHECKPOINT, fresh)
+    for trainer in (fresh, resume(stored_training.CHECKPOINT, **stored_training.sets(), device="cpu")):
+        assert trainer.done == stored_training.STOPPED_AT
+        found = [stored_training.numbers(trainer.step()) for _ in expected]
+        assert trainer.finished
+        for one, other in zip(found, expected, strict=True):
+            assert one == pytest.approx(other, rel=1e-9)
 
 
 @pytest.mark.parametrize("model", ["painn", "schnet"])
