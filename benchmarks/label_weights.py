@@ -15,7 +15,7 @@ import numpy as np
 from piwsl_lab.lab.players import parts_of_error
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 WEIGHTS = ((10.0, 100.0), (1.0, 100.0), (0.1, 100.0), (100.0, 100.0), (10.0, 10.0), (10.0, 1.0))
 SETUP = Setup(data="ethanol", energies=50, forces=50, channels=32, layers=2, steps=500, head="conservative")

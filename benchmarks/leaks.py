@@ -19,7 +19,7 @@ import psutil
 
 from piwsl_lab.lab.panels.dashboard import FLY, Dashboard
 from piwsl_lab.lab.sessions.training import Session
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4, "steps": 40}
 

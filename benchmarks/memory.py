@@ -24,7 +24,8 @@ from piwsl_lab.data import load
 from piwsl_lab.md.forces import LearnedForces
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective, suited
-from piwsl_lab.study.cell import Setup, build_trainer, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import build_trainer, prepare
 from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.training import trainer as training
 

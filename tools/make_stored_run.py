@@ -19,7 +19,7 @@ from piwsl_lab.lab.sessions.replay import STORED
 from piwsl_lab.lab.sessions.saved import CURVES, SESSION
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 NAME = "quickstart"
 SETUP = Setup(data="ethanol", energies=50, forces=50, channels=32, steps=600)

@@ -22,8 +22,9 @@ from piwsl_lab.support.streams import say
 
 if TYPE_CHECKING:
     from piwsl_lab.piwsl.objective import Objective
-    from piwsl_lab.study.cell import Setup, Task
-    from piwsl_lab.study.runs import KeptRun
+    from piwsl_lab.study.setup import Setup
+    from piwsl_lab.study.task import Task
+    from piwsl_lab.training.kept_run import KeptRun
     from piwsl_lab.training.trainer import Record, TrainingDiverged
 
 # Spelt out here, so that --help needs no torch; a test holds them against the library.
@@ -122,7 +123,7 @@ def _device(text: str) -> str:
 
 def main_train(arguments: argparse.Namespace) -> int:
     """Train one potential, score it, write the files, print a table."""
-    from piwsl_lab.study.cell import prepare
+    from piwsl_lab.study.task import prepare
 
     _check_files(arguments)
     if arguments.save and arguments.save.suffix != ".safetensors":
@@ -176,7 +177,7 @@ def main_compare(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, other: Setup, kept: KeptRun) -> int:
-    from piwsl_lab.study.compare import compare
+    from piwsl_lab.study.compare import compare_methods
     from piwsl_lab.training.trainer import TrainingDiverged
 
     total = arguments.seeds * setup.steps * (2 + setup.teachers + other.teachers)
@@ -188,7 +189,9 @@ def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, 
                 bar.set_description(f"seed {seed}, {twin}", refresh=False)
                 bar.update()
 
-            result = compare(setup, objective, arguments.seeds, advance, arguments.rival, arguments.equal_time, kept)
+            result = compare_methods(
+                setup, objective, arguments.seeds, advance, arguments.rival, arguments.equal_time, kept
+            )
     except KeyboardInterrupt:
         return _interrupted(arguments, kept)
     except TrainingDiverged as error:
@@ -211,10 +214,13 @@ def _config(setup: Setup, objective: Objective) -> dict[str, Any]:
 def _kept(command: str, arguments: argparse.Namespace, asked: dict[str, Any]) -> KeptRun:
     """What the run keeps; with --resume what it kept before."""
     from piwsl_lab.data.catalog import cache_folder
-    from piwsl_lab.study.runs import KeptRun
+    from piwsl_lab.study.setup import RECIPE
+    from piwsl_lab.training.kept_run import KeptRun
 
     files = [getattr(arguments, name, None) for name in ("save", "json")]
-    kept = KeptRun(command, asked, [Path(), *(path.parent for path in files if path), cache_folder()])
+    kept = KeptRun(
+        command, {"recipe": RECIPE, **asked}, [Path(), *(path.parent for path in files if path), cache_folder()]
+    )
     if arguments.resume and not kept.find():
         say(f"nothing is kept of this run in {kept.folders[0]}: it begins at its first step")
     elif not arguments.resume and (left := kept.left_behind()):
@@ -305,7 +311,7 @@ def _again(arguments: argparse.Namespace) -> str:
 def choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective]:
     """The flags as the two objects that the library takes."""
     from piwsl_lab.piwsl.objective import Objective, suited
-    from piwsl_lab.study.cell import Setup
+    from piwsl_lab.study.setup import Setup
 
     flags = vars(arguments)
     setup_names = ("data", "energies", "forces", "model", "head", "teachers", "steps", "batch_size", "device")
@@ -338,7 +344,7 @@ def _spread(values: Sequence[float], factor: float) -> str:
 def _check_files(arguments: argparse.Namespace) -> None:
     """Fail before the training, not after it, and never write over what is read or kept."""
     from piwsl_lab.data.catalog import own_files
-    from piwsl_lab.study.runs import FOLDER
+    from piwsl_lab.training.kept_run import FOLDER
 
     outputs = {f"--{name}": getattr(arguments, name, None) for name in ("save", "json")}
     check_outputs(outputs, {"--data": own_files(arguments.data)})

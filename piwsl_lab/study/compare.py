@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import torch
 
 from piwsl_lab.piwsl.objective import Objective, supervised
-from piwsl_lab.study.cell import SCORES, Setup, Task, build_trainer, prepare, train
+from piwsl_lab.study.cell import SCORES, train
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import Task, build_trainer, prepare
 from piwsl_lab.support.shapes import Number, Text
 from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import Kept
@@ -55,7 +56,7 @@ def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objecti
     return setup, replace(supervised(objective), **own | changes) if changes else supervised(objective)
 
 
-def compare(
+def compare_methods(
     setup: Setup,
     objective: Objective,
     seeds: int = 3,
@@ -167,9 +168,3 @@ def steps_in(seconds: float, setup: Setup, task: Task, objective: Objective) -> 
     for _ in range(PILOT_STEPS):
         pilot.step()
     return max(setup.steps, round(seconds * PILOT_STEPS / (pilot.seconds - begun)))
-
-
-def ratio(result: dict[str, Any], score: str) -> float:
-    """How many times lower the PIWSL twin's mean error is than its rival's."""
-    (rival_name,) = result.keys() - {"config", "piwsl"}
-    return statistics.fmean(result[rival_name][score]) / statistics.fmean(result["piwsl"][score])

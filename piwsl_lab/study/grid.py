@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import RECIPE, Setup
+from piwsl_lab.study.setup import RECIPE, Setup
 
 LABELS = "labels"  # stands for `energies` and `forces` together: a number, or a pair [energies, forces]
 FIELDS = {kind: {f.name: f for f in fields(kind)} for kind in (Setup, Objective)}

@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
-from piwsl_lab.study.compare import MOST_SEEDS
 from piwsl_lab.study.grid import FIELDS, LABELS, Cell, Method, Study, check_names, check_pattern, close_to, typed
+from piwsl_lab.study.setup import MOST_SEEDS, Setup
 from piwsl_lab.support.files import no_file
 from piwsl_lab.support.shapes import ANYTHING, Text, require
 

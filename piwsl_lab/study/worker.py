@@ -78,8 +78,9 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
     import piwsl_lab
     from piwsl_lab.piwsl.objective import Objective
-    from piwsl_lab.study.cell import Setup, run
+    from piwsl_lab.study.cell import run
     from piwsl_lab.study.grid import typed
+    from piwsl_lab.study.setup import Setup
     from piwsl_lab.support.files import without_nan
 
     setup, objective = typed(Setup, job["setup"]), typed(Objective, job["objective"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,10 @@ from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
 from piwsl_lab.training.checkpoint import fingerprint, go_on, pack
 from piwsl_lab.training.checkpoint_file import CheckpointError, read_marks
+from piwsl_lab.training.trainer import Record, Trainer, TrainingDiverged
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
-    from piwsl_lab.training.trainer import Trainer
 
 MARK = "piwsl_lab_run"
 MARK_SHAPE = {
@@ -234,3 +234,42 @@ class Kept:
     def _place(self, content: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, content)
+
+
+def finish(trainer: Trainer, kept: Kept, part: str = "", on_step: Callable[[Record], None] | None = None) -> Trainer:
+    """Take a fresh training to its last step and its best weights; it begins with what is kept of it.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        It is returned.
+    kept : Kept
+    part : str
+        What `kept` calls this training.
+    on_step : callable, optional
+        Called with the record of every step.
+
+    Raises
+    ------
+    TrainingDiverged
+        The training is kept, and its potential has the weights of the best validation.
+    KeyboardInterrupt
+        The training is kept as it was.
+    """
+    kept.go_on(part, trainer)
+    try:
+        while not trainer.finished:
+            record = trainer.step()
+            kept.step(part, trainer)
+            if on_step is not None:
+                on_step(record)
+    except TrainingDiverged as error:
+        kept.keep(part, trainer)
+        trainer.restore_best()
+        error.trainer, error.part = trainer, part
+        raise
+    except KeyboardInterrupt:
+        kept.keep(part, trainer)
+        raise
+    trainer.restore_best()
+    return trainer

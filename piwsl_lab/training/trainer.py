@@ -44,7 +44,7 @@ class TrainingDiverged(ValueError):
     Attributes
     ----------
     trainer : Trainer or None
-        Of `piwsl_lab.study.cell.train`, with the best weights in its potential.
+        Of `piwsl_lab.training.kept.finish`, with the best weights in its potential.
     part : str
         What that training was called.
     """

@@ -26,7 +26,7 @@ HELPERS = """
     import psutil
     from piwsl_lab.lab.panels.dashboard import Dashboard
     from piwsl_lab.lab.sessions.training import Session
-    from piwsl_lab.study.cell import Setup
+    from piwsl_lab.study.setup import Setup
 
     def queued(thread):
         # Seconds this thread was ready to run while others had the cores (Linux).
@@ -200,7 +200,7 @@ def test_the_whole_method_is_within_reach_of_the_keyboard(tmp_path):
         "from piwsl_lab.lab import Dashboard\n"
         "from piwsl_lab.lab import Session\n"
         "from piwsl_lab.piwsl.schedules import ramp\n"
-        "from piwsl_lab.study.cell import Setup\n"
+        "from piwsl_lab.study.setup import Setup\n"
         "session = Session(Setup(steps=2000, channels=16, layers=1, energies=20, forces=20))\n"
         "Dashboard(session)"
     ]
@@ -276,7 +276,7 @@ def test_a_click_in_the_curves_shows_the_forces_of_that_step(tmp_path):
     cells = [
         "from piwsl_lab.lab import Dashboard\n"
         "from piwsl_lab.lab import Session\n"
-        "from piwsl_lab.study.cell import Setup\n"
+        "from piwsl_lab.study.setup import Setup\n"
         "session = Session(Setup(steps=60, channels=16, layers=1), monitor_every=4)\n"
         "session.run()\n"
         "panel = Dashboard(session)\n"

@@ -17,7 +17,7 @@ from piwsl_lab.data import Oracle
 from piwsl_lab.lab.panels.md import FlightDeck
 from piwsl_lab.lab.sessions.md import FlightSession
 from piwsl_lab.lab.sessions.training import Session
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 training = Session(Setup(channels=16, layers=1, steps=80, device="cpu"))
 training.run()
 a, b = (twin.potential for twin in training.twins)

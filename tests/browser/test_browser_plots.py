@@ -12,7 +12,7 @@ CELLS = [
 import ipywidgets as W
 from piwsl_lab.lab.figures import Curves, LossTerms, Parity
 from piwsl_lab.lab.sessions.training import Session
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 session = Session(Setup(channels=16, layers=1, steps=400, energies=10, forces=10, test=40), monitor_every=2)
 session.run(60)
 session.twins[1].objective.epsilon = 0.2

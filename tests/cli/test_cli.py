@@ -17,9 +17,9 @@ from piwsl_lab.cli import main as cli
 from piwsl_lab.cli import train as cli_train
 from piwsl_lab.data import Dataset, load
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study import cell as study
 from piwsl_lab.study import compare as comparison
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import prepare
 from piwsl_lab.support.streams import say
 
 SCORES = {"energy_mae", "energy_rmse", "force_mae", "force_rmse", "seconds"}
@@ -106,7 +106,7 @@ def test_train_saves_a_potential_that_can_be_read_back(tmp_path, capsys):
     assert "energy MAE" in printed
     result = json.loads(out.read_text())
     potential = piwsl_lab.load_potential(saved)
-    task = study.prepare(Setup(energies=6, forces=3, seed=3))
+    task = prepare(Setup(energies=6, forces=3, seed=3))
     again = piwsl_lab.evaluate(potential, task.test)
     assert result["energy_mae"][0] == pytest.approx(again.energy_mae, rel=1e-5)
 
@@ -142,7 +142,7 @@ def test_compare_reads_no_set_of_the_catalog_for_its_remarks(monkeypatch, capsys
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "compare", interrupt)
+    monkeypatch.setattr(comparison, "compare_methods", interrupt)
     monkeypatch.setattr("piwsl_lab.data.load", lambda *_: pytest.fail("it was read"))
     monkeypatch.setattr("piwsl_lab.data.catalog.load", lambda *_: pytest.fail("it was read"))
     assert run("compare", *SHORT, capsys=capsys)[0] == 130
@@ -235,7 +235,7 @@ def test_interrupted(monkeypatch, tmp_path, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "compare", interrupt)
+    monkeypatch.setattr(comparison, "compare_methods", interrupt)
     code, _, error = run("compare", *SHORT, "--json", str(tmp_path / "out.json"), capsys=capsys)
     assert (code, error.count("\n")) == (130, 1)
     assert list(tmp_path.iterdir()) == []
@@ -280,8 +280,8 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "hard.xyz").hardlink_to(tmp_path / "m2.xyz")
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study, "prepare", lambda *_: pytest.fail("it began"))
-    monkeypatch.setattr(comparison, "compare", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr("piwsl_lab.study.task.prepare", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(comparison, "compare_methods", lambda *_: pytest.fail("it began"))
     before = (tmp_path / "m2.xyz").read_bytes()
     yield tmp_path
     assert (tmp_path / "m2.xyz").read_bytes() == before

@@ -21,11 +21,13 @@ from piwsl_lab.cli import main as cli
 from piwsl_lab.lab.panels import page as evidence
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, prepare, train
+from piwsl_lab.study.cell import train
 from piwsl_lab.study.engine import look
 from piwsl_lab.study.report import write_report
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.store import Store
 from piwsl_lab.study.tables import own_test, read_table
+from piwsl_lab.study.task import prepare
 from piwsl_lab.study.toml_file import read
 from piwsl_lab.training import checkpoint
 from piwsl_lab.training.checkpoint_file import HEADER, CheckpointError

@@ -24,7 +24,7 @@ from piwsl_lab.data.sets import dataset as sets
 from piwsl_lab.data.sets import relations
 from piwsl_lab.data.sets.dataset import require_disjoint
 from piwsl_lab.data.sets.draw import Labels, draw
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol
 # Factors on the energies and forces of a right file, and a word of the cause.

@@ -13,7 +13,8 @@ from frames import charged, ethanol, file_of, labelled
 
 from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, Metadata
 from piwsl_lab.data.sets.draw import Labels, draw
-from piwsl_lab.study.cell import Setup, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import prepare
 
 
 def molecules(n: int, seed: int = 0) -> list[Frame]:
@@ -76,9 +77,9 @@ def advised(setup: Setup, message: str) -> Setup | None:
 @pytest.fixture
 def pool(monkeypatch):
     """Puts frames where `prepare` loads its data from."""
-    monkeypatch.setattr("piwsl_lab.study.cell.published_test", lambda _: None)
+    monkeypatch.setattr("piwsl_lab.study.task.published_test", lambda _: None)
     return lambda frames: monkeypatch.setattr(
-        "piwsl_lab.study.cell.load", lambda _: Dataset(frames, Metadata("pool.xyz"))
+        "piwsl_lab.study.task.load", lambda _: Dataset(frames, Metadata("pool.xyz"))
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from piwsl_lab.data import datasets, load
 from piwsl_lab.data.frames.duplicates import duplicate_groups
-from piwsl_lab.study import cell as study
+from piwsl_lab.study import task as study
 
 STORED = json.loads(draws.STORED.read_text("utf-8"))
 EMBEDDED = {entry.name for entry in datasets() if entry.embedded}

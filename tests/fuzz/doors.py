@@ -18,10 +18,11 @@ from piwsl_lab.lab.sessions.saved import read_record
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, build_trainer, prepare
 from piwsl_lab.study.engine import look
 from piwsl_lab.study.report import write_report
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.store import Store
+from piwsl_lab.study.task import build_trainer, prepare
 from piwsl_lab.study.toml_file import read
 from piwsl_lab.training.checkpoint import load_potential, resume
 from piwsl_lab.training.trainer import Trainer, TrainingDiverged

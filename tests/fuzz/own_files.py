@@ -270,7 +270,7 @@ def table(random: Random, name: str) -> bytes:
 def session() -> tuple[tuple[str, bytes], ...]:
     """Files of a saved session: two twins, ten steps each."""
     from piwsl_lab.lab.sessions.training import Session
-    from piwsl_lab.study.cell import Setup
+    from piwsl_lab.study.setup import Setup
 
     setup = Setup(energies=10, forces=10, test=10, channels=8, layers=1, batch_size=4, steps=20, device="cpu")
     day = SimpleNamespace(now=lambda zone: datetime(2026, 1, 1, tzinfo=zone))

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 
 from piwsl_lab.data import Dataset, datasets, load
-from piwsl_lab.study import cell as study
-from piwsl_lab.study.cell import Setup, prepare
+from piwsl_lab.study import task as study
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import prepare
 from piwsl_lab.study.toml_file import read
 
 STORED = Path(__file__).with_name("draws.json")
@@ -71,7 +72,7 @@ def asked() -> list[tuple[str, dict[str, object]]]:
 
 
 def runs(name: str, patch: Callable[[str, object], None]) -> dict[str, str]:
-    """What `prepare` draws for runs on a data set; `patch` sets an attribute of `piwsl_lab.study`."""
+    """What `prepare` draws for runs on a data set; `patch` sets an attribute of `piwsl_lab.study.task`."""
     sets: dict[str, Dataset] = {}
 
     def once(part: str) -> Dataset:

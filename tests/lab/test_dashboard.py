@@ -18,7 +18,7 @@ from piwsl_lab.lab.sessions.script import script
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import CHOICES, Objective
 from piwsl_lab.piwsl.schedules import constant, ramp
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
 

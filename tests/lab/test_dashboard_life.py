@@ -15,7 +15,7 @@ from piwsl_lab.lab.panels.md import FlightDeck
 from piwsl_lab.lab.sessions.replay import SECONDS
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
 try:

@@ -25,7 +25,7 @@ from piwsl_lab.lab.sessions import md_views as looks
 from piwsl_lab.lab.sessions.md import FlightSession
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import Prediction
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 
 class Still(Exact):

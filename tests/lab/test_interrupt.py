@@ -19,7 +19,7 @@ from piwsl_lab.lab.sessions.fairlock import FairLock
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.support import interrupts
 from piwsl_lab.training.trainer import Trainer
 
@@ -127,7 +127,7 @@ def built_again(built, setup):
     """Data and twins as `Session._built` makes them, without reading the data once more."""
     from piwsl_lab.lab.sessions.training import _Built
     from piwsl_lab.lab.sessions.twin import Twin
-    from piwsl_lab.study.cell import build_trainer
+    from piwsl_lab.study.task import build_trainer
 
     twins = []
     for twin in built.twins:
@@ -271,7 +271,7 @@ CELL = """
 import time
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.md import FlightSession
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 session = Session(Setup(energies=10, forces=10, test=30, channels=8, layers=1, batch_size=4, steps=100000))
 flight = FlightSession(lambda: {t.name: t.potential for t in session.twins}, session.test_frames[0], replicas=1)
 """

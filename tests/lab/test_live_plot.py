@@ -18,7 +18,7 @@ from piwsl_lab.lab.figures.training import MOST_MARKS
 from piwsl_lab.lab.parts.colours import COLOURS, ON_DARK, OTHERS, assign, kind_of, name_colours, twin_colours
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
 

@@ -34,7 +34,8 @@ from piwsl_lab.lab.players import (
 from piwsl_lab.lab.players.player import Player
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import prepare
 
 ETHANOL = piwsl_lab.load("ethanol")
 FRAME, OTHER = ETHANOL[0], ETHANOL[100]

@@ -24,7 +24,7 @@ def lesson() -> dict:
     names: dict = {}
     lines = [
         "from piwsl_lab.piwsl.objective import Objective",
-        "from piwsl_lab.study.cell import Setup",
+        "from piwsl_lab.study.setup import Setup",
         *cell.splitlines()[1:],
     ]
     exec("\n".join(line for line in lines if not line.startswith("session =")), names)

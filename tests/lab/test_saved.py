@@ -24,7 +24,7 @@ from piwsl_lab.lab.sessions.saved_folder import SavedError
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import cosine, ramp
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 30, "channels": 16, "layers": 1, "batch_size": 4}
 

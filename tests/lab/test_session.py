@@ -21,7 +21,7 @@ from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.twin import CannotStep, Twin, nearest, thinned
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import constant, ramp
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
 
@@ -197,10 +197,10 @@ def test_run_raises_what_went_wrong():
 
 
 def test_final_score_is_that_of_the_best_weights_on_all_test_frames():
-    from piwsl_lab.study.compare import compare
+    from piwsl_lab.study.compare import compare_methods
 
     session = small(steps=20).run()
-    result = compare(session.setup, Objective(pitc=100.0), seeds=1)
+    result = compare_methods(session.setup, Objective(pitc=100.0), seeds=1)
     for twin, name in zip(session.twins, ("supervised", "piwsl"), strict=True):
         assert result[name]["energy_mae"] == [twin.final.energy_mae]
         assert result[name]["force_rmse"] == [twin.final.force_rmse]

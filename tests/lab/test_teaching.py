@@ -31,7 +31,7 @@ from piwsl_lab.lab.players import (
 from piwsl_lab.lab.players.player import Yours
 from piwsl_lab.lab.sessions.replay import Replay
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, LIST = ROOT / "docs" / "teaching.md", ROOT / "notebooks" / "README.md"

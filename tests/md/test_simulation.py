@@ -42,7 +42,8 @@ from piwsl_lab.data import Oracle, load
 from piwsl_lab.md import Calculator, Simulation, Trajectory, TrajectoryFile, fly, record
 from piwsl_lab.models import HEADS, build
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, run
+from piwsl_lab.study.cell import run
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.checkpoint import save
 
 HEADS_TO_FLY = pytest.mark.parametrize("head", HEADS)

@@ -28,7 +28,7 @@ DASHBOARD = Panel(
         """
 from piwsl_lab.lab.panels.dashboard import Dashboard
 from piwsl_lab.lab.sessions.training import Session
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 session = Session(Setup(channels=16, layers=1, steps=500_000), monitor_every=25)
 """,
         "panel = Dashboard(session)\npanel",
@@ -46,7 +46,7 @@ from piwsl_lab.data import Oracle
 from piwsl_lab.lab.panels.md import FlightDeck
 from piwsl_lab.lab.sessions.md import FlightSession
 from piwsl_lab.lab.sessions.training import Session
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 frame = Session(Setup(channels=16, layers=1)).test_frames[0]
 
 class Springs(Calculator):

@@ -21,10 +21,11 @@ from piwsl_lab.cli import main as cli
 from piwsl_lab.cli import study as cli_study
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study import statistics
-from piwsl_lab.study.cell import Setup, run
+from piwsl_lab.study.cell import run
 from piwsl_lab.study.engine import WORKER, look, run_cells
 from piwsl_lab.study.grid import FIELDS, Cell, text
 from piwsl_lab.study.report import write_report
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.statistics import Interval, interval, ratio, verdict
 from piwsl_lab.study.store import Store, fields_of
 from piwsl_lab.study.toml_file import read

@@ -40,14 +40,16 @@ from piwsl_lab.cli import main as cli
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study import cell as study
 from piwsl_lab.study import compare as comparison
-from piwsl_lab.study.cell import Setup, prepare, run, train
-from piwsl_lab.study.compare import compare
+from piwsl_lab.study.cell import run, train
+from piwsl_lab.study.compare import compare_methods
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import prepare
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import as_interrupts
 from piwsl_lab.training.checkpoint import load_potential
 from piwsl_lab.training.checkpoint_file import HEADER, CheckpointError
 from piwsl_lab.training.kept import MARK, Kept
-from piwsl_lab.training.trainer import TrainingDiverged
+from piwsl_lab.training.trainer import Trainer, TrainingDiverged
 
 TRAIN = f"train {SMALL} --steps 60 --save a.safetensors --json a.json".split()
 COMPARE = f"compare {SMALL} --seeds 2 --steps 20 --json a.json".split()
@@ -165,13 +167,13 @@ def test_twins_go_on_where_they_were(small, options, tmp_path, monkeypatch):
         count += 1
         kept = opened(path)
         try:
-            found = compare(setup, objective, 2, After(7), kept=kept, **options)
+            found = compare_methods(setup, objective, 2, After(7), kept=kept, **options)
         except KeyboardInterrupt:
             continue
         break
     assert count > 3
     if "equal_time" not in options:
-        whole = compare(setup, objective, 2, **options)
+        whole = compare_methods(setup, objective, 2, **options)
         for name in found.keys() - {"config"}:
             assert found[name] | {"seconds": 0} == whole[name] | {"seconds": 0}
         assert found["config"] == whole["config"]
@@ -213,14 +215,14 @@ def test_core_seconds_of_a_broken_off_process_are_those_of_training(small, monke
 def test_other_frames_are_not_gone_on_with(small, tmp_path):
     path = tmp_path / "kept.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        compare(small(), Objective(), 1, After(25), kept=opened(path))
+        compare_methods(small(), Objective(), 1, After(25), kept=opened(path))
     from ase.io import read, write
 
     frames = read("small.xyz", ":")
     frames[3].positions += 0.01
     write("small.xyz", frames)
     with pytest.raises(ValueError, match=r"the run began with other frames or labels.*delete it and begin anew"):
-        compare(small(), Objective(), 1, kept=opened(path))
+        compare_methods(small(), Objective(), 1, kept=opened(path))
 
 
 # Signals
@@ -298,7 +300,7 @@ def test_a_stop_signal_waits_where_ctrl_c_does():
 
 def interrupted(monkeypatch, step: int, *words: str) -> int:
     """A command that is interrupted at a step, in this process."""
-    inner, press = study.Trainer.step, After(step)
+    inner, press = Trainer.step, After(step)
 
     def step_and_press(trainer):
         record = inner(trainer)
@@ -306,7 +308,7 @@ def interrupted(monkeypatch, step: int, *words: str) -> int:
         return record
 
     with monkeypatch.context() as patch:
-        patch.setattr(study.Trainer, "step", step_and_press)
+        patch.setattr(Trainer, "step", step_and_press)
         return cli.main(words)
 
 
@@ -338,7 +340,7 @@ def test_two_at_once_do_not_touch_each_other(tmp_path):
 
 
 def test_a_run_in_hand_is_not_gone_on_with_by_another(small, tmp_path):
-    from piwsl_lab.study.runs import KeptRun
+    from piwsl_lab.training.kept_run import KeptRun
 
     one = KeptRun("train", {"a": 1}, [Path()])
     task = prepare(small())
@@ -374,9 +376,9 @@ class Gone(io.StringIO):
 
 def test_the_best_weights_are_saved_where_nobody_reads_on(small, monkeypatch):
     """The words came first, and their error was the end."""
-    inner = study.Trainer._descend
+    inner = Trainer._descend
     monkeypatch.setattr(
-        study.Trainer, "_descend", lambda t, loss, b: inner(t, loss * float("nan") if t.done == 7 else loss, b)
+        Trainer, "_descend", lambda t, loss, b: inner(t, loss * float("nan") if t.done == 7 else loss, b)
     )
     monkeypatch.setattr(sys, "stderr", Gone())
     assert cli.main(["train", *SHORT, "--save", "best.safetensors"]) == 2
@@ -385,12 +387,12 @@ def test_the_best_weights_are_saved_where_nobody_reads_on(small, monkeypatch):
 
 def test_f11_after_divergence_the_best_weights_are_saved(small, monkeypatch, capsys, tmp_path):
     """F11: the last weights were left, and nothing was saved."""
-    inner = study.Trainer._descend
+    inner = Trainer._descend
 
     def bursts(trainer, loss, begun):
         inner(trainer, loss * float("nan") if trainer.done == 7 else loss, begun)
 
-    monkeypatch.setattr(study.Trainer, "_descend", bursts)
+    monkeypatch.setattr(Trainer, "_descend", bursts)
     task = prepare(small())
     with pytest.raises(
         TrainingDiverged,
@@ -408,7 +410,7 @@ def test_f11_after_divergence_the_best_weights_are_saved(small, monkeypatch, cap
     (best,) = kept_in(tmp_path)
     load_potential(best)
     monkeypatch.setattr(
-        study.Trainer,
+        Trainer,
         "_descend",
         lambda t, loss, begun: inner(t, loss * float("nan") if t.done == 7 and t.settings["seed"] else loss, begun),
     )
@@ -451,7 +453,7 @@ def test_f8_a_full_disk_costs_no_result(small, disk, capsys, tmp_path, monkeypat
     assert "--resume writes it" in printed.err
     assert [path.name for path in disk.iterdir()] == ["junk"]
     assert json.loads(Path("a.json").read_text())["energy_mae"]
-    monkeypatch.setattr(study.Trainer, "step", lambda _: pytest.fail("it trained once more"))
+    monkeypatch.setattr(Trainer, "step", lambda _: pytest.fail("it trained once more"))
     words[words.index(str(disk / "a.safetensors"))] = "elsewhere.safetensors"
     assert cli.main([*words, "--resume"]) == 0
     load_potential("elsewhere.safetensors")
@@ -471,7 +473,7 @@ def read_only(disk):
 )
 def test_f8_a_read_only_place_is_refused_before_the_training(words, read_only, capsys, monkeypatch):
     monkeypatch.chdir(read_only)
-    monkeypatch.setattr(study, "prepare", lambda _: pytest.fail("it began"))
+    monkeypatch.setattr("piwsl_lab.study.task.prepare", lambda _: pytest.fail("it began"))
     assert cli.main([words[0], *SHORT, *words[1:]]) == 2
     assert f"{words[-1]}: {read_only} does not exist or cannot be written to; choose" in capsys.readouterr().err
     assert [path.name for path in read_only.iterdir()] == ["small.xyz"]
@@ -534,7 +536,7 @@ def test_f8_files_that_may_not_grow_are_said_and_never_torn(tmp_path):
     ],
 )
 def test_f8_a_place_that_cannot_be_is_refused_before_the_training(words, message, small, monkeypatch, capsys):
-    monkeypatch.setattr(study, "prepare", lambda _: pytest.fail("it began"))
+    monkeypatch.setattr("piwsl_lab.study.task.prepare", lambda _: pytest.fail("it began"))
     assert cli.main(["train", *SHORT, *words]) == 2
     assert message in capsys.readouterr().err
 
@@ -694,7 +696,7 @@ def begun(tmp_path_factory):
     fields = {"model": "schnet", "channels": 8, "layers": 1, "batch_size": 2, "device": "cpu", "steps": 6}
     setup = Setup(data=str(folder / "small.xyz"), energies=8, forces=8, **fields)
     with pytest.raises(KeyboardInterrupt):
-        compare(setup, Objective(pitc=10.0), 1, After(9), kept=Kept(folder / "kept.safetensors"))
+        compare_methods(setup, Objective(pitc=10.0), 1, After(9), kept=Kept(folder / "kept.safetensors"))
     return setup, (folder / "kept.safetensors").read_bytes()
 
 
@@ -707,7 +709,7 @@ def test_a_damaged_mark_is_called_damage(name, begun, tmp_path):
     rewritten(path, DAMAGES[name])
     words = r"kept.safetensors: is not what an interrupted run left \(.*\); delete it and begin anew"
     with pytest.raises(CheckpointError, match=words):
-        compare(setup, Objective(pitc=10.0), 1, kept=opened(path))
+        compare_methods(setup, Objective(pitc=10.0), 1, kept=opened(path))
 
 
 def test_what_was_not_damaged_goes_on(begun, tmp_path):
@@ -715,7 +717,7 @@ def test_what_was_not_damaged_goes_on(begun, tmp_path):
     path, done = tmp_path / "kept.safetensors", []
     path.write_bytes(content)
     rewritten(path, lambda *_: None)
-    compare(setup, Objective(pitc=10.0), 1, lambda *given: done.append(given), kept=opened(path))
+    compare_methods(setup, Objective(pitc=10.0), 1, lambda *given: done.append(given), kept=opened(path))
     assert len(done) == 3
 
 

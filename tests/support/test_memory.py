@@ -20,7 +20,8 @@ if sys.argv[1] == "given":
     memory.keep_memory = lambda: False  # before anything that takes the name from here
 
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, build_trainer, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import build_trainer, prepare
 
 torch.set_num_threads(1)
 setup = Setup(data="aspirin", head="conservative", steps=100, device="cpu")

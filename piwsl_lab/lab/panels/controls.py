@@ -35,7 +35,7 @@ from piwsl_lab.models import HEADS, MODELS
 from piwsl_lab.piwsl.displacements import DIRECTIONS
 from piwsl_lab.piwsl.objective import CENTRES, WEIGHTS, Objective, suited
 from piwsl_lab.piwsl.residuals import PISC_FORMS, TEACHERS
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 EPSILONS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
 MODEL_TITLES = {"painn": "PaiNN", "schnet": "SchNet", "tensornet": "TensorNet"}

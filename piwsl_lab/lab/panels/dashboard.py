@@ -32,7 +32,7 @@ from piwsl_lab.lab.sessions.replay import Replay
 from piwsl_lab.lab.sessions.script import script
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.verdict import Verdicts
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 LATE = 4.0  # s: a page that comes later sees the stored run from its beginning
 PERIOD = 0.1  # s between two drawings; a page that is slower than that leaves some out

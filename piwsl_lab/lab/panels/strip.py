@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as W
 
 from piwsl_lab.lab.parts.knobs import STRENGTHS, compact, shown, steps, tooltip
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 
 ENERGIES = (0, 5, 10, 20, 50, 100, 200, 500, 1000)
 LABELS_HELP = (

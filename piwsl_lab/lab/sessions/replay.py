@@ -17,7 +17,8 @@ from piwsl_lab.data import Frame
 from piwsl_lab.lab.sessions.saved import SESSION, SavedTwin, read_record
 from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, Task, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import Task, prepare
 from piwsl_lab.training.errors import Metrics
 from piwsl_lab.training.trainer import Record
 

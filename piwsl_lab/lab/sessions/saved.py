@@ -28,7 +28,8 @@ from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.lab.sessions.saved_folder import MARK, SavedError, replace_files
 from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.cell import Setup, Task, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import Task, prepare
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.files import without_nan
 from piwsl_lab.training.checkpoint import HEADER, fingerprint, pack, resume

@@ -9,7 +9,7 @@ from typing import Any
 from piwsl_lab.lab.sessions.saved_folder import SavedError
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import Schedule
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.errors import Metrics
 
 PLAIN = {"str": str, "int": int, "float": (int, float), "bool": bool}

@@ -25,7 +25,8 @@ from piwsl_lab.lab.sessions.loop import Drive, Driven
 from piwsl_lab.lab.sessions.preview import simulate
 from piwsl_lab.lab.sessions.twin import Twin, taught_by_piwsl
 from piwsl_lab.piwsl.objective import Objective, suited
-from piwsl_lab.study.cell import Setup, Task, build_trainer, prepare
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import Task, build_trainer, prepare
 from piwsl_lab.support import interrupts
 from piwsl_lab.training.errors import Metrics, evaluate
 

@@ -13,7 +13,7 @@ from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.models import Potential
 from piwsl_lab.piwsl.objective import CONSISTENCY, Objective
-from piwsl_lab.study.cell import Setup
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.training.errors import Metrics, evaluate
 from piwsl_lab.training.trainer import Record, Trainer

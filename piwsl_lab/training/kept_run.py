@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from piwsl_lab.study.cell import RECIPE
 from piwsl_lab.support.files import write_whole
 from piwsl_lab.training.kept import Kept
 
@@ -30,14 +29,14 @@ class KeptRun(Kept):
     command : str
         "train" or "compare".
     asked : dict
-        All that decides its numbers, as JSON has it.
+        All that decides its numbers, as JSON has it: the recipe of `piwsl_lab.study.setup` too.
     folders : sequence of Path
         Where `piwsl-lab-runs` may lie: the first that can be written to.
     """
 
     def __init__(self, command: str, asked: Mapping[str, Any], folders: Sequence[Path]) -> None:
         super().__init__()
-        text = json.dumps({"recipe": RECIPE, **asked}, sort_keys=True, default=str)
+        text = json.dumps(asked, sort_keys=True, default=str)
         self.name = f"{command}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         self.folders = [Path(folder) / FOLDER for folder in dict.fromkeys(folders)]
         self._lock: _Lock | None = None

@@ -1,0 +1,103 @@
+"""What a run depends on but its objective: data, budget, potential, training, and what it is scored on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from piwsl_lab.models import HEADS, MODELS
+from piwsl_lab.training.checkpoint_file import MOST_CHANNELS, MOST_LAYERS
+
+# Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
+# are not mixed.
+RECIPE = 3
+MOST_SEEDS = 1000  # of a study or a comparison
+# Smallest and largest value of a field: beyond, a machine runs out of memory, or nobody lives to see the end.
+LIMITS: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "channels": (1, MOST_CHANNELS),
+    "layers": (1, MOST_LAYERS),
+    "steps": (1, 10**9),
+    "batch_size": (1, 10**6),
+    "learning_rate": (1e-12, 10**6),
+    "validation": (0, 10**9),
+    "teachers": (0, 1000),
+    "conservation": (0, 10**9),
+    "flight_ps": (0, 10**6),
+}
+
+
+@dataclass
+class Setup:
+    """Everything a run depends on but its objective.
+
+    Attributes
+    ----------
+    data : str
+        A name of `piwsl_lab.data.datasets()` (with ":part" if wanted) or a file.
+    energies, forces : int
+        How many energy and force labels the training may see.
+    test : int
+        Frames the result is scored on.
+    test_part : str, optional
+        Another set or part to score on, for instance "ethanol:800K"; by default the set's own test part, or frames of
+        the same part that training never sees.
+    validation : int, optional
+        Labelled frames that pick the best step, on top of the budget: a fifth of it by default (at least 4). Force
+        labels come in the same proportion as in training.
+    model, head, channels, layers : the potential
+    steps, batch_size, learning_rate, seed, device : the training
+    teachers : int
+        Potentials trained on the labels alone whose mean forces stand in for the force labels that are missing.
+    elsewhere : bool
+        Whether `run` also scores on the other parts of the data set: other temperatures, paths, scans.
+    conservation : int
+        Test frames on which `run` also measures loop work, Jacobian antisymmetry and energy drift.
+    flight_ps : float, ps
+        Length of molecular dynamics at 300 K and 500 K in a heat bath from eight test frames that `run` also tries; 0
+        for none.
+    """
+
+    data: str = "ethanol"
+    energies: int = 50
+    forces: int = 50
+    test: int = 500
+    test_part: str | None = None
+    validation: int | None = None
+    model: str = "painn"
+    head: str = "direct"
+    channels: int = 64
+    layers: int = 3
+    steps: int = 3000
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    seed: int = 0
+    device: str = "auto"
+    teachers: int = 0
+    elsewhere: bool = False
+    conservation: int = 0
+    flight_ps: float = 0.0
+
+    def check(self) -> None:
+        """Raise a ValueError that names the field that makes no sense."""
+        if self.model not in MODELS:
+            raise ValueError(f"no model is called {self.model!r}; choose one of {', '.join(MODELS)}")
+        if self.head not in HEADS:
+            raise ValueError(f"head {self.head!r} does not exist; choose one of {', '.join(HEADS)}")
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name}={value} must be from {low:g} to {high}")
+        for name in ("energies", "forces"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} is below 0: ask for 0 or more {name}")
+        if self.energies + self.forces == 0:
+            raise ValueError(
+                f"energies={self.energies} and forces={self.forces} leave nothing to learn; ask for at least one label"
+            )
+        if self.teachers and self.forces >= self.energies:
+            raise ValueError(
+                f"teachers={self.teachers} have nothing to teach: every frame with an energy has its forces; ask for "
+                f"fewer forces than energies={self.energies}, or no teachers"
+            )
+        if self.test < 1:
+            raise ValueError(f"test={self.test} must be at least 1 frame; 500 give an error you can trust")
