@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from piwsl_lab.piwsl.objective import Objective
     from piwsl_lab.piwsl.schedules import Schedule, constant, cosine, ramp
     from piwsl_lab.training.checkpoint import load_potential, resume, save
+    from piwsl_lab.training.drive import fit
     from piwsl_lab.training.errors import evaluate
-    from piwsl_lab.training.trainer import Trainer, fit
+    from piwsl_lab.training.trainer import Trainer
 
 __version__ = "0.1.0"
 
@@ -67,7 +68,7 @@ __getattr__, __dir__ = lazy(
         **dict.fromkeys(("Schedule", "constant", "cosine", "ramp"), "piwsl.schedules"),
         "datasets": "data.catalog",
         "evaluate": "training.errors",
-        "fit": "training.trainer",
+        "fit": "training.drive",
         "load": "data.catalog",
         "load_potential": "training.checkpoint",
         "resume": "training.checkpoint",

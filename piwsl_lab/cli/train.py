@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from piwsl_lab.study.setup import Setup
     from piwsl_lab.study.task import Task
     from piwsl_lab.training.kept_run import KeptRun
-    from piwsl_lab.training.trainer import Record, TrainingDiverged
+    from piwsl_lab.training.record import Record, TrainingDiverged
 
 # Spelt out here, so that --help needs no torch; a test holds them against the library.
 PISC_FORMS = ("same_point", "extrapolations", "reverse", "all", "two_point")
@@ -140,7 +140,7 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
     from piwsl_lab.study.cell import train
     from piwsl_lab.training.checkpoint import save
     from piwsl_lab.training.errors import evaluate
-    from piwsl_lab.training.trainer import TrainingDiverged
+    from piwsl_lab.training.record import TrainingDiverged
 
     kept.same_data("of the run", task)
     try:
@@ -178,7 +178,7 @@ def main_compare(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, other: Setup, kept: KeptRun) -> int:
     from piwsl_lab.study.compare import compare_methods
-    from piwsl_lab.training.trainer import TrainingDiverged
+    from piwsl_lab.training.record import TrainingDiverged
 
     total = arguments.seeds * setup.steps * (2 + setup.teachers + other.teachers)
     try:
@@ -273,15 +273,15 @@ def _diverged(arguments: argparse.Namespace, kept: KeptRun, error: TrainingDiver
     """Save the best weights of a training that has diverged; training on would end at the same step."""
     from piwsl_lab.training.checkpoint import save
 
-    trainer, best = error.trainer, ""
-    if error.part == TRAINING and trainer.best_weights is not None:
+    best = ""
+    if error.part == TRAINING and error.best_step:
         folder = kept.path.parent if kept.path else Path()
         try:
-            target = save(arguments.save or folder / f"best-of-{kept.name}.safetensors", trainer.potential)
+            target = save(arguments.save or folder / f"best-of-{kept.name}.safetensors", error.potential)
         except ValueError as unsaved:  # of a checkpoint, with its path; what is kept of the run stays
             best = f"the best weights so far are not saved: {unsaved}"
         else:
-            best = f"{target} holds the weights of step {trainer.best_step}, the best so far"
+            best = f"{target} holds the weights of step {error.best_step}, the best so far"
             kept.remove()
     say(error)
     if best:

@@ -18,9 +18,11 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, build_trainer, labelled_at_most, prepare
 from piwsl_lab.study.teachers import with_teachers
+from piwsl_lab.training.drive import finish
 from piwsl_lab.training.errors import evaluate
-from piwsl_lab.training.kept import Kept, finish
-from piwsl_lab.training.trainer import Record, Trainer
+from piwsl_lab.training.kept import Kept
+from piwsl_lab.training.record import Record
+from piwsl_lab.training.trainer import Trainer
 
 FLIGHT_TEMPERATURES = (300.0, 500.0)  # K
 FLIGHT_REPLICAS = 8

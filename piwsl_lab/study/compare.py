@@ -15,7 +15,7 @@ from piwsl_lab.study.task import Task, build_trainer, prepare
 from piwsl_lab.support.shapes import Number, Text
 from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import Kept
-from piwsl_lab.training.trainer import Record
+from piwsl_lab.training.record import Record
 
 # What each rival changes in the supervised twin. Displacements of the label-keeping rivals are their own: kept labels
 # are wrong by the work of the forces, so they bear only a small ε.

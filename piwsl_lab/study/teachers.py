@@ -12,8 +12,9 @@ from piwsl_lab.piwsl.objective import Objective, supervised
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, build_trainer
 from piwsl_lab.support.shapes import Number
-from piwsl_lab.training.kept import Kept, finish
-from piwsl_lab.training.trainer import Record
+from piwsl_lab.training.drive import finish
+from piwsl_lab.training.kept import Forces, Kept
+from piwsl_lab.training.record import Record
 
 
 def with_teachers(
@@ -52,7 +53,7 @@ def _teacher(
     on_step: Callable[[Record], None] | None,
     kept: Kept,
     part: str,
-) -> tuple[list[np.ndarray], float]:
+) -> tuple[list[Forces], float]:
     """Forces of one teacher on the training frames, eV/Å, [n, 3] each, and its seconds: kept ones or trained now."""
     spent = kept.value(part, Number(0))
     if spent is not None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from piwsl_lab.training.trainer import Trainer
+from piwsl_lab.training.batches import Batches
 
 WITNESSES = 3  # weights whose moments are watched
 LENGTH = 64  # numbers of each
+
+
+class Steps(Protocol):
+    """What a step of a training changes: a `Trainer`."""
+
+    done: int
+    potential: Any
+    optimiser: torch.optim.Optimizer
+    noise: torch.Generator
+    batches: Batches
+    pool_batches: Batches
 
 
 @dataclass
@@ -46,7 +57,7 @@ class Attempt:
     _buffers: dict[str, Tensor] | None = None
 
     @classmethod
-    def of(cls, trainer: Trainer, began: float) -> Attempt:
+    def of(cls, trainer: Steps, began: float) -> Attempt:
         """The next step of a trainer, before it has drawn anything."""
         attempt = cls(trainer.done + 1, began)
         attempt._drawn = trainer.noise.get_state(), *trainer.batches.state(), *trainer.pool_batches.state()
@@ -54,14 +65,14 @@ class Attempt:
         attempt._counters = {counter: counter._version for counter in counters}
         return attempt
 
-    def watch(self, trainer: Trainer) -> None:
+    def watch(self, trainer: Steps) -> None:
         """Remember moments of the largest weights: the next call of the optimiser changes them."""
         weights = [p for group in trainer.optimiser.param_groups for p in group["params"] if p.grad is not None]
         for parameter in heapq.nlargest(WITNESSES, weights, key=Tensor.numel):
             moment = _moment(trainer, parameter)
             self._witnesses.append((parameter, None if moment is None else moment.clone()))
 
-    def has_moved(self, trainer: Trainer) -> bool:
+    def has_moved(self, trainer: Steps) -> bool:
         """Whether the optimiser has changed the weights."""
         for parameter, before in self._witnesses:
             moment = _moment(trainer, parameter)
@@ -69,7 +80,7 @@ class Attempt:
                 return True
         return False
 
-    def undo(self, trainer: Trainer) -> None:
+    def undo(self, trainer: Steps) -> None:
         """Put random numbers and counters back; the weights have not moved. May be repeated."""
         noise, generator, queue, pool_generator, pool_queue = self._drawn
         trainer.noise.set_state(noise)
@@ -84,7 +95,7 @@ class Attempt:
                 counter -= 1
                 self._counters[counter] = counter._version
 
-    def settle_buffers(self, trainer: Trainer) -> None:
+    def settle_buffers(self, trainer: Steps) -> None:
         """Remember the buffers of the potential at the first call, put them back at later ones."""
         if self._buffers is None:
             self._buffers = {name: buffer.clone() for name, buffer in trainer.potential.named_buffers()}
@@ -92,7 +103,7 @@ class Attempt:
             buffer.copy_(self._buffers[name])
 
 
-def _moment(trainer: Trainer, parameter: Tensor) -> Tensor | None:
+def _moment(trainer: Steps, parameter: Tensor) -> Tensor | None:
     """The beginning of the running mean of a weight's gradient; None before its first step."""
     moments = trainer.optimiser.state.get(parameter)
     return moments["exp_avg"].flatten()[:LENGTH] if moments and "exp_avg" in moments else None

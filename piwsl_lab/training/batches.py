@@ -26,5 +26,14 @@ class Batches:
         return self.generator.get_state(), self.queue
 
     def restore(self, generator: Tensor, queue: Tensor) -> None:
+        """Go on from what `state` gave.
+
+        Raises
+        ------
+        ValueError
+            The queue holds no numbers of frames.
+        """
+        if queue.dtype != torch.long or queue.ndim != 1 or bool(((queue < 0) | (queue >= self.n_frames)).any()):
+            raise ValueError("the frames still to come are not those of this set")
         self.generator.set_state(generator)
         self.queue = queue

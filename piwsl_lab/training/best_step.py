@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.training.errors import Metrics
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best validation so far.
+
+    Attributes
+    ----------
+    step : int
+        0 where none is known.
+    metrics : Metrics or None
+    weights : dict of Tensor or None
+        Of the potential at that step.
+    """
+
+    step: int = 0
+    metrics: Metrics | None = None
+    weights: dict[str, Tensor] | None = None
 
 
 def unexplained_variance(

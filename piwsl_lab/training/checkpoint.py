@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -24,8 +23,8 @@ from piwsl_lab.models import MODELS, Potential, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import Schedule
 from piwsl_lab.support.files import write_whole
-from piwsl_lab.training.checkpoint_file import DTYPES, FORMAT, HEADER, CheckpointError, damaged, read, under
-from piwsl_lab.training.errors import Metrics
+from piwsl_lab.training.checkpoint_file import DTYPES, FORMAT, HEADER, CheckpointError, damaged, read
+from piwsl_lab.training.named_tensors import under
 from piwsl_lab.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -79,8 +78,9 @@ def pack(
     header = _header(potential)
     tensors = {f"potential.{name}": value for name, value in potential.state_dict().items()}
     if trainer is not None:
-        trainer.settle()
-        header["trainer"], state = _trainer_state(trainer, moments)
+        _refuse_functions(trainer)
+        values, state = trainer.state(moments)
+        header["trainer"] = _asked(trainer) | values
         tensors |= state
     tensors |= extra or {}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -154,7 +154,8 @@ def resume(
             f"{path}: was trained or validated on other frames or labels, or had another pool; resume with the same "
             "split and budget"
         )
-    _restore(path, trainer, state, tensors)
+    with damaged(path):
+        trainer.load(state, tensors)
     return trainer
 
 
@@ -178,16 +179,15 @@ def go_on(path: str | Path, trainer: Trainer) -> None:
     with damaged(path):
         _restore_reference(trainer.potential, header["reference"])
         trainer.potential.load_state_dict(under(tensors, "potential."))
-    _restore(path, trainer, header["trainer"], tensors)
+        trainer.load(header["trainer"], tensors)
 
 
 def _restore_reference(potential: Potential, kept: Mapping[str, float] | None) -> None:
     """The energies of the elements to the last bit; a fit on another machine may differ in that."""
     found = {int(z): energy for z, energy in (kept or {}).items()}
-    same = found.keys() == potential.reference.keys()
-    if not same or not all(
-        math.isclose(found[z], e, rel_tol=1e-6, abs_tol=1e-6) for z, e in potential.reference.items()
-    ):
+    fitted = potential.reference or {}
+    same = found.keys() == fitted.keys()
+    if not same or not all(math.isclose(found[z], e, rel_tol=1e-6, abs_tol=1e-6) for z, e in fitted.items()):
         raise ValueError("the reference energies are not those of the training frames")
     potential.reference = found
 
@@ -200,27 +200,6 @@ def _difference(name: str, found: Any, asked: Any) -> str:
         )
         return _difference(key, found.get(key), asked.get(key))
     return "other frames or labels" if name == "fingerprints" else f"{name} {str(found)[:40]}, asked {str(asked)[:40]}"
-
-
-def _restore(path: str | Path, trainer: Trainer, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Everything of an unfinished training but the weights of its potential."""
-    with damaged(path):
-        trainer.done, trainer.seconds = state["done"], state["seconds"]
-        trainer.best_step = state.get("best_step", 0)
-        trainer.best_metrics = Metrics(**state["best_metrics"]) if state["best_metrics"] else None
-        best = under(tensors, "best.")
-        if state.get("best_is_present"):
-            best = {name: value.clone() for name, value in trainer.potential.state_dict().items()}
-        _require_like(trainer.potential.state_dict() if best else {}, best, "best")
-        trainer.best_weights = {name: value.to(trainer.device) for name, value in best.items()} or None
-        trainer.noise.set_state(tensors["noise"])
-        for batches, name in ((trainer.batches, ""), (trainer.pool_batches, "pool_")):
-            queue = tensors[f"{name}queue"]
-            if queue.dtype != torch.long or queue.ndim != 1 or bool(((queue < 0) | (queue >= batches.n_frames)).any()):
-                raise ValueError(f"{name}queue names frames that are not there")
-            batches.restore(tensors[f"{name}batches"], queue)
-        _restore_optimiser(trainer, under(tensors, "optimiser."))
-        trainer.reach(state.get("radius", 0.0))
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -253,52 +232,11 @@ def _asked(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _trainer_state(trainer: Trainer, moments: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _refuse_functions(trainer: Trainer) -> None:
+    """A schedule that is a function cannot go into a file."""
     by_hand = [name for name, given in trainer.objective.schedules.items() if not isinstance(given, Schedule)]
     if by_hand:
         raise CheckpointError(
             f"the schedule of {', '.join(by_hand)} is a function, which no file can hold: use constant, ramp or cosine "
             "of piwsl_lab.piwsl.schedules"
         )
-    present, best = trainer.potential.state_dict(), trainer.best_weights or {}
-    best_is_present = bool(best) and all(torch.equal(value, present[name]) for name, value in best.items())
-    header = {
-        **_asked(trainer),
-        "done": trainer.done,
-        "seconds": trainer.seconds,
-        "best_metrics": asdict(trainer.best_metrics) if trainer.best_metrics else None,
-        "best_is_present": best_is_present,
-        "best_step": trainer.best_step,
-        "radius": trainer.graphs.radius,
-    }
-    tensors = {"noise": trainer.noise.get_state()}
-    tensors["batches"], tensors["queue"] = trainer.batches.state()
-    tensors["pool_batches"], tensors["pool_queue"] = trainer.pool_batches.state()
-    tensors |= {f"best.{name}": value for name, value in best.items() if not best_is_present}
-    remembered = trainer.optimiser.state_dict()["state"] if moments else {}
-    for number, values in remembered.items():
-        tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items()}
-    return header, tensors
-
-
-def _require_like(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str) -> None:
-    """Refuse tensors of other names or shapes."""
-    wrong = sorted(expected.keys() ^ given.keys())
-    wrong = wrong or [name for name in given if given[name].shape != expected[name].shape]
-    if wrong:
-        raise ValueError(f"{what}.{wrong[0]} is missing, too much or of another shape")
-
-
-def _restore_optimiser(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        number, moment = name.split(".")
-        state.setdefault(int(number), {})[moment] = value
-    weights = list(trainer.potential.parameters())
-    for number, moments in state.items():
-        like = {"step": torch.zeros(()), "exp_avg": weights[number], "exp_avg_sq": weights[number]}
-        _require_like(like, moments, f"optimiser.{number}")
-        if not 0 <= float(moments["step"]) <= trainer.done:
-            raise ValueError(f"the optimiser has made {float(moments['step']):g} steps, the training {trainer.done}")
-    whole = trainer.optimiser.state_dict()
-    trainer.optimiser.load_state_dict({**whole, "state": state})

@@ -15,6 +15,7 @@ from torch import Tensor
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.support.files import describe_error, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
+from piwsl_lab.training.named_tensors import under
 
 FORMAT = 2  # 1: before potentials had a shift
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -132,11 +133,6 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         _check_weights(header, under(tensors, "potential."))
         _check_trainer(header, tensors)
     return header, tensors
-
-
-def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Tensors whose names begin so, without that beginning."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _check_weights(header: dict[str, Any], weights: dict[str, Tensor]) -> None:

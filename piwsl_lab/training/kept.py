@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from piwsl_lab.support.files import describe_error, write_whole
@@ -23,11 +24,12 @@ from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
 from piwsl_lab.training.checkpoint import fingerprint, go_on, pack
 from piwsl_lab.training.checkpoint_file import CheckpointError, read_marks
-from piwsl_lab.training.trainer import Record, Trainer, TrainingDiverged
+from piwsl_lab.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
+Forces = NDArray[np.floating[Any]]  # [n, 3], eV/Å
 MARK = "piwsl_lab_run"
 MARK_SHAPE = {
     "values": {str: ANYTHING},  # looked at where they are used
@@ -66,7 +68,8 @@ class Kept:
         self._values: dict[str, Any] = {}
         self._arrays: dict[str, Tensor] = {}
         self._kept_part = ""  # of the training that the opened file holds
-        self._part, self._trainer = "", None
+        self._part = ""
+        self._trainer: Trainer | None = None
         self._kept_at = time.monotonic()
         self._begun = time.process_time()
 
@@ -92,7 +95,7 @@ class Kept:
         CheckpointError
             It is damaged, or there is none.
         """
-        marks, tensors = read_marks(self.path)
+        marks, tensors = read_marks(self._file())
         try:
             kept = read_json(marks[MARK], nan=True)
             require(kept, MARK_SHAPE)
@@ -103,6 +106,11 @@ class Kept:
         self._values, self.steps = kept["values"], kept["steps"]
         self._kept_part, self.earlier = kept["part"], kept["core_seconds"]
         self._arrays = {name.removeprefix(ARRAYS): v for name, v in tensors.items() if name.startswith(ARRAYS)}
+
+    def _file(self) -> Path:
+        if self.path is None:
+            raise CheckpointError("nothing is kept of this run: name a file to keep it in")
+        return self.path
 
     def _damaged(self, what: object) -> CheckpointError:
         return CheckpointError(f"{self.path}: is not what an interrupted run left ({what}); delete it and begin anew")
@@ -128,7 +136,7 @@ class Kept:
         self._values[name] = value
         self._write()
 
-    def arrays(self, name: str, lengths: Sequence[int]) -> list[np.ndarray]:
+    def arrays(self, name: str, lengths: Sequence[int]) -> list[Forces]:
         """Arrays that were noted under a name, [n, 3] each, of these lengths.
 
         Raises
@@ -137,12 +145,16 @@ class Kept:
             There are none of these lengths, or they are no numbers that a run has kept.
         """
         found = self._arrays.get(name)
-        right = found is not None and found.is_floating_point() and found.shape == (sum(lengths), 3)
-        if not right or not bool((found.abs() < LARGEST).all()):
+        if (
+            found is None
+            or not found.is_floating_point()
+            or found.shape != (sum(lengths), 3)
+            or not bool((found.abs() < LARGEST).all())
+        ):
             raise self._damaged(f"the numbers of {name} are missing or no forces")
-        return [part.numpy() for part in found.split(list(lengths))]
+        return [part.numpy() for part in torch.split(found, list(lengths))]
 
-    def note_arrays(self, name: str, arrays: Sequence[np.ndarray], value: Any) -> None:
+    def note_arrays(self, name: str, arrays: Sequence[Forces], value: Any) -> None:
         """Keep arrays, [n, 3] each, and with them a value under the same name."""
         self._arrays[name] = torch.from_numpy(np.concatenate(arrays))
         self.note(name, value)
@@ -176,7 +188,7 @@ class Kept:
         """
         if part != self._kept_part or not self.is_kept:
             return
-        go_on(self.path, trainer)
+        go_on(self._file(), trainer)
         if self.steps.get(part) != trainer.done:
             raise self._damaged(f"{trainer.done} steps of {part or 'the training'}, noted {self.steps.get(part)}")
         self._part, self._trainer, self._kept_part = part, trainer, ""
@@ -232,44 +244,6 @@ class Kept:
             self.failure = ""
 
     def _place(self, content: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, content)
-
-
-def finish(trainer: Trainer, kept: Kept, part: str = "", on_step: Callable[[Record], None] | None = None) -> Trainer:
-    """Take a fresh training to its last step and its best weights; it begins with what is kept of it.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        It is returned.
-    kept : Kept
-    part : str
-        What `kept` calls this training.
-    on_step : callable, optional
-        Called with the record of every step.
-
-    Raises
-    ------
-    TrainingDiverged
-        The training is kept, and its potential has the weights of the best validation.
-    KeyboardInterrupt
-        The training is kept as it was.
-    """
-    kept.go_on(part, trainer)
-    try:
-        while not trainer.finished:
-            record = trainer.step()
-            kept.step(part, trainer)
-            if on_step is not None:
-                on_step(record)
-    except TrainingDiverged as error:
-        kept.keep(part, trainer)
-        trainer.restore_best()
-        error.trainer, error.part = trainer, part
-        raise
-    except KeyboardInterrupt:
-        kept.keep(part, trainer)
-        raise
-    trainer.restore_best()
-    return trainer
+        path = self._file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)

@@ -1,4 +1,4 @@
-"""Training, to be read top to bottom: one `Trainer`, one `step()`, and `fit()`, a generator that drives it.
+"""Training, to be read top to bottom: one `Trainer` and its `step()`; `piwsl_lab.training.drive` takes it to the end.
 
 The trainer knows no widget and no file. It reads its `Objective` at every step, so a slider, a schedule or a test may
 change a weight while it runs. The optimiser is AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
@@ -8,98 +8,34 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
+from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.data import require_disjoint
 from piwsl_lab.models.interface import as_graphs, require_gradients
-from piwsl_lab.piwsl.displacements import LONGEST_BOND, SoftModes, longest, per_atom_epsilon, shortest_bonds
-from piwsl_lab.piwsl.objective import WEIGHTS, Objective
+from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.training.attempt import Attempt
 from piwsl_lab.training.batches import Batches
-from piwsl_lab.training.best_step import label_variances, unexplained_variance
+from piwsl_lab.training.best_step import Best, label_variances, unexplained_variance
 from piwsl_lab.training.errors import Metrics, evaluate
+from piwsl_lab.training.named_tensors import moments_of, require_like, restore_moments, under
+from piwsl_lab.training.reach import Reach
+from piwsl_lab.training.record import Record, diverged
+from piwsl_lab.training.settings import check_settings, learning_rate_at
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
-SCHEDULES = ("cosine", "constant")
 SHIFT_FRAMES = 128  # training frames that the shift of the energies is fitted on: their mean error is known well enough
-BOND_FRACTION = 0.3  # the paper keeps ε under 30 % of a bond
-
-
-class TrainingDiverged(ValueError):
-    """The loss is no longer a finite number.
-
-    Attributes
-    ----------
-    trainer : Trainer or None
-        Of `piwsl_lab.training.kept.finish`, with the best weights in its potential.
-    part : str
-        What that training was called.
-    """
-
-    trainer: Trainer | None = None
-    part: str = ""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one step did.
-
-    Attributes
-    ----------
-    step : int
-        1 for the first.
-    loss : float
-        Weighted sum of the terms.
-    terms : dict of float
-        Unweighted terms by name, those that were on and had a label: energy, pitc, pisc, weak (eV²), force, gradient
-        ((eV/Å)²), curl ((eV/Å²)²), denoise (no unit), and noisy, which has the weights of energy and force inside.
-    seconds : float
-        Time spent in steps so far, validation not counted.
-    metrics : Metrics or None
-        Errors on the validation frames, at the steps that validate.
-    """
-
-    step: int
-    loss: float
-    terms: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    metrics: Metrics | None = None
-
-
-def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) -> Iterator[Record]:
-    """Train a potential: yields a `Record` a step, and leaves the best weights in the potential at the end.
-
-    Parameters
-    ----------
-    potential, train, objective, **options
-        As for `Trainer`.
-
-    Examples
-    --------
-    >>> for record in fit(potential, train, Objective(pitc=100.0), steps=3000):
-    ...     print(record.step, record.loss)  # doctest: +SKIP
-    """
-    trainer = Trainer(potential, train, objective, **options)
-    try:
-        while not trainer.finished:
-            yield trainer.step()
-    except TrainingDiverged:
-        trainer.restore_best()
-        raise
-    trainer.restore_best()
 
 
 class Trainer:
@@ -164,49 +100,38 @@ class Trainer:
             "weight_decay": weight_decay, "clip": clip, "seed": seed,
             "validate_every": validate_every or max(1, steps // 20),
         }  # fmt: skip
-        _check(self.settings)
-        self.train_data, self.objective = train.labelled(), objective
+        check_settings(self.settings)
+        self.objective = objective
         self.current = objective.at(0)  # the objective with its schedules at the step being taken
-        if len(self.train_data) == 0:
-            raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
+        self.train_data = train.labelled()
+        self.validation_data = validation if validation is not None and len(validation) else None
+        self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
+        _check_frames(self.train_data, self.validation_data, self.pool_data)
         keep_memory()
         self.device = torch.device(pick_device(device))
-        self.potential = potential.to(self.device)
-        if hasattr(potential, "calibrate") and potential.reference is None:
-            potential.calibrate(self.train_data)
-        elif getattr(potential, "reference", None) is None:
-            potential.reference = self.train_data.reference_energies()
-        self.graphs = as_graphs(potential, self.train_data, DEFAULT_SKIN)
-        self.validation_data = validation if validation is not None and len(validation) else None
-        if self.validation_data is not None:
-            require_disjoint(train=self.train_data, validation=self.validation_data)
-        self.validation = as_graphs(potential, self.validation_data) if self.validation_data is not None else None
-        self.optimiser = torch.optim.AdamW(
+        self.potential = _calibrated(potential.to(self.device), self.train_data)
+        self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             potential.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
-        self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
-        if self.pool_data is not None:
-            held_out = {} if self.validation_data is None else {"validation": self.validation_data}
-            require_disjoint(pool=self.pool_data, **held_out)
-        self._pool: GraphSet | None = None  # built when first asked for: hundreds of frames
-        self.batches = Batches(len(self.graphs), batch_size, seed)
+        self.validation = None if self.validation_data is None else as_graphs(potential, self.validation_data)
+        self.reach = Reach(potential, self.train_data, self.pool_data)
+        self.batches = Batches(len(self.train_data), batch_size, seed)
         self.pool_batches = Batches(len(self.pool_data or ()), batch_size, seed + 2)
         self.noise = torch.Generator().manual_seed(seed + 1)
         self.steps, self.done, self.seconds = steps, 0, 0.0
-        self.best_weights: dict[str, Tensor] | None = None
-        self.best_metrics: Metrics | None = None
-        self.best_step = 0  # 0: none is known
+        self.best = Best()
         self.last: Record | None = None  # of the step that was counted last
         self._begun: Attempt | None = None
         self._taken: Attempt | None = None  # its weights have moved, and it is not counted yet
-        self._epsilon_seen: tuple[str, float, bool] | None = None
-        self._warned = False
-        self._bonds: tuple[float, float] | None = None
-        self._soft_modes: SoftModes | None = None
 
     @property
     def finished(self) -> bool:
         return self.done >= self.steps
+
+    @property
+    def graphs(self) -> GraphSet:
+        """The training frames with the neighbours that its ε asks for."""
+        return self.reach.graphs
 
     def step(self) -> Record:
         """Train on one batch, and validate when it is time.
@@ -224,28 +149,29 @@ class Trainer:
         # Gradients are asked for, even where a caller has switched them off.
         with held(), torch.enable_grad():
             try:
-                self._settle()
-                if self._taken is None:
-                    self._attempt()
-                return self._count()
+                taken = self._settle()
+                return self._count(self._attempt() if taken is None else taken)
             except BaseException as error:
-                self._settle()
-                if not isinstance(error, Exception):  # an interrupt: the step is booked before it goes on
-                    self._count()
+                taken = self._settle()
+                # An interrupt: the step is booked before it goes on.
+                if taken is not None and not isinstance(error, Exception):
+                    self._count(taken)
                 raise
 
-    def _attempt(self) -> None:
+    def _attempt(self) -> Attempt:
         """Move the weights by one step; `_settle` undoes or keeps what was broken off."""
         start = time.perf_counter()
         self.current = self.objective.at(self.done)
-        self._follow_epsilon()
-        self._set_learning_rate()
+        self.reach.follow(self.current)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate_at(self.done, self.settings)
         begun = self._begun = Attempt.of(self, start)
         self._train_on(self.graphs.batch(self.batches.next()), self._pool_batch(), begun)
         self._taken, self._begun = begun, None
+        return begun
 
-    def _settle(self) -> None:
-        """Decide what becomes of a step that was broken off: it counts if its weights have moved."""
+    def _settle(self) -> Attempt | None:
+        """Decide what becomes of a step that was broken off; it is returned if its weights have moved: it counts."""
         begun = self._begun
         if begun is not None and begun is not self._taken:
             if begun.has_moved(self):
@@ -253,12 +179,10 @@ class Trainer:
             else:
                 begun.undo(self)
         self._begun = None
+        return self._taken
 
-    def _count(self) -> Record:
-        """Book the step whose weights have moved, if there is one. May be repeated."""
-        taken = self._taken
-        if taken is None:
-            return self.last
+    def _count(self, taken: Attempt) -> Record:
+        """Book a step whose weights have moved. May be repeated."""
         if taken.seconds is None:
             taken.seconds = self.seconds + time.perf_counter() - taken.began
         due = taken.step % self.settings["validate_every"] == 0 or taken.step >= self.steps
@@ -266,28 +190,27 @@ class Trainer:
             taken.settle_buffers(self)
             self._fit_shift()
         metrics = self.validate() if due else None
-        self.last = Record(taken.step, taken.loss, taken.values, taken.seconds, metrics)
+        record = self.last = Record(taken.step, taken.loss, taken.values, taken.seconds, metrics)
         self.done, self.seconds = taken.step, taken.seconds
         self._taken = None
-        return self.last
+        return record
 
     def settle(self) -> None:
         """Finish what an error broke off, so that the state can be read or saved."""
         with held():
-            self._settle()
-            self._count()
+            taken = self._settle()
+            if taken is not None:
+                self._count(taken)
 
     def validate(self) -> Metrics | None:
         """Score the current weights on the validation frames and remember them if they are the best so far."""
         if self.validation is None:
             return None
         metrics = evaluate(self.potential, self.validation)
-        score = self._score(metrics)
-        if score < (math.inf if self.best_metrics is None else self._score(self.best_metrics)):
-            # In this order: if an interrupt comes between the two, the same weights are taken once more.
-            self.best_weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
-            self.best_metrics = metrics
-            self.best_step = self.done if self._taken is None else self._taken.step
+        best = self.best.metrics
+        if self._score(metrics) < (math.inf if best is None else self._score(best)):
+            weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
+            self.best = Best(self.done if self._taken is None else self._taken.step, metrics, weights)
         return metrics
 
     def _fit_shift(self) -> None:
@@ -300,20 +223,17 @@ class Trainer:
 
     def restore_best(self) -> None:
         """Put the weights of the best validation into the potential (the present ones, if none was made)."""
-        if self.best_weights is not None:
-            self.potential.load_state_dict(self.best_weights)
+        if self.best.weights is not None:
+            self.potential.load_state_dict(self.best.weights)
 
     def _pool_batch(self) -> AtomGraph | None:
         """Frames without labels for the consistency terms, where the objective asks there."""
-        if self.current.centres != "pool" or not self.current.is_consistent or self.pool_data is None:
-            return None
-        if self._pool is None:
-            self._pool = as_graphs(self.potential, self.pool_data, self.graphs.radius - self.potential.cutoff)
-        return self._pool.batch(self.pool_batches.next())
+        pool = self.reach.pool() if self.current.centres == "pool" and self.current.is_consistent else None
+        return None if pool is None else pool.batch(self.pool_batches.next())
 
     def _train_on(self, graph: AtomGraph, pool: AtomGraph | None, begun: Attempt) -> None:
         """One step of the optimiser; loss and unweighted terms are noted before the weights move."""
-        terms = self.current.terms(self.potential, graph, self.noise, pool, self._modes())
+        terms = self.current.terms(self.potential, graph, self.noise, pool, self.reach.modes(self.current))
         if terms:  # else the weights in use find no label in this batch
             loss = self.current.total(terms)
             begun.loss = loss.item()
@@ -322,100 +242,90 @@ class Trainer:
 
     def _descend(self, loss: Tensor, begun: Attempt) -> None:
         if not bool(loss.isfinite()):
-            raise self._diverged("the loss", loss)
+            raise diverged("the loss", loss.item(), self.done + 1, self.settings, self.current, self.best.step)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
         if not bool(norm.isfinite()):
-            raise self._diverged("the gradient", norm)
+            raise diverged("the gradient", norm.item(), self.done + 1, self.settings, self.current, self.best.step)
         begun.watch(self)
         self.optimiser.step()
 
-    def _diverged(self, what: str, value: Tensor) -> TrainingDiverged:
-        best = f"those of step {self.best_step} are the best" if self.best_weights else "none were validated before"
-        weights = ", ".join(
-            f"{name}={getattr(self.current, name):g}" for name in WEIGHTS if getattr(self.current, name)
-        )
-        return TrainingDiverged(
-            f"{what} became {value.item()} at step {self.done + 1}: lower the learning rate "
-            f"({self.settings['learning_rate']}) or the weights of the objective ({weights}); "
-            f"of the weights of the potential, {best}"
-        )
-
-    def _set_learning_rate(self) -> None:
-        rate = self.settings["learning_rate"]
-        if self.settings["schedule"] == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * self.done / self.steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-
     def _score(self, metrics: Metrics) -> float:
+        if self.validation is None:
+            return math.inf
         labels, spread = self.validation.graph, label_variances(self.graphs.all(), self.objective.per_atom)
         return unexplained_variance(metrics, self.objective, labels, spread)
 
-    def _modes(self) -> SoftModes | None:
-        """The soft directions of the training frames, found once, if the objective displaces along them."""
-        if self.current.direction != "covariance" or not self.current.displaces:
-            return None
-        if self._soft_modes is None:
-            self._soft_modes = SoftModes.from_graphs(self.graphs)
-        return self._soft_modes
+    def state(self, moments: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What it needs to go on bit for bit, as plain values and as tensors by name.
 
-    def _follow_epsilon(self) -> None:
-        """When ε has changed, warn if it is large against a bond, and widen the neighbour lists if they must be."""
-        o = self.current
-        seen = (o.direction, o.epsilon, o.relative)
-        if not o.displaces or seen == self._epsilon_seen:
-            return
-        if self._bonds is None:
-            self._bonds = bond_range(self.graphs)
-        shortest, farthest = self._bonds
-        limit = BOND_FRACTION * (1.0 if o.relative else shortest)
-        if o.epsilon > limit and not self._warned:
-            self._warned = True  # a schedule would say it at every step
-            warnings.warn(
-                f"epsilon={o.epsilon} is more than 30 % of every bond: the displaced structures are no longer "
-                f"chemistry; use at most {BOND_FRACTION}"
-                if o.relative
-                else f"epsilon={o.epsilon} Å is more than 30 % of the shortest distance between two atoms of the "
-                f"training set ({shortest:.3f} Å): the displaced structures are no longer chemistry; use at most "
-                f"{limit:.2f} Å",
-                stacklevel=4,
-            )
-        elif o.epsilon <= limit:
-            self._warned = False
-        # A frame of the pool may have a bond that is a little longer than any of the training set.
-        reach = o.epsilon * (min(1.2 * farthest, LONGEST_BOND) if o.relative else 1.0)
-        needed = 2 * longest(o.direction, reach)
-        if self.graphs.radius < self.potential.cutoff + needed:
-            self._widen(needed)
-        self._epsilon_seen = seen  # last: what is broken off here is done again
+        The weights of the potential, the frames, settings and objective are left out: they make the trainer that
+        `load` is called on.
 
-    def reach(self, radius: float) -> None:
-        """Let the neighbour lists reach at least as far, Å: a training that goes on sees the graphs it saw before."""
-        if self.graphs.radius < radius:
-            self._widen(radius - self.potential.cutoff)
+        Parameters
+        ----------
+        moments : bool
+            Whether to keep what the optimiser remembers: twice the size of the weights, of use until the last step.
+        """
+        self.settle()
+        present, best = self.potential.state_dict(), self.best.weights or {}
+        best_is_present = bool(best) and all(torch.equal(value, present[name]) for name, value in best.items())
+        values = {
+            "done": self.done,
+            "seconds": self.seconds,
+            "best_metrics": asdict(self.best.metrics) if self.best.metrics else None,
+            "best_is_present": best_is_present,
+            "best_step": self.best.step,
+            "radius": self.graphs.radius,
+        }
+        tensors = {"noise": self.noise.get_state()}
+        tensors["batches"], tensors["queue"] = self.batches.state()
+        tensors["pool_batches"], tensors["pool_queue"] = self.pool_batches.state()
+        tensors |= {f"best.{name}": value for name, value in best.items() if not best_is_present}
+        if moments:
+            tensors |= {f"optimiser.{name}": value for name, value in moments_of(self.optimiser).items()}
+        return values, tensors
 
-    def _widen(self, skin: float) -> None:
-        """Build the neighbour lists anew with another skin, Å."""
-        self._pool = None  # first, so that it is never the shorter one
-        self.graphs = as_graphs(self.potential, self.train_data, skin)
+    def load(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave; the potential has the weights of that step already.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError, RuntimeError
+            They are not of such a training.
+        """
+        self.done, self.seconds = values["done"], values["seconds"]
+        present = self.potential.state_dict()
+        best = under(tensors, "best.")
+        if values.get("best_is_present"):
+            best = {name: value.clone() for name, value in present.items()}
+        require_like(present if best else {}, best, "best")
+        weights = {name: value.to(self.device) for name, value in best.items()} or None
+        metrics = Metrics(**values["best_metrics"]) if values["best_metrics"] else None
+        self.best = Best(values.get("best_step", 0), metrics, weights)
+        self.noise.set_state(tensors["noise"])
+        self.batches.restore(tensors["batches"], tensors["queue"])
+        self.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
+        restore_moments(self.optimiser, under(tensors, "optimiser."), self.done)
+        self.reach.cover(values.get("radius", 0.0))
 
 
-def bond_range(graphs: GraphSet) -> tuple[float, float]:
-    """The shortest and the longest bond of a set of graphs, Å, as a relative ε counts them; inf and 3 without any."""
-    graph = graphs.all()
-    return float(shortest_bonds(graph).min()), float(per_atom_epsilon(graph, 1.0).max())
+def _check_frames(train: Dataset, validation: Dataset | None, pool: Dataset | None) -> None:
+    """Something to train on, and no frame in two places but the pool and the training set."""
+    if len(train) == 0:
+        raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
+    if validation is not None:
+        require_disjoint(train=train, validation=validation)
+    if pool is not None:
+        require_disjoint(pool=pool, **({} if validation is None else {"validation": validation}))
 
 
-def _check(settings: dict[str, Any]) -> None:
-    for name in ("steps", "batch_size", "validate_every"):
-        if not isinstance(settings[name], int) or settings[name] < 1:
-            raise ValueError(f"{name}={settings[name]} must be a whole number, 1 or larger")
-    for name in ("learning_rate", "clip"):
-        if not (math.isfinite(settings[name]) and settings[name] > 0):
-            raise ValueError(f"{name}={settings[name]} must be a finite number above 0")
-    if settings["weight_decay"] < 0:
-        raise ValueError(f"weight_decay={settings['weight_decay']} must be 0 or larger")
-    if settings["schedule"] not in SCHEDULES:
-        raise ValueError(f"schedule={settings['schedule']!r} does not exist; choose one of {', '.join(SCHEDULES)}")
+def _calibrated(potential: Any, train: Dataset) -> Any:
+    """The same potential, with the energies of the elements in the training set where it has none."""
+    if getattr(potential, "reference", None) is None:
+        if hasattr(potential, "calibrate"):
+            potential.calibrate(train)
+        else:
+            potential.reference = train.reference_energies()
+    return potential

@@ -25,7 +25,8 @@ from piwsl_lab.study.store import Store
 from piwsl_lab.study.task import build_trainer, prepare
 from piwsl_lab.study.toml_file import read
 from piwsl_lab.training.checkpoint import load_potential, resume
-from piwsl_lab.training.trainer import Trainer, TrainingDiverged
+from piwsl_lab.training.record import TrainingDiverged
+from piwsl_lab.training.trainer import Trainer
 
 CUTOFF = 5.5  # Å
 Step = Callable[[], object]

@@ -18,7 +18,8 @@ from piwsl_lab.models import PaiNN
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import ramp
 from piwsl_lab.training.checkpoint import save
-from piwsl_lab.training.trainer import Record, Trainer
+from piwsl_lab.training.record import Record
+from piwsl_lab.training.trainer import Trainer
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINT = HERE / "stored_training.safetensors"

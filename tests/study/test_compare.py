@@ -308,10 +308,10 @@ def test_the_pool_of_a_set_with_a_published_test_part_holds_none_of_it(mirror):
 def test_asking_at_the_pool_trains_on_it_without_a_label(file):
     task = prepare(setup(file))
     trainer, _ = train(setup(file), task, dataclasses.replace(PIWSL, centres="pool"))
-    assert trainer._pool is not None
-    assert not bool(trainer._pool.graph.has_energy.any())
-    assert not bool(trainer._pool.graph.has_forces.any())
-    assert float(trainer._pool.graph.forces.abs().max()) == 0.0
+    assert len(trainer.pool_batches.queue) > 0  # it was asked for batches
+    assert not bool(trainer.reach.pool().graph.has_energy.any())
+    assert not bool(trainer.reach.pool().graph.has_forces.any())
+    assert float(trainer.reach.pool().graph.forces.abs().max()) == 0.0
     with pytest.raises(ValueError, match=r'centres="pool"'):
         train(setup(file), task._replace(pool=task.pool[:0]), dataclasses.replace(PIWSL, centres="pool"))
 

@@ -48,8 +48,10 @@ from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import as_interrupts
 from piwsl_lab.training.checkpoint import load_potential
 from piwsl_lab.training.checkpoint_file import HEADER, CheckpointError
+from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import MARK, Kept
-from piwsl_lab.training.trainer import Trainer, TrainingDiverged
+from piwsl_lab.training.record import TrainingDiverged
+from piwsl_lab.training.trainer import Trainer
 
 TRAIN = f"train {SMALL} --steps 60 --save a.safetensors --json a.json".split()
 COMPARE = f"compare {SMALL} --seeds 2 --steps 20 --json a.json".split()
@@ -393,16 +395,14 @@ def test_f11_after_divergence_the_best_weights_are_saved(small, monkeypatch, cap
         inner(trainer, loss * float("nan") if trainer.done == 7 else loss, begun)
 
     monkeypatch.setattr(Trainer, "_descend", bursts)
-    task = prepare(small())
+    task, validated = prepare(small()), {}
     with pytest.raises(
         TrainingDiverged,
         match=r"at step 8: lower the learning rate.*objective \(energy=10, force=100\).*of step \d are",
     ) as caught:
-        train(small(), task, Objective())
-    trainer = caught.value.trainer
-    assert 0 < trainer.best_step <= 7
-    for name, value in trainer.best_weights.items():
-        assert value.equal(trainer.potential.state_dict()[name])
+        train(small(), task, Objective(), lambda record: validated.update({record.step: record.metrics}))
+    assert 0 < caught.value.best_step <= 7
+    assert evaluate(caught.value.potential, task.validation) == validated[caught.value.best_step]
     assert cli.main(["train", *SHORT, "--save", "best.safetensors"]) == 2
     assert "best.safetensors holds the weights of step" in capsys.readouterr().err
     load_potential("best.safetensors")

@@ -21,8 +21,10 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.training.batches import Batches
 from piwsl_lab.training.checkpoint import CheckpointError, go_on, load_potential, resume, save
+from piwsl_lab.training.drive import fit
 from piwsl_lab.training.errors import evaluate
-from piwsl_lab.training.trainer import Trainer, TrainingDiverged, fit
+from piwsl_lab.training.record import TrainingDiverged
+from piwsl_lab.training.trainer import Trainer
 
 
 def small(seed=0, **kwargs):
@@ -106,8 +108,8 @@ def test_a_validation_that_is_not_finite_never_wins():
 
     with pytest.raises(TrainingDiverged):
         until_the_end()
-    assert trainer.best_metrics is None or math.isfinite(trainer.best_metrics.force_rmse)
-    if trainer.best_metrics is not None:
+    assert trainer.best.metrics is None or math.isfinite(trainer.best.metrics.force_rmse)
+    if trainer.best.metrics is not None:
         trainer.restore_best()
         assert math.isfinite(evaluate(potential, validation).force_rmse)
 

@@ -20,7 +20,7 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, prepare
 from piwsl_lab.training.errors import Metrics
-from piwsl_lab.training.trainer import Record
+from piwsl_lab.training.record import Record
 
 STORED = Path(__file__).resolve().parent / "stored"
 SECONDS = 10.0  # that a whole run takes on the screen

@@ -34,7 +34,8 @@ from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.files import without_nan
 from piwsl_lab.training.checkpoint import HEADER, fingerprint, pack, resume
 from piwsl_lab.training.errors import Metrics
-from piwsl_lab.training.trainer import Record, Trainer
+from piwsl_lab.training.record import Record
+from piwsl_lab.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from piwsl_lab.lab.sessions.training import Session

@@ -12,7 +12,7 @@ from piwsl_lab.data import Frame
 from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.training.errors import Metrics
-from piwsl_lab.training.trainer import Record
+from piwsl_lab.training.record import Record
 
 Arrays = dict[str, np.ndarray]
 STATE = ("charge", "multiplicity")  # of `Frame.info`: what an oracle has to know

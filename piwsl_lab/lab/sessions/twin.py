@@ -16,7 +16,8 @@ from piwsl_lab.piwsl.objective import CONSISTENCY, Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.training.errors import Metrics, evaluate
-from piwsl_lab.training.trainer import Record, Trainer
+from piwsl_lab.training.record import Record
+from piwsl_lab.training.trainer import Trainer
 
 MOST_SNAPSHOTS = 400  # of the history of a twin: 2 MB for ethanol
 

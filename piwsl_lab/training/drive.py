@@ -1,0 +1,76 @@
+"""What takes a trainer to its last step: `fit`, and `finish`, which keeps what is done on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.training.kept import Kept
+from piwsl_lab.training.record import Record, TrainingDiverged
+from piwsl_lab.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
+
+
+def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) -> Iterator[Record]:
+    """Train a potential: yields a `Record` a step, and leaves the best weights in the potential at the end.
+
+    Parameters
+    ----------
+    potential, train, objective, **options
+        As for `Trainer`.
+
+    Examples
+    --------
+    >>> for record in fit(potential, train, Objective(pitc=100.0), steps=3000):
+    ...     print(record.step, record.loss)  # doctest: +SKIP
+    """
+    trainer = Trainer(potential, train, objective, **options)
+    try:
+        while not trainer.finished:
+            yield trainer.step()
+    except TrainingDiverged:
+        trainer.restore_best()
+        raise
+    trainer.restore_best()
+
+
+def finish(trainer: Trainer, kept: Kept, part: str = "", on_step: Callable[[Record], None] | None = None) -> Trainer:
+    """Take a fresh training to its last step and its best weights; it begins with what is kept of it.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        It is returned.
+    kept : Kept
+    part : str
+        What `kept` calls this training.
+    on_step : callable, optional
+        Called with the record of every step.
+
+    Raises
+    ------
+    TrainingDiverged
+        The training is kept, and its potential has the weights of the best validation.
+    KeyboardInterrupt
+        The training is kept as it was.
+    """
+    kept.go_on(part, trainer)
+    try:
+        while not trainer.finished:
+            record = trainer.step()
+            kept.step(part, trainer)
+            if on_step is not None:
+                on_step(record)
+    except TrainingDiverged as error:
+        kept.keep(part, trainer)
+        trainer.restore_best()
+        error.part, error.potential, error.best_step = part, trainer.potential, trainer.best.step
+        raise
+    except KeyboardInterrupt:
+        kept.keep(part, trainer)
+        raise
+    trainer.restore_best()
+    return trainer

@@ -1,0 +1,66 @@
+"""What one step of a training did, and the error of a training that cannot go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from piwsl_lab.piwsl.objective import WEIGHTS, Objective
+from piwsl_lab.training.errors import Metrics
+
+
+class TrainingDiverged(ValueError):
+    """The loss is no longer a finite number.
+
+    Attributes
+    ----------
+    part : str
+        What `piwsl_lab.training.drive.finish` calls the training.
+    potential : Potential or None
+        From `finish`, with the weights of the best validation.
+    best_step : int
+        That those weights are of; 0 where nothing was validated before.
+    """
+
+    part: str = ""
+    potential: Any = None
+    best_step: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one step did.
+
+    Attributes
+    ----------
+    step : int
+        1 for the first.
+    loss : float
+        Weighted sum of the terms.
+    terms : dict of float
+        Unweighted terms by name, those that were on and had a label: energy, pitc, pisc, weak (eV²), force, gradient
+        ((eV/Å)²), curl ((eV/Å²)²), denoise (no unit), and noisy, which has the weights of energy and force inside.
+    seconds : float
+        Time spent in steps so far, validation not counted.
+    metrics : Metrics or None
+        Errors on the validation frames, at the steps that validate.
+    """
+
+    step: int
+    loss: float
+    terms: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    metrics: Metrics | None = None
+
+
+def diverged(
+    what: str, value: float, step: int, settings: Mapping[str, Any], objective: Objective, best_step: int
+) -> TrainingDiverged:
+    """The error for a loss or a gradient that is not finite: what may have led to it, and which weights are left."""
+    best = f"those of step {best_step} are the best" if best_step else "none were validated before"
+    weights = ", ".join(f"{name}={getattr(objective, name):g}" for name in WEIGHTS if getattr(objective, name))
+    return TrainingDiverged(
+        f"{what} became {value} at step {step}: lower the learning rate ({settings['learning_rate']}) or the weights "
+        f"of the objective ({weights}); of the weights of the potential, {best}"
+    )

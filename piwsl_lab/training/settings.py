@@ -1,0 +1,30 @@
+"""Settings of a training: what they may be, and the learning rate that they give."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+SCHEDULES = ("cosine", "constant")
+
+
+def learning_rate_at(step: int, settings: dict[str, Any]) -> float:
+    """Learning rate of a step, 0 for the first: half a cosine down to 0 at the end of the run, or constant."""
+    rate: float = settings["learning_rate"]
+    if settings["schedule"] == "cosine":
+        rate *= 0.5 * (1 + math.cos(math.pi * step / settings["steps"]))
+    return rate
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """Raise a ValueError that names the first setting that makes no sense."""
+    for name in ("steps", "batch_size", "validate_every"):
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ValueError(f"{name}={settings[name]} must be a whole number, 1 or larger")
+    for name in ("learning_rate", "clip"):
+        if not (math.isfinite(settings[name]) and settings[name] > 0):
+            raise ValueError(f"{name}={settings[name]} must be a finite number above 0")
+    if settings["weight_decay"] < 0:
+        raise ValueError(f"weight_decay={settings['weight_decay']} must be 0 or larger")
+    if settings["schedule"] not in SCHEDULES:
+        raise ValueError(f"schedule={settings['schedule']!r} does not exist; choose one of {', '.join(SCHEDULES)}")
