@@ -91,9 +91,9 @@ def _report(study: Study, store: Store) -> int:
 
 
 def _list(cells: Sequence[Cell], store: Store) -> int:
-    from piwsl_lab.study.engine import look
+    from piwsl_lab.study.engine import progress_of
 
-    progress = look(cells, store)
+    progress = progress_of(cells, store)
     marks = {"done": "done", "failed": "FAILED", "waiting": "-"}
     for cell in cells:
         print(f"{marks[progress.state[cell.key]]:<7} {cell.title}")

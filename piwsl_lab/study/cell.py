@@ -26,6 +26,7 @@ from piwsl_lab.training.trainer import Trainer
 
 FLIGHT_TEMPERATURES = (300.0, 500.0)  # K
 FLIGHT_REPLICAS = 8
+TEST, FLIGHT = "test", "flight"  # kinds of a row: frames with labels, or molecular dynamics
 SCORES = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
 # What each head answers with, and the head that `evaluate` is asked for; None for the potential's own answer.
 OUTPUTS: dict[str, dict[str, str | None]] = {
@@ -86,11 +87,11 @@ def run(
     Returns
     -------
     dict
-        "rows": one dict for every part it was scored on and every head that answered, with "part", "output" and the
-        errors in eV and eV/Å (nan without a label); "seconds" of training by the clock, "core_seconds" of the
-        cores while it trained, in processes that were broken off too but without the loading of data (what a machine
-        that is shared with others does not change), "steps", and "counts" of the frames; "flights", how long every
-        replica was alive and why no longer, where `flight_ps` asks.
+        "rows": one dict for every part it was scored on and every head that answered, with "kind" ("test" or "flight"),
+        "part", "output" and the errors in eV and eV/Å (nan without a label). "seconds" of training by the clock.
+        "core_seconds" of the cores while it trained, which other work on the machine does not change: those of
+        processes that were broken off count, the loading of data does not. "steps", and "counts" of the frames.
+        "flights", where `flight_ps` asks: how long every replica was alive and why no longer.
     """
     task, kept = prepare(setup), kept or Kept()
     kept.start_clock()
@@ -115,8 +116,18 @@ def scored(potential: Potential, part: str, frames: Dataset) -> list[dict[str, A
     rows = []
     for output, head in OUTPUTS[potential.head].items():
         errors = evaluate(potential, graphs, head=head)
-        rows.append({"part": part, "output": output} | {key: getattr(errors, key) for key in SCORES})
+        rows.append({"kind": TEST, "part": part, "output": output} | {key: getattr(errors, key) for key in SCORES})
     return rows
+
+
+def flight_part(temperature: float) -> str:
+    """What a flight at a temperature (K) is called among the parts of the data."""
+    return f"flight at {temperature:g} K"
+
+
+def kind_of(part: str) -> str:
+    """The kind of a row that was stored without it, from the name of its part."""
+    return FLIGHT if part.startswith("flight at ") else TEST
 
 
 def _tests(setup: Setup, task: Task) -> dict[str, Dataset]:
@@ -141,7 +152,8 @@ def _flights(setup: Setup, task: Task, potential: Potential) -> list[Trial]:
 
 def _flight_row(trial: Trial, output: str) -> dict[str, Any]:
     return {
-        "part": f"flight at {trial.temperature:g} K",
+        "kind": FLIGHT,
+        "part": flight_part(trial.temperature),
         "output": output,
         "alive_ps": trial.mean_ps,
         "alive_share": trial.share,

@@ -1,19 +1,20 @@
-"""A rival and a PIWSL twin, side by side on the same frames."""
+"""A study of two methods, a rival and PIWSL, on the same frames: no grid, no folder of results, one table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from piwsl_lab.piwsl.objective import Objective, supervised
-from piwsl_lab.study.cell import SCORES, train
-from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.cell import SCORES, scored, train
+from piwsl_lab.study.setup import MOST_SEEDS, Setup
+from piwsl_lab.study.statistics import Row
 from piwsl_lab.study.task import Task, build_trainer, prepare
 from piwsl_lab.support.shapes import Number, Text
-from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import Kept
 from piwsl_lab.training.record import Record
 
@@ -27,8 +28,8 @@ RIVALS: dict[str, dict[str, Any]] = {
     "curl": {"curl": 0.1, "epsilon": 0.05},
     "ensemble": {"teachers": 4},
 }
+PIWSL = "piwsl"
 PILOT_STEPS = 50
-MOST_SEEDS = 1000
 STEPS = Number(1, 1e9, whole=True)
 # What is kept of a twin that is finished.
 TWIN = {**dict.fromkeys(SCORES, Number(0, nan=True)), "seconds": Number(0), "steps": STEPS, "device": Text()}
@@ -52,7 +53,7 @@ def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objecti
     if name == "curl" and head == "conservative":
         raise ValueError("the rival curl needs --head direct: conservative forces have no curl to punish")
     setup = replace(setup, head=head, teachers=changes.pop("teachers", 0))
-    own = {"direction": "uniform", "relative": False, "remove_drift": False}
+    own: dict[str, Any] = {"direction": "uniform", "relative": False, "remove_drift": False}
     return setup, replace(supervised(objective), **own | changes) if changes else supervised(objective)
 
 
@@ -96,30 +97,30 @@ def compare_methods(
             "in its seconds; compare for equal steps and read the seconds"
         )
     kept = kept or Kept()
-    twins = {against: rival(against, setup, objective), "piwsl": (setup, objective)}
-    for run, _ in twins.values():
-        run.check()
-    results: dict[str, Any] = {name: {key: [] for key in (*SCORES, "seconds", "steps")} for name in twins}
-    counts: dict[str, int] = {}
-    device = ""
+    methods = {against: rival(against, setup, objective), PIWSL: (setup, objective)}
+    for one, _ in methods.values():
+        one.check()
+    rows: list[Row] = []
     for seed in range(setup.seed, setup.seed + seeds):
         task = prepare(replace(setup, seed=seed))
         kept.same_data(f"of seed {seed}", task)
-        counts = {f"{name}_frames": len(getattr(task, name)) for name in Task._fields}
-        budget = 0.0
+        budget: float | None = None
         # The rival's time is known when the other has been trained.
-        for name in reversed(twins) if equal_time else twins:
-            run, goal = replace(twins[name][0], seed=seed), twins[name][1]
-            at_least = budget if equal_time and name != "piwsl" else None
-            report = None if on_step is None else lambda record, name=name, seed=seed: on_step(name, seed, record)
-            found = _trained(run, goal, task, report, kept, part=twin_part(name, seed), at_least=at_least)
-            for key, values in results[name].items():
-                values.append(found[key])
-            budget, device = found["seconds"], found["device"]
-    config = {**asdict(setup), **asdict(objective), "seeds": seeds, **counts, "torch": torch.__version__}
-    config |= {"device": device, "rival": against, "equal_time": equal_time}
+        for name in reversed(methods) if equal_time else methods:
+            own, goal = methods[name]
+            report = None if on_step is None else partial(on_step, name, seed)
+            rows.append(_row(name, replace(own, seed=seed), goal, task, report, kept, budget))
+            if equal_time:
+                budget = rows[-1]["seconds"]
+    config = {**asdict(setup), **asdict(objective), "seeds": seeds, **task.counts(), "torch": torch.__version__}
+    config |= {"device": rows[-1]["device"], "rival": against, "equal_time": equal_time}
     config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
-    return {"config": config, **results}
+    return {"config": config} | {name: _columns(rows, name) for name in methods}
+
+
+def _columns(rows: Sequence[Row], method: str) -> dict[str, list[Any]]:
+    """Scores and costs of a method, a list each with one value a seed."""
+    return {key: [row[key] for row in rows if row["method"] == method] for key in (*SCORES, "seconds", "steps")}
 
 
 def twin_part(name: str, seed: int) -> str:
@@ -135,28 +136,29 @@ def check_seeds(seeds: int) -> None:
         )
 
 
-def _trained(
-    run: Setup,
-    goal: Objective,
+def _row(
+    method: str,
+    setup: Setup,
+    objective: Objective,
     task: Task,
     report: Callable[[Record], None] | None,
     kept: Kept,
-    part: str,
     at_least: float | None,
-) -> dict[str, Any]:
-    """Scores, seconds, steps and device of one twin, from what is kept or trained now, for a time if one is given."""
-    found = kept.value(part, TWIN)
+) -> Row:
+    """Scores, seconds, steps and device of one run, kept or trained now; for so many seconds if they are given."""
+    part = twin_part(method, setup.seed)
+    found: Row | None = kept.value(part, TWIN)
     if found is None:
         if at_least is not None:
-            steps = kept.value(f"steps of {part}", STEPS) or steps_in(at_least, run, task, goal)
+            steps = kept.value(f"steps of {part}", STEPS) or steps_in(at_least, setup, task, objective)
             kept.note(f"steps of {part}", steps)
-            run = replace(run, steps=steps)
-        trainer, seconds = train(run, task, goal, report, kept, part)
-        metrics = evaluate(trainer.potential, task.test)
-        found = {key: getattr(metrics, key) for key in SCORES}
-        found |= {"seconds": seconds, "steps": run.steps, "device": str(trainer.device)}
+            setup = replace(setup, steps=steps)
+        trainer, seconds = train(setup, task, objective, report, kept, part)
+        answer = scored(trainer.potential, setup.data, task.test)[0]
+        found = {key: answer[key] for key in SCORES}
+        found |= {"seconds": seconds, "steps": setup.steps, "device": str(trainer.device)}
         kept.note(part, found)
-    return found
+    return {"method": method, "seed": setup.seed, **found}
 
 
 def steps_in(seconds: float, setup: Setup, task: Task, objective: Objective) -> int:

@@ -6,29 +6,19 @@ enters. The runner writes the results; a worker sends its answer through a pipe,
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from piwsl_lab.study.grid import Cell
 from piwsl_lab.study.store import Store, fields_of
+from piwsl_lab.study.worker import WORKER, Answer, Worker
 
-WORKER = (sys.executable, "-m", "piwsl_lab.study.worker")
-THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 ATTEMPTS = 2  # a worker may die of something that is not the run's fault
 TICK = 0.5  # s between two looks at the clock
-PATIENCE = 30.0  # s a worker is given to end by itself: the step in hand, and the writing of what is kept
 
 
 @dataclass
@@ -123,7 +113,7 @@ def run_cells(
         raise ValueError(f"workers={workers} must be at least 1")
     with store.lock():
         store.clean()
-        progress = look(cells, store, retry)
+        progress = progress_of(cells, store, retry)
         waiting = {c.key: c for c in cells if progress.state[c.key] == "waiting"}
         progress.workers = max(1, min(workers, len(waiting)))
         pool = _Pool(progress, store, deque(waiting.values()), watch or (lambda *_: None), command, limit)
@@ -134,7 +124,7 @@ def run_cells(
     return progress
 
 
-def look(cells: Sequence[Cell], store: Store, retry: bool = False) -> Progress:
+def progress_of(cells: Sequence[Cell], store: Store, retry: bool = False) -> Progress:
     """What is finished already, without running anything."""
     finished, failed = store.finished(), store.failed()
     progress = Progress(cells, {c.key: "waiting" for c in cells})
@@ -147,71 +137,6 @@ def look(cells: Sequence[Cell], store: Store, retry: bool = False) -> Progress:
         elif cell.key in failed and not retry:
             progress.state[cell.key] = "failed"
     return progress
-
-
-class _Worker:
-    """A worker process, and the thread that reads its answers into the pool's queue."""
-
-    def __init__(self, command: Sequence[str], answers: queue.Queue) -> None:
-        self.cell: Cell | None = None
-        self.ready = False
-        self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, encoding="utf-8",
-            env={**os.environ, **THREADS},
-        )  # fmt: skip
-        self.thread = threading.Thread(target=self._listen, args=(answers,), daemon=True)
-        self.thread.start()
-
-    def _listen(self, answers: queue.Queue) -> None:
-        try:
-            for line in self.process.stdout:
-                answers.put((self, json.loads(line)))
-        except ValueError:
-            pass  # it died in the middle of a line
-        answers.put((self, None))
-
-    def give(self, cell: Cell, progress: Path) -> None:
-        """Send a run, and where it keeps what it has done."""
-        self.cell = cell
-        try:
-            self.process.stdin.write(json.dumps({**fields_of(cell), "progress": str(progress)}) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has just died: its thread will say so
-
-    def ending(self) -> str:
-        """How it died, in words: the signal or exit code, and the last line it wrote."""
-        code = self.process.wait()
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").strip().splitlines()
-        how = f"signal {-code}" + (", out of memory?" if code == -9 else "") if code < 0 else f"exit code {code}"
-        return f"the worker ended with {how}" + (f": {lines[-1]}" if lines else "")
-
-    def end(self) -> None:
-        """Ask it to end; a run in hand is kept first. It is asked once, so that nothing breaks off the keeping."""
-        if self.cell is not None:
-            self.process.terminate()
-            return
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-
-    def close(self) -> None:
-        """Wait for a worker that was asked to end, or has died."""
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        self.thread.join(PATIENCE)
-        self.process.stdout.close()
-        self.log.close()
 
 
 class _Pool:
@@ -228,16 +153,17 @@ class _Pool:
     ) -> None:
         self.progress, self.store, self.waiting, self.watch, self.command = progress, store, waiting, watch, command
         self.deadline = None if limit is None else time.monotonic() + limit
-        self.answers: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
-        self.workers: list[_Worker] = []
+        self.answers: queue.Queue[tuple[Worker, Answer | None]] = queue.Queue()
+        self.workers: list[Worker] = []
+        self.in_hand: dict[Worker, Cell] = {}
         self.attempts: dict[str, int] = {}
 
     def run(self) -> None:
         """Until nothing waits and nothing runs, or the time is up."""
         self.watch(self.progress, "")
         while self._has_work() and not self._time_is_up():
-            while len(self.workers) < min(self.progress.workers, self._busy() + len(self.waiting)):
-                self.workers.append(_Worker(self.command, self.answers))
+            while len(self.workers) < min(self.progress.workers, len(self.in_hand) + len(self.waiting)):
+                self.workers.append(Worker(self.command, self.answers))
             self._hand_out()
             try:
                 worker, answer = self.answers.get(timeout=TICK)
@@ -249,16 +175,13 @@ class _Pool:
     def close(self) -> None:
         """End all workers at the same time; each keeps what it has done of its run."""
         for worker in self.workers:
-            worker.end()
+            worker.end(busy=worker in self.in_hand)
         for worker in self.workers:
             worker.close()
         self.workers.clear()
 
-    def _busy(self) -> int:
-        return sum(worker.cell is not None for worker in self.workers)
-
     def _has_work(self) -> bool:
-        return self._busy() > 0 or (bool(self.waiting) and self._fits(self.waiting[0]))
+        return bool(self.in_hand) or (bool(self.waiting) and self._fits(self.waiting[0]))
 
     def _time_is_up(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline
@@ -269,27 +192,27 @@ class _Pool:
     def _hand_out(self) -> None:
         """Give every idle worker a run."""
         for worker in self.workers:
-            if worker.ready and worker.cell is None and self.waiting and self._fits(self.waiting[0]):
+            if worker.ready and worker not in self.in_hand and self.waiting and self._fits(self.waiting[0]):
                 cell = self.waiting.popleft()
                 self.progress.state[cell.key] = "running"
                 self.progress.started[cell.key] = time.monotonic()
-                worker.give(cell, self.store.progress(cell))
+                self.in_hand[worker] = cell
+                worker.give({**fields_of(cell), "progress": str(self.store.progress(cell))})
 
-    def _take(self, worker: _Worker, answer: dict[str, Any] | None) -> str:
+    def _take(self, worker: Worker, answer: Answer | None) -> str:
         """Act on one message of a worker; the news in one line, or ""."""
         if answer is None:
             return self._bury(worker)
-        if "step" in answer:
-            self.progress.steps[worker.cell.key] = (answer["step"], answer["steps"])
-        elif "ready" in answer:
+        if "ready" in answer:
             worker.ready = True
+        elif "step" in answer:
+            self.progress.steps[self.in_hand[worker].key] = (answer["step"], answer["steps"])
         else:
-            return self._settle(worker, answer)
+            return self._settle(self.in_hand.pop(worker), answer)
         return ""
 
-    def _settle(self, worker: _Worker, answer: dict[str, Any]) -> str:
-        """Store what became of a worker's run."""
-        cell, worker.cell = worker.cell, None
+    def _settle(self, cell: Cell, answer: Answer) -> str:
+        """Store what became of a run."""
         seconds = time.monotonic() - self.progress.started[cell.key]
         self.progress.steps.pop(cell.key, None)
         self.store.write(cell, answer | {"wall": round(seconds, 3)})
@@ -300,21 +223,18 @@ class _Pool:
         self.progress.seconds[cell.key] = seconds
         return f"{cell.title}: done in {seconds:.1f} s"
 
-    def _bury(self, worker: _Worker) -> str:
+    def _bury(self, worker: Worker) -> str:
         """A worker died: its run is tried once more, then it has failed."""
         self.workers.remove(worker)
-        cell, ending = worker.cell, worker.ending()
-        if not worker.ready:
-            worker.close()
-            raise ValueError(f"a worker cannot start: {ending}. Try `{' '.join(self.command)}` by hand")
-        news = ""
-        if cell is not None:
-            self.attempts[cell.key] = self.attempts.get(cell.key, 0) + 1
-            if self.attempts[cell.key] < ATTEMPTS:
-                self.progress.state[cell.key] = "waiting"
-                self.waiting.appendleft(cell)
-                news = f"{cell.title}: tried again, {ending}"
-            else:
-                news = self._settle(worker, {"failed": f"{ending} ({ATTEMPTS} times)"})
+        cell, ending = self.in_hand.pop(worker, None), worker.ending()
         worker.close()
-        return news
+        if not worker.ready:
+            raise ValueError(f"a worker cannot start: {ending}. Try `{' '.join(self.command)}` by hand")
+        if cell is None:
+            return ""
+        self.attempts[cell.key] = self.attempts.get(cell.key, 0) + 1
+        if self.attempts[cell.key] >= ATTEMPTS:
+            return self._settle(cell, {"failed": f"{ending} ({ATTEMPTS} times)"})
+        self.progress.state[cell.key] = "waiting"
+        self.waiting.appendleft(cell)
+        return f"{cell.title}: tried again, {ending}"

@@ -6,16 +6,19 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import RECIPE, Setup
 
 LABELS = "labels"  # stands for `energies` and `forces` together: a number, or a pair [energies, forces]
-FIELDS = {kind: {f.name: f for f in fields(kind)} for kind in (Setup, Objective)}
+Made = TypeVar("Made", Setup, Objective)
+FIELDS: dict[type[Setup | Objective], dict[str, Field[Any]]] = {
+    kind: {f.name: f for f in fields(kind)} for kind in (Setup, Objective)
+}
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,13 @@ def text(value: Any, name: str = "") -> str:
         return str(value).lower()
     if isinstance(value, str):
         try:
-            value = float(value)
+            return text(float(value))
         except ValueError:
             return value
     return f"{value:.12g}" if isinstance(value, int | float) else json.dumps(value, sort_keys=True, default=str)
 
 
-def typed(kind: type, values: Mapping[str, Any]) -> Any:
+def typed(kind: type[Made], values: Mapping[str, Any]) -> Made:
     """A Setup or Objective from values as TOML or JSON hold them: 100 is 100.0 where a float is meant.
 
     Raises
@@ -165,7 +168,7 @@ def typed(kind: type, values: Mapping[str, Any]) -> Any:
     return made
 
 
-def _typed(f: Any, value: Any) -> Any:
+def _typed(f: Field[Any], value: Any) -> Any:
     # Annotations are text, "str | None": modules import annotations from the future.
     kinds = {kind.strip() for kind in str(f.type).split("|")}
     if "float" in kinds and isinstance(value, int) and not isinstance(value, bool):
@@ -178,7 +181,7 @@ def _typed(f: Any, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) and any(k.startswith("tuple") for k in kinds) else value
 
 
-def _without_defaults(made: Any) -> dict[str, Any]:
+def _without_defaults(made: Setup | Objective) -> dict[str, Any]:
     defaults = {
         f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in FIELDS[type(made)].values()
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from piwsl_lab.study import statistics
 from piwsl_lab.study import survival_table as flights
+from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.grid import Cell, Study, text
 from piwsl_lab.study.statistics import LEVEL, QUANTITIES, RESAMPLES, Row
 from piwsl_lab.study.store import Store, reason
@@ -51,7 +52,7 @@ def write_report(study: Study, store: Store) -> list[Path]:
 
 def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Row] = ()) -> str:
     """The report in words and tables, from the rows of results.csv and of flights.csv."""
-    scored = [row for row in rows if not row["part"].startswith(flights.FLIGHT)]
+    scored = [row for row in rows if row["kind"] == TEST]
     summary, duels = statistics.summarise(study, scored), statistics.duels(study, scored)
     out = "" if store.folder == study.folder else f" --out {store.folder}"
     parts = [f"# {plain(study.title)}", study.description.strip()]
@@ -86,7 +87,7 @@ def _duels(rows: Sequence[Row], study: Study) -> str:
     """Every method against each of its rivals: ratios of errors and of core time; below 1 it is lower or cheaper."""
     head = ["data", "tested on", "labels", *study.axes, "method", "against"]
     head += [QUANTITIES[quantity][0] + ", ratio" for quantity in HEADLINES] + ["seeds", "core time"]
-    lines: dict[tuple, dict[str, Row]] = {}
+    lines: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in rows:
         place = (row["data"], row["part"], text([row["energies"], row["forces"]]), *(text(row[a]) for a in study.axes))
         lines.setdefault((*place, row["title"], row["against"]), {})[row["quantity"]] = row
@@ -138,7 +139,7 @@ def _results(rows: Sequence[Row], study: Study) -> str:
         title, unit, _ = QUANTITIES[quantity]
         head += [f"{title}, {unit}", "ratio to the rival", "shown"]
     head += ["training, s", "cost"]
-    lines: dict[tuple, dict[str, Row]] = {}
+    lines: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in rows:
         place = (text([row["energies"], row["forces"]]), *(text(row[name]) for name in study.axes))
         lines.setdefault((*place, row["title"], row["output"]), {})[row["quantity"]] = row

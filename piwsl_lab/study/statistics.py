@@ -14,9 +14,10 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piwsl_lab.study.grid import Study, text
-from piwsl_lab.study.store import Store
+from piwsl_lab.study.store import NAMES, Store
 
 RESAMPLES = 4000
 LEVEL = 0.95
@@ -96,8 +97,8 @@ def result_rows(study: Study, store: Store) -> list[Row]:
         place = {"method": cell.method, **{k: _plain(v) for k, v in cell.where.items()}, "seed": cell.seed}
         cost = {name: result[name] for name in COST}
         for row in result["rows"]:
-            scores = {k: math.nan if v is None else v for k, v in row.items() if k not in ("part", "output")}
-            rows.append({**place, "part": row["part"], "output": row["output"], **scores, **cost})
+            scores = {k: math.nan if v is None else v for k, v in row.items() if k not in NAMES}
+            rows.append({**place, **{name: row[name] for name in NAMES}, **scores, **cost})
     names = [*place_columns(study), "seed", "part", "output"]
     return sorted(rows, key=lambda row: [_order(row[name]) for name in names])
 
@@ -109,7 +110,7 @@ def place_columns(study: Study) -> list[str]:
 
 def score_columns(rows: Iterable[Row], study: Study) -> list[str]:
     """Columns that are results: the four errors, then what else the runs report."""
-    others = {k for row in rows for k in row} - {*place_columns(study), "seed", "part", "output", *COST, *QUANTITIES}
+    others = {k for row in rows for k in row} - {*place_columns(study), "seed", *NAMES, *COST, *QUANTITIES}
     return [*QUANTITIES, *sorted(others)]
 
 
@@ -151,12 +152,12 @@ def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], digits: in
 def _groups(study: Study, rows: Sequence[Row]) -> list[list[Row]]:
     """Rows that differ in their seed only, in the order of the grid and of the file's methods."""
     methods = [method.name for method in study.methods]
-    groups: dict[tuple, list[Row]] = {}
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in (*place_columns(study), "part", "output")), []).append(row)
     columns = ["data", "part", "energies", "forces", *study.axes]
 
-    def order(group: list[Row]) -> list:
+    def order(group: list[Row]) -> list[tuple[int, Any]]:
         row = group[0]
         return [*(_order(row[name]) for name in columns), (0, methods.index(row["method"])), _order(row["output"])]
 
@@ -193,7 +194,7 @@ def _statistics(study: Study, group: Sequence[Row], rival: Sequence[Row] | None,
     seconds = fmean(row["core_seconds"] for row in group)
     found = {"quantity": quantity, "unit": unit, "seeds": len(own), **mean._asdict(), "core_seconds": seconds}
     theirs = _values(rival, quantity) if rival else {}
-    if not theirs:
+    if not rival or not theirs:
         return found
     quotient, paired = ratio(own, theirs)
     against = study.method(rival[0]["method"]).title
@@ -217,12 +218,12 @@ def _values(group: Sequence[Row], quantity: str) -> dict[int, float]:
     return {row["seed"]: row[quantity] for row in group if math.isfinite(row.get(quantity, math.nan))}
 
 
-def _draws(n: int, seed: int = 0) -> np.ndarray:
+def _draws(n: int, seed: int = 0) -> NDArray[np.int64]:
     """Indices of the resamples, [RESAMPLES, n]; the same for equal n, so that no number depends on the others."""
     return np.random.default_rng([seed, n]).integers(0, n, (RESAMPLES, n))
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
+def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)

@@ -15,17 +15,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from piwsl_lab.study.cell import FLIGHT, TEST, kind_of
 from piwsl_lab.study.grid import Cell
 from piwsl_lab.support.files import PARTIAL, write_json
 from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
 
+NAMES = ("kind", "part", "output")  # of a row; all else in it are scores
 FAILED = ".failed.json"
 LONGEST_NAME = 150  # characters of a file's name before its key
 COST = Number(0)
 SCORE = Number(null=True)
 RUN = {"setup": {str: ANYTHING}, "objective": {str: ANYTHING}, "wall?": COST}
 RESULT = {
-    "rows": [{"part": Text(), "output": Text()}],
+    "rows": [{"kind?": Text((TEST, FLIGHT)), "part": Text(), "output": Text()}],
     "seconds": COST,
     "core_seconds": COST,
     "steps": Number(0, whole=True),
@@ -110,6 +112,8 @@ class Store:
                         f"{path} was made with {name} = {made[kind][name]!r}, which is now {values[name]!r} by "
                         f"default: write {name} into the study, or delete the file, and the run is repeated"
                     )
+        for row in stored["result"]["rows"]:
+            row.setdefault("kind", kind_of(row["part"]))
         return stored
 
     def write(self, cell: Cell, answer: Mapping[str, Any]) -> Path:
@@ -134,13 +138,14 @@ class Store:
 
 def reason(path: Path) -> str:
     """Why a run failed, from its file; errors as for `Store.load`."""
-    return _read(path, lambda stored: require(stored, {**RUN, "failed": Text()}))["failed"]
+    failed: str = _read(path, lambda stored: require(stored, {**RUN, "failed": Text()}))["failed"]
+    return failed
 
 
 def _read(path: Path, check: Callable[[Any], None]) -> dict[str, Any]:
     """The content of a run's file, looked at."""
     try:
-        stored = read_json(path.read_text(encoding="utf-8"))
+        stored: dict[str, Any] = read_json(path.read_text(encoding="utf-8"))
         check(stored)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no result of a run ({error}): delete it, and the run is repeated") from None
@@ -152,9 +157,10 @@ def _check_result(stored: Any) -> None:
     if not stored["result"]["rows"]:
         raise ValueError("result.rows is empty")
     for row in stored["result"]["rows"]:
-        require({k: v for k, v in row.items() if k not in ("part", "output")}, {str: SCORE}, "a row of result.rows")
+        require({k: v for k, v in row.items() if k not in NAMES}, {str: SCORE}, "a row of result.rows")
 
 
 def fields_of(cell: Cell) -> dict[str, Any]:
     """Every field of the run, as JSON gives it back."""
-    return json.loads(json.dumps({"setup": asdict(cell.setup), "objective": asdict(cell.objective)}))
+    plain: dict[str, Any] = json.loads(json.dumps({"setup": asdict(cell.setup), "objective": asdict(cell.objective)}))
+    return plain

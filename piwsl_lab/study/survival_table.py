@@ -9,11 +9,11 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from piwsl_lab.study.cell import FLIGHT, flight_part
 from piwsl_lab.study.grid import Study, text
 from piwsl_lab.study.statistics import LEVEL, MILLI, Row, place_columns
 from piwsl_lab.study.store import Store
 
-FLIGHT = "flight at "  # parts of the data that are flights begin like this
 COLUMNS = ("title", "output", "seed", "temperature", "replica", "length_ps", "alive_ps", "reason")
 
 
@@ -53,14 +53,15 @@ def table(study: Study, replicas: Sequence[Row], results: Sequence[Row]) -> tupl
     head += ["median time alive, ps", "energy drift, meV/atom/ps", "error of h(r)"]
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in replicas:
-        where = (row["data"], text([row["energies"], row["forces"]]), *(text(row[a]) for a in study.axes))
-        groups.setdefault((*where, row["title"], row["temperature"]), []).append(row)
+        place = (row["data"], text([row["energies"], row["forces"]]), *(text(row[a]) for a in study.axes))
+        groups.setdefault((*place, row["title"], row["temperature"]), []).append(row)
     lines = []
     for (*where, title, temperature), group in groups.items():
         mine = [
             row
             for row in results
-            if row["part"] == f"{FLIGHT}{temperature:g} K"
+            if row["kind"] == FLIGHT
+            and row["part"] == flight_part(temperature)
             and all(row[name] == group[0][name] for name in (*place_columns(study), "output"))
         ]
         k, n = sum(not row["reason"] for row in group), len(group)

@@ -12,12 +12,13 @@ from typing import Any
 from piwsl_lab.data import DataError, published_test
 from piwsl_lab.study import statistics
 from piwsl_lab.study import survival_table as flights
-from piwsl_lab.study.cell import SCORES
+from piwsl_lab.study.cell import SCORES, kind_of
 from piwsl_lab.study.report import RATIOS, STATISTICS
 
 Row = dict[str, Any]
 KNOWN_STUDY = "sparse-labels.toml"  # tells the studies of this laboratory from another folder of that name
-WORDS = ("data", "method", "title", "part", "output", "quantity", "unit", "against", "paired", "shown", "reason")
+PLACE = ("data", "method", "title", "kind", "part", "output")
+WORDS = (*PLACE, "quantity", "unit", "against", "paired", "shown", "reason")
 TOO_MANY = "\n"  # holds what a line has too much; no column is called so
 ALWAYS = {"energies", "forces", "seeds", "seed", "mean", "low", "high", "temperature", "replica", "length_ps"}
 POSITIVE = {"ratio", "ratio_low", "ratio_high", "cost"}
@@ -45,6 +46,8 @@ def read_summary(folder: Path) -> list[Row]:
 
 def read_table(path: Path) -> list[Row]:
     """Rows of one CSV file of a report, numbers as numbers; nan where there is none.
+
+    Where a row was measured on a part of the data, it has its kind too: "test" or "flight".
 
     Raises
     ------
@@ -75,7 +78,7 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
 def _row(row: dict[str, Any], line: int) -> Row:
     if TOO_MANY in row or None in row.values():
         raise ValueError(f"line {line} has more or fewer entries than the first")
-    found = {name: text if name in WORDS else _number(text) for name, text in row.items()}
+    found: Row = {name: text if name in WORDS else _number(text) for name, text in row.items()}
     for name, value in found.items():
         if name in NUMBERS and isinstance(value, str):
             raise ValueError(f"line {line}: {name} is {value[:40]!r} and should be a number")
@@ -85,6 +88,8 @@ def _row(row: dict[str, Any], line: int) -> Row:
             raise ValueError(f"line {line}: {name} is {value:g} and should be above 0")
         if name == "shown" and value not in ("", *VERDICTS):
             raise ValueError(f"line {line}: shown is {value[:40]!r} and should be one of {', '.join(VERDICTS)}")
+    if "part" in found:
+        found["kind"] = kind_of(found["part"])
     return found
 
 
@@ -155,7 +160,7 @@ def seed_factor(rows: Sequence[Row], quantity: str, share: float = 0.999) -> flo
     ValueError
         No setting has two seeds.
     """
-    groups: dict[tuple, list[float]] = {}
+    groups: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:
         # Columns after "output" are scores.
         where = tuple(v for k, v in list(row.items())[: list(row).index("output") + 1] if k != "seed")

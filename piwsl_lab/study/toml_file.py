@@ -97,7 +97,7 @@ def _study(path: Path, content: dict[str, Any]) -> Study:
     return Study(path, content.get("name", path.stem), title, content.get("description", ""), methods, cells, shown)
 
 
-def _table(content: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
+def _table(content: Mapping[str, Any], name: str, kind: type[Setup | Objective]) -> dict[str, Any]:
     table = content.get(name, {})
     if not isinstance(table, dict):
         raise ValueError(f"[{name}] has to be a table of fields")
@@ -119,7 +119,7 @@ def _spread(values: Mapping[str, Any]) -> dict[str, Any]:
     return spread
 
 
-def _axes(grid: Any) -> tuple[dict[str, list], list[int]]:
+def _axes(grid: Any) -> tuple[dict[str, list[Any]], list[int]]:
     """Axes of the product, and the seeds."""
     if not isinstance(grid, dict) or not grid:
         raise ValueError("[grid] is empty: give at least data = […], labels = […] and seeds = 3")
@@ -148,12 +148,14 @@ def _axes(grid: Any) -> tuple[dict[str, list], list[int]]:
 
 def _methods(raw: Iterable[dict[str, Any]]) -> tuple[Method, ...]:
     entries = list(raw)
-    names = [entry.get("name") for entry in entries]
-    for k, name in enumerate(names):
+    names: list[str] = []
+    for k, entry in enumerate(entries):
+        name = entry.get("name")
         if not isinstance(name, str) or not name:
             raise ValueError(f'[[method]] number {k + 1} has no name: write name = "…"')
-        if names.count(name) > 1:
+        if name in names:
             raise ValueError(f"two methods are called {name!r}: give each its own name")
+        names.append(name)
     rival = "supervised" if "supervised" in names else names[0]
     methods = []
     for entry in entries:
@@ -161,8 +163,8 @@ def _methods(raw: Iterable[dict[str, Any]]) -> tuple[Method, ...]:
         check_names(entry, (*METHOD_KEYS, *FIELDS[Setup], *FIELDS[Objective], LABELS), place)
         if "seed" in entry:
             raise ValueError(f"{place}: seeds belong to [grid]")
-        rivals = entry.get("against", [] if entry["name"] == rival else rival)
-        rivals = [rivals] if isinstance(rivals, str) else rivals
+        given = entry.get("against", [] if entry["name"] == rival else rival)
+        rivals: list[str] = [given] if isinstance(given, str) else given
         require(rivals, [Text()], f"{place}: against")
         require(entry, {"title?": Text()}, place)
         for against in rivals:
@@ -177,11 +179,15 @@ def _methods(raw: Iterable[dict[str, Any]]) -> tuple[Method, ...]:
 
 
 def _cells(
-    method: Method, entry: Mapping[str, Any], common: Mapping[str, Any], axes: Mapping[str, list], seeds: Sequence[int]
+    method: Method,
+    entry: Mapping[str, Any],
+    common: Mapping[str, Any],
+    axes: Mapping[str, list[Any]],
+    seeds: Sequence[int],
 ) -> list[tuple[int, int, Cell]]:
     """Cells of one method, each with the number of its seed and of its place in the product; no run twice."""
-    shown = dict.fromkeys(name for axis in axes for name in _spread({axis: [0, 0]} if axis == LABELS else {axis: 0}))
-    shown = ["data", "energies", "forces", *(name for name in shown if name not in ("data", "energies", "forces"))]
+    names = [name for axis in axes for name in (("energies", "forces") if axis == LABELS else (axis,))]
+    shown = list(dict.fromkeys(["data", "energies", "forces", *names]))
     cells: dict[str, tuple[int, int, Cell]] = {}
     for block, values in enumerate(itertools.product(*axes.values())):
         place = dict(zip(axes, values, strict=True))

@@ -1,8 +1,9 @@
-"""One worker of a study: reads runs as JSON lines, trains, answers in JSON lines. ``python -m piwsl_lab.study.worker``.
+"""One worker of a study, at both ends of its pipes: the process, and the `Worker` by which the engine holds it.
 
-It writes one file: what its run has done so far. It ends with the process that started it: when that one is gone,
-however it went, the pipe on standard input is closed, and a thread that waits for this sends the worker a SIGTERM.
-A SIGTERM ends it as Ctrl-C ends a command: what its run has done is kept first.
+``python -m piwsl_lab.study.worker`` reads runs as JSON lines, trains, and answers in JSON lines. It writes one file:
+what its run has done so far. It ends with the process that started it: when that one is gone, however it went, the pipe
+on standard input is closed, and a thread that waits for this sends the worker a SIGTERM. A SIGTERM ends it as Ctrl-C
+ends a command: what its run has done is kept first.
 """
 
 from __future__ import annotations
@@ -12,19 +13,97 @@ import os
 import platform
 import queue
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
 
+WORKER = (sys.executable, "-m", "piwsl_lab.study.worker")
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 REPORT_EVERY = 0.5  # s between two notes of progress
 PATIENCE = 30.0  # s that a step and the writing of what is kept may take at the end
+Answer = dict[str, Any]
+
+
+class Worker:
+    """A worker process, and the thread that reads its answers into a queue.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Starts it.
+    answers : Queue
+        Gets (worker, answer) for each answer, and (worker, None) when the process has died.
+
+    Attributes
+    ----------
+    ready : bool
+        Whether it has said that it waits for a run.
+    """
+
+    def __init__(self, command: Sequence[str], answers: queue.Queue[tuple[Worker, Answer | None]]) -> None:
+        self.ready = False
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8",
+            env={**os.environ, **THREADS},
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._questions, self._answers = self._process.stdin, self._process.stdout
+        self._thread = threading.Thread(target=self._listen, args=(answers,), daemon=True)
+        self._thread.start()
+
+    def _listen(self, answers: queue.Queue[tuple[Worker, Answer | None]]) -> None:
+        with suppress(ValueError):  # it died in the middle of a line
+            for line in self._answers:
+                answers.put((self, json.loads(line)))
+        answers.put((self, None))
+
+    def give(self, job: Mapping[str, Any]) -> None:
+        """Send a run."""
+        with suppress(BrokenPipeError):  # it has just died: its thread will say so
+            self._questions.write(json.dumps(job) + "\n")
+            self._questions.flush()
+
+    def ending(self) -> str:
+        """How it died, in words: the signal or exit code, and the last line it wrote."""
+        code = self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        how = f"signal {-code}" + (", out of memory?" if code == -9 else "") if code < 0 else f"exit code {code}"
+        return f"the worker ended with {how}" + (f": {lines[-1]}" if lines else "")
+
+    def end(self, busy: bool) -> None:
+        """Ask it to end; a run in hand is kept first. It is asked once, so that nothing breaks off the keeping."""
+        if busy:
+            self._process.terminate()
+        else:
+            self._close_questions()
+
+    def close(self) -> None:
+        """Wait for a worker that was asked to end, or has died."""
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close_questions()
+        self._thread.join(PATIENCE)
+        self._answers.close()
+        self._log.close()
+
+    def _close_questions(self) -> None:
+        with suppress(BrokenPipeError):
+            self._questions.close()
 
 
 def main() -> int:
@@ -62,12 +141,12 @@ def main() -> int:
             return stop.code(INTERRUPTED)
 
 
-def _listen(runs: queue.Queue) -> None:
+def _listen(runs: queue.Queue[dict[str, Any]]) -> None:
     try:
         for line in sys.stdin:
             runs.put(json.loads(line))
     finally:
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         time.sleep(PATIENCE)
         os._exit(1)
 

@@ -22,7 +22,7 @@ from piwsl_lab.lab.panels import page as evidence
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import train
-from piwsl_lab.study.engine import look
+from piwsl_lab.study.engine import progress_of
 from piwsl_lab.study.report import write_report
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.store import Store
@@ -209,7 +209,7 @@ def test_f10_a_damaged_run_is_named(seed, results, tmp_path):
     copy = store.runs / path.name
 
     def use():
-        look(study.cells, store)
+        progress_of(study.cells, store)
         write_report(study, store)
 
     for _ in range(10):
@@ -243,7 +243,7 @@ def test_f10_a_damaged_table_is_named(seed, name, results, tmp_path):
         from piwsl_lab.lab.figures import survival as study_flights
 
         rows = evidence.read_summary(tmp_path)
-        evidence.figures([row for row in rows if not row["part"].startswith("flight at ")])
+        evidence.figures([row for row in rows if row["kind"] == "test"])
         study_flights.survival(read_table(tmp_path / "flights.csv"))
         evidence.tally([r for r in read_table(tmp_path / "duels.csv") if math.isfinite(r["ratio"])])
 

@@ -18,7 +18,7 @@ from piwsl_lab.lab.sessions.saved import read_record
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
-from piwsl_lab.study.engine import look
+from piwsl_lab.study.engine import progress_of
 from piwsl_lab.study.report import write_report
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.store import Store
@@ -103,7 +103,7 @@ def study(path: Path) -> list[Step]:
         made = read(path)
         with tempfile.TemporaryDirectory() as folder:
             store = Store(Path(folder))
-            progress = look(made.cells, store)
+            progress = progress_of(made.cells, store)
             [f"{cell.title}{progress.state[cell.key]}" for cell in made.cells]
             made.select(["seed=0,1,2"])
             write_report(made, store)
@@ -120,7 +120,7 @@ def run(path: Path) -> list[Step]:
 
     def report() -> None:
         made = read(file)
-        look(made.cells, Store(made.folder))
+        progress_of(made.cells, Store(made.folder))
         write_report(made, Store(made.folder))
 
     def load() -> None:

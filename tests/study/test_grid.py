@@ -22,13 +22,14 @@ from piwsl_lab.cli import study as cli_study
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study import statistics
 from piwsl_lab.study.cell import run
-from piwsl_lab.study.engine import WORKER, look, run_cells
+from piwsl_lab.study.engine import progress_of, run_cells
 from piwsl_lab.study.grid import FIELDS, Cell, text
 from piwsl_lab.study.report import write_report
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.statistics import Interval, interval, ratio, verdict
 from piwsl_lab.study.store import Store, fields_of
 from piwsl_lab.study.toml_file import read
+from piwsl_lab.study.worker import WORKER
 from piwsl_lab.support.files import without_nan
 from piwsl_lab.training.kept import Kept
 
@@ -259,7 +260,7 @@ def test_a_result_that_is_broken_or_of_other_defaults_is_named(tmp_path):
         store.load(cell, path)
     path.write_text("{")
     with pytest.raises(ValueError, match=r"is no result of a run.*delete it"):
-        look(study.cells, store)
+        progress_of(study.cells, store)
 
 
 def test_the_time_limit_keeps_what_is_finished(tmp_path, monkeypatch):
@@ -287,7 +288,7 @@ def test_the_command_lists_and_reports(tmp_path, capsys):
 
 def test_the_table_on_a_terminal(tmp_path):
     study = study_of(tmp_path)
-    progress = look(study.cells, Store(tmp_path / "out"))
+    progress = progress_of(study.cells, Store(tmp_path / "out"))
     progress.state[study.cells[0].key] = "done"
     progress.seconds[study.cells[0].key] = 10.0
     progress.state[study.cells[1].key] = "running"

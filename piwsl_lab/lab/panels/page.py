@@ -18,6 +18,7 @@ from piwsl_lab.lab.figures.study import axes_of, error_against_labels, ratio_bar
 from piwsl_lab.lab.figures.study_style import colour_of, looks_of
 from piwsl_lab.lab.figures.survival import survival
 from piwsl_lab.lab.panels.study import StudyFilter, side_by_side
+from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.report import unplain
 from piwsl_lab.study.tables import (
     KNOWN_STUDY,
@@ -110,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(folder: Path) -> Path:
     rows = read_summary(folder)
-    made = figures([row for row in rows if not row["part"].startswith("flight at ")])
+    made = figures([row for row in rows if row["kind"] == TEST])
     if (folder / "flights.csv").is_file():
         made.append(survival(read_table(folder / "flights.csv")))
     return write_whole(folder / "figures.html", page(_title(folder), made))
