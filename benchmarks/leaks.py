@@ -17,7 +17,8 @@ from pathlib import Path
 import ipywidgets as W
 import psutil
 
-from piwsl_lab.lab.panels.dashboard import FLY, Dashboard
+from piwsl_lab.lab.panels.dashboard import Dashboard
+from piwsl_lab.lab.panels.face import FLY
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.study.setup import Setup
 

@@ -11,9 +11,10 @@ import torch
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.piwsl.displacements import DIRECTIONS, Displacer, SoftModes
+from piwsl_lab.piwsl.displacements import DIRECTIONS, Displacer
 from piwsl_lab.piwsl.residuals import ORDERS, PISC_FORMS, TEACHERS, PotentialLike
 from piwsl_lab.piwsl.schedules import Schedule
+from piwsl_lab.piwsl.soft_modes import SoftModes
 from piwsl_lab.piwsl.terms import Batch
 
 CONSISTENCY = ("pitc", "pisc", "gradient", "curl")  # ask the model about itself, read no label

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from piwsl_lab.atoms.graph import DEFAULT_SKIN, GraphSet
+from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
 from piwsl_lab.models.interface import as_graphs
 from piwsl_lab.piwsl.displacements import LONGEST_BOND, longest, per_atom_epsilon, shortest_bonds
 from piwsl_lab.piwsl.objective import Objective

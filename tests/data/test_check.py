@@ -23,7 +23,8 @@ from piwsl_lab.data import Dataset, DataWarning, Frame, Metadata, checked, datas
 from piwsl_lab.data.sets import dataset as sets
 from piwsl_lab.data.sets import relations
 from piwsl_lab.data.sets.dataset import require_disjoint
-from piwsl_lab.data.sets.draw import Labels, draw
+from piwsl_lab.data.sets.draw import draw
+from piwsl_lab.data.sets.fewer import Labels
 from piwsl_lab.study.setup import Setup
 
 KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol

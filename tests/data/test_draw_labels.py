@@ -12,7 +12,8 @@ import pytest
 from frames import charged, ethanol, file_of, labelled
 
 from piwsl_lab.data import DataError, Dataset, DataWarning, Frame, Metadata
-from piwsl_lab.data.sets.draw import Labels, draw
+from piwsl_lab.data.sets.draw import draw
+from piwsl_lab.data.sets.fewer import Labels
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import prepare
 

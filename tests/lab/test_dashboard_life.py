@@ -10,7 +10,8 @@ import ipywidgets as W
 import pytest
 
 from piwsl_lab.lab.panels import dashboard as panels
-from piwsl_lab.lab.panels.dashboard import FLY, LESSON, Dashboard
+from piwsl_lab.lab.panels.dashboard import LESSON, Dashboard
+from piwsl_lab.lab.panels.face import FLY
 from piwsl_lab.lab.panels.md import FlightDeck
 from piwsl_lab.lab.sessions.replay import SECONDS
 from piwsl_lab.lab.sessions.training import Session

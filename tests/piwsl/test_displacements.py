@@ -22,7 +22,6 @@ from piwsl_lab.piwsl.displacements import (
     DIRECTIONS,
     SIMPLE,
     Displacer,
-    SoftModes,
     adversarial,
     covariance,
     fixed_length,
@@ -34,6 +33,7 @@ from piwsl_lab.piwsl.displacements import (
     without_drift,
 )
 from piwsl_lab.piwsl.residuals import pitc, split
+from piwsl_lab.piwsl.soft_modes import SoftModes
 
 MIXED = ("H2O", "CH3CH2OH", "CH4", "O", "H2")
 SIZES = [3, 9, 5, 1, 2]

@@ -17,9 +17,10 @@ from potentials import Exact, harmonic, morse
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import Prediction, build
-from piwsl_lab.piwsl.displacements import DIRECTIONS, SoftModes
+from piwsl_lab.piwsl.displacements import DIRECTIONS
 from piwsl_lab.piwsl.objective import CONSISTENCY, RIVALS, WEIGHTS, Objective, supervised
 from piwsl_lab.piwsl.residuals import PISC_FORMS
+from piwsl_lab.piwsl.soft_modes import SoftModes
 
 HEADS = ("conservative", "direct", "dual")
 EPSILON = 0.08

@@ -11,7 +11,8 @@ from frames import labelled
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective, supervised
 from piwsl_lab.piwsl.schedules import Schedule, constant, cosine, ramp
-from piwsl_lab.training.checkpoint import CheckpointError, resume, save
+from piwsl_lab.training.checkpoint import resume, save
+from piwsl_lab.training.checkpoint_file import CheckpointError
 from piwsl_lab.training.trainer import Trainer
 
 

@@ -16,8 +16,8 @@ from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.panels import html as report
 from piwsl_lab.lab.parts.colours import twin_colours
 from piwsl_lab.lab.parts.knobs import choice, compact, dropdown, tooltip
-from piwsl_lab.lab.sessions.training import Session, Twin
-from piwsl_lab.lab.sessions.twin import Predictions, nearest
+from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.lab.sessions.twin import Predictions, Twin, nearest
 
 STOPS = 100  # of the slider, before there is a history to count
 FORCES, TRAJECTORY = "forces", "trajectory"

@@ -32,7 +32,8 @@ from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, prepare
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.files import without_nan
-from piwsl_lab.training.checkpoint import HEADER, fingerprint, pack, resume
+from piwsl_lab.training.checkpoint import fingerprint, pack, resume
+from piwsl_lab.training.checkpoint_file import HEADER
 from piwsl_lab.training.errors import Metrics
 from piwsl_lab.training.record import Record
 from piwsl_lab.training.trainer import Trainer

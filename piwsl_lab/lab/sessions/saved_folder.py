@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from piwsl_lab.support.files import PARTIAL, write_json, write_whole
-from piwsl_lab.training.checkpoint import HEADER
+from piwsl_lab.training.checkpoint_file import HEADER
 
 MARK = "piwsl_lab_session"  # a file whose header says so was written here, and may be deleted here
 LONGEST_NAME = 60
