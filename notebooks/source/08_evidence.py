@@ -26,6 +26,7 @@ import ipywidgets as W
 import plotly.io as pio
 from IPython.display import Markdown
 
+from piwsl_lab.lab import StudyFilter
 from piwsl_lab.lab import page as lab
 from piwsl_lab.study import CLAIM_SEEDS, interval, ratio, read, verdict
 
@@ -393,7 +394,7 @@ say("rivals", rival_lines)
 # no method was meant to be good.
 
 # %%
-lab.StudyFilter(tables)
+StudyFilter(tables)
 
 # %% [markdown]
 # ## Compute one cell anew

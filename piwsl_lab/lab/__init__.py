@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from piwsl_lab.support.faces import lazy
 
 if TYPE_CHECKING:
+    from piwsl_lab.lab.figures import page
     from piwsl_lab.lab.molecule.view import MoleculeView
-    from piwsl_lab.lab.panels import page
     from piwsl_lab.lab.panels.dashboard import Dashboard
     from piwsl_lab.lab.panels.md import FlightDeck
+    from piwsl_lab.lab.panels.study import StudyFilter
     from piwsl_lab.lab.parts.colours import name_colours
     from piwsl_lab.lab.players.bond import BondPlayer, SlopePlayer
     from piwsl_lab.lab.players.labels import UNITS, LabelPlayer, UnitPlayer, parts_of_error
@@ -37,6 +38,7 @@ __all__ = [
     "SlopePlayer",
     "SpringPlayer",
     "StarvingPlayer",
+    "StudyFilter",
     "TaylorPlayer",
     "UnitPlayer",
     "WorstFramePlayer",
@@ -59,7 +61,8 @@ __getattr__, __dir__ = lazy(
         "MoleculeView": "molecule.view",
         "Replay": "sessions.replay",
         "Session": "sessions.training",
+        "StudyFilter": "panels.study",
         "name_colours": "parts.colours",
-        "page": "panels.page",
+        "page": "figures.page",
     },
 )

@@ -17,7 +17,7 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         Its `__name__`.
     homes : mapping
         The module of every public name, relative to the package: {"Setup": "setup"}. A module that is public itself
-        stands for itself: {"page": "panels.page"} where the name is the last part of its home.
+        stands for itself: {"page": "figures.page"} where the name is the last part of its home.
     """
 
     def __getattr__(name: str) -> Any:

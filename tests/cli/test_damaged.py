@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from piwsl_lab.cli import main as cli
-from piwsl_lab.lab.panels import page as evidence
+from piwsl_lab.lab.figures import page as evidence
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import train

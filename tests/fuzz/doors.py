@@ -13,7 +13,7 @@ from frames import labelled
 import piwsl_lab as lab
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.cli import main as cli
-from piwsl_lab.lab.panels import page as evidence
+from piwsl_lab.lab.figures import page as evidence
 from piwsl_lab.lab.sessions.saved import read_record
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build

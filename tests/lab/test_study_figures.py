@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from piwsl_lab.lab.panels import page as evidence
+from piwsl_lab.lab.figures import page as evidence
+from piwsl_lab.lab.panels.study import StudyFilter
 from piwsl_lab.lab.parts.colours import COLOURS, CONSERVATIVE, CONSERVATIVE_PITC, DIRECT, DIRECT_PITC, DUAL, OTHERS
 from piwsl_lab.study.report import plain, unplain, write_report
 from piwsl_lab.study.store import Store
@@ -127,7 +128,7 @@ def lines_of_a_study(path: Path) -> dict[str, dict]:
         for method in read(path).methods
         for output in (("conservative", "direct") if "dual" in method.name else ("forces",))
     ]
-    looks = list(evidence.looks_of(rows).values())
+    looks = list(evidence.styles_of(rows).values())
     return {f"{r['method']}/{r['output']}": look for r, look in zip(rows, looks, strict=True)}
 
 
@@ -144,7 +145,7 @@ def test_a_kind_has_its_colour_in_every_study_and_no_two_lines_are_alike_without
 
 def test_methods_of_a_users_study_have_the_colours_of_their_families_and_never_black():
     names = ["supervised-long", "conservative-pitc-0.1", "dual-mine", "directional", *"abcdefghijklmnopq"]
-    looks = evidence.looks_of([{"method": n, "title": n, "output": ""} for n in names])
+    looks = evidence.styles_of([{"method": n, "title": n, "output": ""} for n in names])
     colours = [look["line"]["color"] for look in looks.values()]
     assert colours[:3] == [COLOURS[kind] for kind in (DIRECT, CONSERVATIVE_PITC, DUAL)]
     assert set(colours[3:]) == set(OTHERS)  # "directional" only begins like "direct"
@@ -189,7 +190,7 @@ def test_ticks_of_ratios_are_few_and_hold_one(ends):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_the_filter_follows_every_choice(rows, live):
-    chooser = evidence.StudyFilter({"known": rows, "empty": []}, live)
+    chooser = StudyFilter({"known": rows, "empty": []}, live)
     assert repr(chooser) == "StudyFilter(known)"
     _, where, labels, quantity = chooser.choices
     assert where.options[:2] == ("acac_pbe → acac_pbe:test-300K", "ethanol → ethanol")
@@ -205,7 +206,7 @@ def test_the_filter_follows_every_choice(rows, live):
 
 
 def test_without_results_there_is_a_sentence():
-    chooser = evidence.StudyFilter({})
+    chooser = StudyFilter({})
     assert "No study has results here yet" in chooser.children[0].value
 
 

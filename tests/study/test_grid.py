@@ -435,7 +435,7 @@ def test_a_rival_is_found_along_axes_and_outputs_it_does_not_have(tmp_path):
 
 
 def test_the_figures_say_what_they_show(tmp_path, capsys):
-    from piwsl_lab.lab.panels import page as pictures
+    from piwsl_lab.lab.figures import page as pictures
 
     grid = FIVE.replace("[8, [12, 6]]", "[8]").replace("seeds", "epsilon = [0.01, 0.05]\npitc = [1, 10]\nseeds")
     methods = METHODS.replace('alone"', 'alone"\nepsilon = 0.05\npitc = 0').replace("pitc = 100", "")

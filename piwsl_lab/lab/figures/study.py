@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from piwsl_lab.lab.figures import log_ticks
-from piwsl_lab.lab.figures.study_style import line_of, looks_of
+from piwsl_lab.lab.figures.study_style import line_of, styles_of
 from piwsl_lab.study.tables import WORDS, Row, label_text
 
 # Words for a quantity, and unit and factor where the screen has others than summary.csv.
@@ -51,7 +51,7 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
     shown = sorted(set().union(*(counts[panel] for panel in panels)))
     # A logarithmic axis has no zero: no label at all stands a little left of the fewest.
     at = {n: n or min([m for m in shown if m], default=1.0) / 2.5 for n in shown}
-    for name, style in looks_of(rows).items():
+    for name, style in styles_of(rows).items():
         for k, panel in enumerate(panels):
             line = [row for row in rows if line_of(row) == name and _panel(row, along) == panel]
             points = sorted((row[along], row["mean"], row["low"], row["high"], row["seeds"]) for row in line)
@@ -142,7 +142,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
 def ratio_bars(rows: Sequence[Row], quantity: str = "energy_mae") -> go.Figure:
     """Ratios to the rival with their intervals, one line each, on a logarithmic axis; filled where one is shown."""
     # Colours of all methods, the rivals too, so that a method has the same in every figure.
-    styles = looks_of([row for row in rows if row["quantity"] == quantity])
+    styles = styles_of([row for row in rows if row["quantity"] == quantity])
     rows = [r for r in rows if r["quantity"] == quantity and r["ratio"] > 0 and math.isfinite(r["ratio"])][::-1]
     figure = go.Figure()
     names = [_row_name(row, rows) for row in rows]

@@ -63,7 +63,7 @@ def colour_of(method: str) -> str | None:
     return FAMILIES[max(known, key=len)] if known else None
 
 
-def looks_of(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+def styles_of(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     """Colour, dash and marker of every line: its kind's colour, and no two of a figure alike without colours."""
     # A second output of a method has its colour, dots and an open symbol.
     lines: dict[str, tuple[str, bool]] = {}

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from piwsl_lab.analysis.survival import Survival, fraction_alive
 from piwsl_lab.lab.figures.study import finish, panel_grid, panel_place
-from piwsl_lab.lab.figures.study_style import line_of, looks_of
+from piwsl_lab.lab.figures.study_style import line_of, styles_of
 from piwsl_lab.study.tables import Row, label_text
 
 TIMES = 201  # points of a curve
@@ -23,7 +23,7 @@ def survival(rows: Sequence[Row]) -> go.Figure:
     """
     titles = list(dict.fromkeys(_panel(row) for row in rows))
     figure = panel_grid(titles)
-    for name, style in looks_of(rows).items():
+    for name, style in styles_of(rows).items():
         for k, title in enumerate(titles):
             mine = [row for row in rows if line_of(row) == name and _panel(row) == title]
             if not mine:

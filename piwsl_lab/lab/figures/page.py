@@ -1,6 +1,6 @@
-"""Figures of a study from its summary.csv, and ``python -m piwsl_lab.lab.panels.page FOLDER`` that writes figures.html.
+"""Writes figures.html from a study's summary.csv: ``python -m piwsl_lab.lab.figures.page FOLDER``.
 
-`StudyFilter` shows one place of a study at a time; `duels` and `tally` say in words what the tables show.
+It is also where the notebook of evidence finds all figures, and the words and tables beside them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from piwsl_lab.lab.figures.side_by_side import side_by_side
 from piwsl_lab.lab.figures.study import axes_of, error_against_labels, ratio_bars, ratio_map, ratio_ticks
-from piwsl_lab.lab.figures.study_style import colour_of, looks_of
+from piwsl_lab.lab.figures.study_style import colour_of, styles_of
 from piwsl_lab.lab.figures.survival import survival
-from piwsl_lab.lab.panels.study import StudyFilter, side_by_side
 from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.report import unplain
 from piwsl_lab.study.tables import (
@@ -38,13 +38,11 @@ from piwsl_lab.support.streams import spell_what_can_be
 # The door to all that the notebook of evidence uses.
 __all__ = [
     "KNOWN_STUDY",
-    "StudyFilter",
     "colour_of",
     "duels",
     "error_against_labels",
     "figures",
     "find_studies",
-    "looks_of",
     "main",
     "own_test",
     "page",
@@ -56,6 +54,7 @@ __all__ = [
     "read_table",
     "seed_factor",
     "side_by_side",
+    "styles_of",
     "survival",
     "tally",
 ]
@@ -94,7 +93,7 @@ def page(title: str, made: Iterable[go.Figure]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write figures.html into a results folder."""
-    parser = argparse.ArgumentParser(prog="python -m piwsl_lab.lab.panels.page", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m piwsl_lab.lab.figures.page", description=__doc__)
     parser.add_argument("folder", type=Path, help="where `piwsl-lab study report` wrote summary.csv")
     folder = parser.parse_args(argv).folder
     spell_what_can_be()

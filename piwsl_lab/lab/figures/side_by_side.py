@@ -1,0 +1,110 @@
+"""All methods of a study side by side, trained on the same labels: as dots with intervals, and as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from piwsl_lab.lab.figures.axes import log_ticks
+from piwsl_lab.lab.figures.live import LivePlot
+from piwsl_lab.lab.figures.study import BAR, BOTTOM, SCREEN, TITLES, TOP, row_names, style_figure
+from piwsl_lab.lab.figures.study_style import line_of, styles_of
+from piwsl_lab.study.tables import Row
+
+
+def side_by_side(rows: Sequence[Row], quantities: Sequence[str]) -> go.Figure:
+    """All methods at one place of a study: mean and interval, one row a method, one panel a quantity."""
+    quantities = [q for q in quantities if any(row["quantity"] == q for row in rows)]
+    figure = make_subplots(
+        1, max(1, len(quantities)), shared_yaxes=True, horizontal_spacing=0.03,
+        subplot_titles=[TITLES.get(q, q) for q in quantities],
+    )  # fmt: skip
+    for k, quantity in enumerate(quantities, start=1):
+        chosen = [row for row in rows if row["quantity"] == quantity and math.isfinite(row["mean"])]
+        figure.add_trace(go.Scatter(**_dots(chosen)), 1, k)
+        # What is zero for the exact answer may differ by powers of ten.
+        ends = np.array([SCREEN.get(quantity, ("", 1.0))[1] * row[end] for row in chosen for end in ("low", "high")])
+        if ends.min() > 0 and ends.max() > 10 * ends.min():
+            ticks, words = log_ticks(ends, most=5)
+            figure.update_xaxes(type="log", tickvals=ticks, ticktext=words, col=k)
+        else:
+            figure.update_xaxes(rangemode="tozero", col=k)
+        figure.update_xaxes(title_text=_unit(chosen), col=k)
+    names = list(dict.fromkeys(row_names(rows)))[::-1]
+    style_figure(figure, 1.3 * BAR * max(len(names), 3))
+    figure.update_annotations(font_size=13)
+    figure.update_layout(showlegend=False, margin={"t": 40})
+    figure.update_layout(height=figure.layout.height - TOP + 40)
+    figure.update_yaxes(categoryorder="array", categoryarray=names, dtick=1, automargin=True)
+    return figure
+
+
+class SideBySide(LivePlot):
+    """All methods at one place of a study, in one quantity."""
+
+    def __init__(self, live: bool | None = None) -> None:
+        figure = go.Figure(go.Scatter(x=[], y=[], mode="markers"))
+        style_figure(figure, BAR)
+        figure.update_layout(margin={"t": 20}, showlegend=False)
+        figure.update_xaxes(rangemode="tozero")
+        figure.update_yaxes(dtick=1, automargin=True)
+        super().__init__(figure, live)
+
+    def _update(self, rows: Sequence[Row]) -> None:
+        self.figure.data[0].update(_dots(rows))
+        names = row_names(rows)[::-1]
+        self.figure.update_layout(height=1.3 * BAR * max(len(names), 3) + 20 + BOTTOM)
+        self.figure.update_yaxes(categoryorder="array", categoryarray=names, range=[-0.6, len(names) - 0.4])
+        title = TITLES.get(rows[0]["quantity"], rows[0]["quantity"])
+        self.figure.update_xaxes(title_text=f"{title}, {_unit(rows)}")
+
+
+def _dots(rows: Sequence[Row]) -> dict[str, Any]:
+    """Means with intervals as a horizontal trace, every method with its own look."""
+    styles = styles_of(rows)
+    factor = SCREEN.get(rows[0]["quantity"], ("", 1.0))[1]
+    mean, low, high = (factor * np.array([row[name] for row in rows]) for name in ("mean", "low", "high"))
+    looks = [styles[line_of(row)] for row in rows]
+    return {
+        "x": mean, "y": row_names(rows), "mode": "markers", "showlegend": False,
+        "error_x": {"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low,
+                    "color": "#555", "thickness": 1.5},
+        "marker": {"color": [look["line"]["color"] for look in looks], "size": 11,
+                   "symbol": [look["marker"]["symbol"] for look in looks]},
+        "customdata": [[row["seeds"]] for row in rows],
+        "hovertemplate": "%{y}: %{x:.3g}, %{customdata[0]} seeds<extra></extra>",
+    }  # fmt: skip
+
+
+def _unit(rows: Sequence[Row]) -> str:
+    row = rows[0]
+    return SCREEN.get(row["quantity"], (row["unit"], 1.0))[0]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A table of means, intervals, ratios and cost."""
+    head = ("method", "seeds", f"mean [95 % interval], {_unit(rows)}", "ratio", "to rival", "shown", "core s", "cost")
+    cells = [head]
+    for name, row in zip(row_names(rows), rows, strict=True):
+        factor = SCREEN.get(row["quantity"], ("", 1.0))[1]
+        mean, low, high = (f"{factor * row[name]:.3g}" for name in ("mean", "low", "high"))
+        line = [name, f"{row['seeds']:g}", f"{mean} [{low}, {high}]"]
+        held = math.isfinite(row["ratio"])
+        line += [f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]" if held else "–"]
+        line += [row["against"] or "–", row["shown"] or "–", f"{row['core_seconds']:.3g}"]
+        cells.append([*line, f"×{row['cost']:.2f}" if held else "–"])
+    lines = []
+    for k, line in enumerate(cells):
+        tag = "td" if k else "th"
+        lines.append(
+            "".join(
+                f"<{tag} style='text-align:left;padding:2px 10px;white-space:nowrap'>{escape(c)}</{tag}>" for c in line
+            )
+        )
+    return f"<table><tr>{'</tr><tr>'.join(lines)}</tr></table>"
