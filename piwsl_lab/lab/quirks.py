@@ -245,7 +245,7 @@ def mend_line() -> None:
 
     thread = IPKernelApp.instance().iopub_thread if IPKernelApp.initialized() else None
     socket = getattr(thread, "socket", None)
-    if isinstance(socket, zmq.Socket):
+    if thread is not None and isinstance(socket, zmq.Socket):
         thread.schedule(lambda: socket.set(zmq.SNDHWM, WAITING_MESSAGES))  # in the only thread that may touch it
 
 

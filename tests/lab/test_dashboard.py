@@ -45,7 +45,7 @@ def wait_for(condition, seconds: float = 20.0) -> None:
 
 
 def at_rest(panel: Dashboard) -> bool:
-    return not panel.session.busy and panel._drawer is None
+    return not panel.session.busy and not panel.drawing.active
 
 
 def test_train_draws_while_it_runs_and_stop_ends_it(panel):
@@ -446,7 +446,7 @@ def test_the_short_trajectory_is_offered_when_training_stops_and_plays_when_chos
     assert (choice.disabled, choice.layout.visibility, choice.value) == (False, "visible", "forces")
     assert text(view.words) == "forces of PIWSL now"
     choice.value = "trajectory"
-    assert view.molecule._play.playing
+    assert view.molecule.player.play.playing
     assert text(view.words) == ""
     panel.train.click()
     wait_for(lambda: panel.session.step > 5 and choice.index == 0)
@@ -518,7 +518,7 @@ def test_while_it_trains_now_sends_nothing_and_the_past_stands_still(panel):
     assert view.step_choice.value == view.step_choice.max
     view.step_choice.value = view.step_choice.max // 2  # by a hand, with as many stops as there were at the start
     assert 0.3 * step < view.cursor < 0.7 * panel.session.step
-    with panel._lock, panel.session.lock:  # the loop waits
+    with panel.drawing.lock, panel.session.lock:  # the loop waits
         view.draw()
         assert view.step_choice.max == len(panel.session.twin("PIWSL").history)
     view.go_to(4.0)

@@ -121,9 +121,9 @@ def test_reset_and_fly_leave_no_thread_and_no_widget_behind():
         assert panel.deck is not deck
         panel.tabs.value = "Errors"
     panel.reset.click()
-    panel.close_deck()
+    panel.fly_tab.close_deck()
     wait_for(lambda: set(ours()) <= set(threads))  # a short-lived one may have been there before
-    panel.close_deck()
+    panel.fly_tab.close_deck()
     assert len(REGISTRY) <= widgets
     panel.close()
 
@@ -161,7 +161,7 @@ def test_the_stored_run_plays_at_once_marked_and_does_not_touch_the_session(less
     panel.controls.physics_knobs["epsilon"].value = 0.1
     panel.controls.strip.labels.value = 200
     assert "Waiting for Reset" in text(panel.status)
-    wait_for(lambda: panel._drawer is None, SECONDS + 60)
+    wait_for(lambda: not panel.drawing.active, SECONDS + 60)
     assert re.search(r"energy error [\d.]+× lower", text(panel.headline).replace("  ", " "))
     assert "(all 500 test frames)" in text(panel.numbers)
     assert (lesson.step, lesson.busy, lesson.error) == (0, False, None)
@@ -172,14 +172,14 @@ def test_the_stored_run_plays_at_once_marked_and_does_not_touch_the_session(less
 
 def test_a_page_that_comes_late_sees_the_stored_run_from_its_beginning(lesson):
     panel = Dashboard(lesson)
-    panel._replay_began -= SECONDS
-    wait_for(lambda: panel._drawer is None)
+    panel._stored._began -= SECONDS
+    wait_for(lambda: not panel.drawing.active)
     assert panel.shown.ended
     (alone, _) = panel.face.alone
     alone._handle_custom_msg({"type": "shown"}, [])
     wait_for(lambda: 0 < panel.shown.step < 300)
-    panel._replay_began -= SECONDS
-    wait_for(lambda: panel._drawer is None)
+    panel._stored._began -= SECONDS
+    wait_for(lambda: not panel.drawing.active)
     alone._handle_custom_msg({"type": "shown"}, [])  # F5: it has been seen
     assert panel.shown.ended
     assert (lesson.step, lesson.busy) == (0, False)
@@ -277,10 +277,10 @@ def test_errors_begin_with_words_and_name_no_button_that_is_not_there():
     assert "Reset was not possible, nothing has changed:" in said
     assert "Then press Reset again." in said
 
-    def broken():
+    def broken(*_):
         raise ValueError("no oracle here")
 
-    panel._open_deck = broken
+    panel.fly_tab.open_deck = broken
     panel.tabs.value = FLY
     assert "Fly could not be opened: no oracle here." in text(panel.status)
     assert "press" not in text(panel.status).split("no oracle here.")[1].split("Waiting")[0]

@@ -162,7 +162,7 @@ def test_the_buttons_fly_pause_and_start_anew():
     wait_for(lambda: deck.cursor.max > 5)
     assert deck.start.disabled
     deck.stop.click()
-    wait_for(lambda: deck._drawer is None)
+    wait_for(lambda: not deck.drawing.active)
     assert not deck.start.disabled
     assert "Paused." in deck.status.value
     points = len(deck.plots.figure.data[0].x)
@@ -296,7 +296,7 @@ def test_an_error_on_the_way_is_shown():
     broken.calls, broken.cutoff, broken.reference = 0, 5.0, dict.fromkeys((1, 8), 0.0)
     deck = FlightDeck(FlightSession({"broken": broken}, rattled("H2O"), replicas=1))
     deck.start.click()
-    wait_for(lambda: deck._drawer is None)
+    wait_for(lambda: not deck.drawing.active)
     assert "The flight stopped:</b> the disk is full." in deck.status.value
     assert "ValueError" not in deck.status.value
 
@@ -329,7 +329,7 @@ def test_a_closed_deck_leaves_no_widget_no_thread_and_no_flight():
         wait_for(lambda deck=deck: deck.cursor.max > 2)
         deck.close()
         deck.close()
-        assert deck.session is None
+        assert not hasattr(deck, "session")
         deck.draw()  # whoever still holds it may call it
         deck.go_to(0.0)
     assert widgets_alive() == widgets
@@ -379,11 +379,11 @@ def test_a_drawing_that_fails_is_said_and_tried_again(monkeypatch):
     monkeypatch.setattr(deck.pictures, "draw", lambda *_: 1 / 0)
     deck.session.start()
     wait_for(lambda: "Drawing failed, the flight goes on" in deck.status.value)
-    assert deck._drawer.is_alive()
+    assert deck.drawing.active
     monkeypatch.setattr(deck.pictures, "draw", draw)
     wait_for(lambda: "Drawing failed" not in deck.status.value)
     deck.session.stop()
-    wait_for(lambda: deck._drawer is None)
+    wait_for(lambda: not deck.drawing.active)
     assert "Paused." in deck.status.value
 
 
@@ -440,7 +440,7 @@ def test_play_and_the_slider_move_together():
     deck.start.click()
     wait_for(lambda: deck.cursor.max > 12)
     deck.stop.click()
-    wait_for(lambda: deck._drawer is None)
+    wait_for(lambda: not deck.drawing.active)
     assert deck.play.value == deck.play.max == deck.cursor.value
 
 
@@ -522,7 +522,7 @@ def test_the_dashboard_flies_its_twins_beside_the_oracle():
     deck = panel.deck
     assert deck.names == ["supervised", "PIWSL", "GFN2-xTB"]
     assert np.array_equal(deck.session.frame.positions, panel.session.test_frames[3].positions)
-    assert (panel.face.stage.layout.display, panel.hangar.layout.display) == ("none", "flex")
+    assert (panel.face.stage.layout.display, panel.fly_tab.layout.display) == ("none", "flex")
     deck.session.run(8)
     before = deck.session.tracks["PIWSL"].forces[0]
     panel.session.run(5)  # training goes on; what flies stays as it was
@@ -530,7 +530,7 @@ def test_the_dashboard_flies_its_twins_beside_the_oracle():
     deck.reset.click()  # now with the new weights
     assert not np.array_equal(deck.session.tracks["PIWSL"].forces[0], before)
     panel.tabs.value = "Errors"
-    assert (panel.face.stage.layout.display, panel.hangar.layout.display) == ("flex", "none")
+    assert (panel.face.stage.layout.display, panel.fly_tab.layout.display) == ("flex", "none")
     panel.tabs.value = "Fly"
     assert panel.deck is deck
     panel.reset.click()  # new potentials

@@ -149,10 +149,10 @@ def test_switches_hide_arrows_and_colours(view):
     assert full["predicted"]
     assert full["reference"]
     assert full["colours"] == scene.element_colours(ETHANOL.numbers)  # until a hand wants it otherwise
-    assert scene.ERROR_COLOURS[0] not in view._legend.value
+    assert scene.ERROR_COLOURS[0] not in view.legend.value
     view.colour_by_error.value = True
     assert view._state()["colours"] == [int(scene.ERROR_COLOURS[5][1:], 16)] * 9  # every error is √3 eV/Å
-    assert scene.ERROR_COLOURS[0] in view._legend.value
+    assert scene.ERROR_COLOURS[0] in view.legend.value
     view.show_predicted.value = view.show_reference.value = view.colour_by_error.value = False
     bare = view._state()
     assert (bare["predicted"], bare["reference"]) == (None, None)
@@ -169,7 +169,7 @@ def test_atom_labels_are_on_demand(view):
 
 
 def test_every_control_has_a_tooltip_in_words(view):
-    controls = [*view._switches.children, view._play, view._slider]
+    controls = [*view.children[1].children, view.player.play, view.player.slider]
     assert len(controls) == 7
     for control in controls:
         words = getattr(control, "tooltip", None) or getattr(control, "description_tooltip", None)
@@ -178,9 +178,9 @@ def test_every_control_has_a_tooltip_in_words(view):
 
 
 def test_rows_below_the_picture_keep_their_height(view):
-    before = view._legend.layout.min_height
+    before = view.legend.layout.min_height
     view.show(ETHANOL.positions, FORCES, FORCES)
-    assert before == view._legend.layout.min_height == "36px"
+    assert before == view.legend.layout.min_height == "36px"
     assert view.atom_labels.layout.display != "none", "the row of switches would come and go"
 
 
@@ -225,7 +225,7 @@ def test_box_of_a_tilted_cell_has_twelve_edges_along_its_vectors():
 def test_movie_then_back_to_the_last_geometry(view):
     view.show(ETHANOL.positions, FORCES)
     view.show_trajectory(np.stack([ETHANOL.positions + k for k in range(4)]), "PIWSL")
-    view._slider.value = 2
+    view.player.slider.value = 2
     state = view._state()
     np.testing.assert_allclose(np.reshape(state["positions"], (9, 3)), ETHANOL.positions + 2, atol=1e-4)
     assert state["predicted"] is None
@@ -237,7 +237,7 @@ def test_movie_then_back_to_the_last_geometry(view):
     settle(view)
     assert read(view)["movie"] is None
     assert view._state()["predicted"]
-    assert view._movie_row.layout.display == "none"
+    assert view.player.layout.display == "none"
 
 
 def test_another_molecule_in_the_same_view(view):

@@ -802,13 +802,13 @@ def test_case_29_every_element_can_be_drawn():
 def test_case_29_no_atoms_are_said_and_the_next_molecule_is_drawn():
     view = MoleculeView([], np.zeros((0, 3)))
     assert repr(view) == "MoleculeView(no atoms)"
-    assert "There is no atom to draw." in view._legend.value
+    assert "There is no atom to draw." in view.legend.value
     assert view.picture.layout.display == "none"
     view.show(np.zeros((0, 3)), np.zeros((0, 3)))
     json.dumps(view._state(), allow_nan=False)
     view.set_molecule([1], [[0, 0, 0]])
     assert view.picture.layout.display == ""
-    assert "no atom" not in view._legend.value
+    assert "no atom" not in view.legend.value
     view.close()
 
 
@@ -826,9 +826,9 @@ def test_case_29_atoms_without_a_place_are_grey_where_they_were(bad, bare):
     assert np.allclose(places[[0, 2]], moved[[0, 2]], atol=1e-4)
     assert state["colours"][1] == 0xBBBBBB
     if not bare:
-        assert "No place to draw H1: its position is no number." in view._legend.value
+        assert "No place to draw H1: its position is no number." in view.legend.value
     view.show(water.positions)
-    assert "No place" not in view._legend.value
+    assert "No place" not in view.legend.value
     view.set_molecule(water.numbers, np.full((3, 3), bad), np.full((3, 3), bad), True)
     json.dumps(view.picture.molecule, allow_nan=False)
     view.close()

@@ -70,7 +70,7 @@ class Panel(NamedTuple):
         kernel.run(f"{self.name}.session.stop()")
         until(lambda: not self.running(kernel), "it does not stop", 60)
         # The last drawing comes after the last step.
-        until(lambda: kernel.value(f"{self.name}._drawer is None"), "the drawing does not end", 60)
+        until(lambda: kernel.value(f"not {self.name}.drawing.active"), "the drawing does not end", 60)
 
 
 class Trials:

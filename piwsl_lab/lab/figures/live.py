@@ -81,7 +81,7 @@ class _PlotState(W.Widget):
 
     figure = traitlets.Unicode('{"data": [], "layout": {}, "config": {}}').tag(sync=True)
     numbers = traitlets.Bytes().tag(sync=True)
-    columns = traitlets.List().tag(sync=True)
+    columns: traitlets.List[Any] = traitlets.List().tag(sync=True)
     revision = traitlets.Int(0).tag(sync=True)
     library = traitlets.Unicode().tag(sync=True)
     version = traitlets.Unicode().tag(sync=True)
@@ -144,7 +144,8 @@ class LivePlot:
     def __init__(self, figure: go.Figure, live: bool | None = None) -> None:
         self._live = live_widgets_work() if live is None else live
         self._guard = threading.RLock()
-        self.figure, self.config = figure, dict(CONFIG)
+        self.figure = figure
+        self.config: dict[str, Any] = dict(CONFIG)
         if self._live:
             self.state = _PlotState()
             self.widget: W.DOMWidget = _PlotWidget(self.state)
@@ -174,7 +175,9 @@ class LivePlot:
             data = {"text/html": html, "text/plain": "LivePlot()"}
             self.widget.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
             return
-        traces, columns, arrays = [], [], []
+        traces: list[dict[str, Any]] = []
+        columns: list[list[Any]] = []
+        arrays: list[np.ndarray] = []
         first = 0
         for k, trace in enumerate(self.figure.data):
             parts = trace.to_plotly_json()

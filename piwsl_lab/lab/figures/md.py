@@ -11,8 +11,10 @@ from ase.data import chemical_symbols
 from ase.geometry import find_mic
 from plotly.subplots import make_subplots
 
-from piwsl_lab.lab.figures import MEV, LivePlot, apply_style
+from piwsl_lab.lab.figures.axes import apply_style
+from piwsl_lab.lab.figures.live import LivePlot
 from piwsl_lab.lab.molecule.scene import BROKEN_COLOUR
+from piwsl_lab.lab.parts.units import mev, ps
 from piwsl_lab.lab.sessions.md import Track
 
 MOST_POINTS = 400  # of a curve: a panel is not much wider
@@ -37,7 +39,7 @@ def measured(track: Track, replica: int, states: Sequence[int], atoms: Sequence[
     """
     places = np.array([track.positions[k][replica] for k in states])[:, list(atoms)].astype(float)  # (T, m, 3)
     steps = np.diff(places, axis=1)  # (T, m - 1, 3)
-    if track.frame.pbc.any():
+    if np.any(track.frame.pbc):
         steps = find_mic(steps.reshape(-1, 3), track.frame.cell, track.frame.pbc)[0].reshape(steps.shape)
     if len(atoms) == 2:
         return np.linalg.norm(steps[:, 0], axis=1)
@@ -95,12 +97,13 @@ class FlightPlots(LivePlot):
         figure.update_xaxes(rangemode="nonnegative")
         figure.update_xaxes(showticklabels=True, nticks=9, row=2)
         figure.update_xaxes(title={"text": "time, ps", "standoff": 2}, row=2)
-        self.names, self.atoms = list(colours), ()
+        self.names = list(colours)
+        self.atoms: tuple[int, ...] = ()
         self._cursor, self._lines = 0.0, list(figure.select_shapes({"name": "cursor"}))
         super().__init__(figure, live)
         self.widget.layout.height = HEIGHT
         # A hand can drag the cursor; what lies below the curves is out of its reach.
-        self.config |= {"edits": {"shapePosition": True}}
+        self.config["edits"] = {"shapePosition": True}
 
     def on_pick(self, callback: Callable[[float], Any]) -> None:
         """Call back with the time (ps) of a point that was clicked, or of the cursor that was dragged there."""
@@ -128,13 +131,13 @@ class FlightPlots(LivePlot):
             for k, name in enumerate(self.names):
                 track = tracks[name]
                 length = len(track.time)
-                chosen = np.unique(np.linspace(0, length - 1, min(length, MOST_POINTS)).round().astype(int))
+                spread = np.unique(np.linspace(0, length - 1, min(length, MOST_POINTS)).round().astype(int))
                 # From its loss on a replica stands still: there is nothing to draw.
-                chosen = [i for i in chosen if track.alive[i][replica] or i == 0]
-                x = np.array([track.time[i] for i in chosen]) / 1000.0
-                curves = (
+                chosen = [int(i) for i in spread if track.alive[i][replica] or i == 0]
+                x = ps(np.array([track.time[i] for i in chosen]))
+                curves: tuple[Sequence[float] | np.ndarray, ...] = (
                     [track.temperature[i][replica] for i in chosen],
-                    [MEV * track.change[i][replica] / len(track.frame) for i in chosen],
+                    [mev(track.change[i][replica]) / len(track.frame) for i in chosen],
                     [track.stretch[i][replica] for i in chosen],
                     measured(track, replica, chosen, self.atoms) if self.atoms else [],
                 )
@@ -153,6 +156,6 @@ class FlightPlots(LivePlot):
             self._move(cursor)
 
     def _move(self, cursor: float) -> None:
-        self._cursor = cursor / 1000.0
+        self._cursor = ps(cursor)
         for line in self._lines:
             line.x0 = line.x1 = self._cursor

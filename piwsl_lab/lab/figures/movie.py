@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from piwsl_lab.data.frames.convert import to_atoms
 from piwsl_lab.lab.molecule import scene
+from piwsl_lab.lab.parts.units import ps
 from piwsl_lab.lab.sessions.md import FlightSession, Track
 from piwsl_lab.support.files import write_whole
 
@@ -194,7 +195,7 @@ def page(
     for pilot in fixed.values():
         pilot["sizes"] = [max(3.0, round(220 * radius / reach, 1)) for radius in pilot.pop("radii")]
     flight = json.dumps({
-        "times": [t / 1000.0 for t in times], "pilots": list(fixed.values()), "reach": reach,
+        "times": [ps(t) for t in times], "pilots": list(fixed.values()), "reach": reach,
         "centre": (0.5 * (low + high)).tolist(), "curves": None if drawn is None else json.loads(drawn),
     })  # fmt: skip
     captions = "".join(
@@ -217,7 +218,7 @@ def page(
 def _pilot(name: str, track: Track, replica: int, colour: str) -> dict[str, Any]:
     """What the page has to know of a pilot besides its frames."""
     numbers = track.frame.numbers
-    ends = (time / 1000.0 for time, alive in zip(track.time, track.alive, strict=True) if not alive[replica])
+    ends = (ps(time) for time, alive in zip(track.time, track.alive, strict=True) if not alive[replica])
     return {
         "name": name,
         "colour": colour,

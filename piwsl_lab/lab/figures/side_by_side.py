@@ -90,7 +90,7 @@ def _unit(rows: Sequence[Row]) -> str:
 def table(rows: Sequence[Row]) -> str:
     """A table of means, intervals, ratios and cost."""
     head = ("method", "seeds", f"mean [95 % interval], {_unit(rows)}", "ratio", "to rival", "shown", "core s", "cost")
-    cells = [head]
+    cells: list[Sequence[str]] = [head]
     for name, row in zip(row_names(rows), rows, strict=True):
         factor = SCREEN.get(row["quantity"], ("", 1.0))[1]
         mean, low, high = (f"{factor * row[name]:.3g}" for name in ("mean", "low", "high"))
@@ -100,11 +100,8 @@ def table(rows: Sequence[Row]) -> str:
         line += [row["against"] or "–", row["shown"] or "–", f"{row['core_seconds']:.3g}"]
         cells.append([*line, f"×{row['cost']:.2f}" if held else "–"])
     lines = []
-    for k, line in enumerate(cells):
+    for k, entries in enumerate(cells):
         tag = "td" if k else "th"
-        lines.append(
-            "".join(
-                f"<{tag} style='text-align:left;padding:2px 10px;white-space:nowrap'>{escape(c)}</{tag}>" for c in line
-            )
-        )
+        begin, end = f"<{tag} style='text-align:left;padding:2px 10px;white-space:nowrap'>", f"</{tag}>"
+        lines.append("".join(f"{begin}{escape(entry)}{end}" for entry in entries))
     return f"<table><tr>{'</tr><tr>'.join(lines)}</tr></table>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from piwsl_lab.lab.figures import log_ticks
 from piwsl_lab.lab.figures.study_style import line_of, styles_of
+from piwsl_lab.lab.parts.units import PER_THOUSAND
 from piwsl_lab.study.tables import WORDS, Row, label_text
 
 # Words for a quantity, and unit and factor where the screen has others than summary.csv.
@@ -25,8 +26,8 @@ TITLES = {
     "drift": "drift of the energy in flight",
     "alive": "flights that stayed in bounds",
 }
-SCREEN = {"loop_work": ("meV", 1000.0), "antisymmetry": ("0 if conservative", 1.0),
-          "drift": ("meV per atom and ps", 1000.0), "alive": ("share", 1.0)}  # fmt: skip
+SCREEN = {"loop_work": ("meV", PER_THOUSAND), "antisymmetry": ("0 if conservative", 1.0),
+          "drift": ("meV per atom and ps", PER_THOUSAND), "alive": ("share", 1.0)}  # fmt: skip
 WEIGHTS = {"pitc": "PITC", "pisc": "PISC", "gradient": "gradient consistency", "curl": "the curl penalty"}
 MOST_COLOURED = 4.0  # ratio at which the colours of a map end
 PANEL, GAP, TOP, BOTTOM = 360, 130, 130, 60  # px
@@ -65,7 +66,7 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
                     hovertemplate="%{customdata[3]} labels: %{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}], "
                     "%{customdata[2]} seeds",
                 ),
-                *panel_place(k, len(panels)),
+                *panel_cell(k, len(panels)),
             )  # fmt: skip
     ticks, words = log_ticks(np.array([row[end] for row in rows for end in ("low", "high")]))
     figure.update_xaxes(type="log", tickvals=list(at.values()), ticktext=[f"{n:g}" for n in at])
@@ -97,33 +98,44 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
         raise ValueError(
             f"a map needs the axes epsilon and {weight} in [grid], and a method that is held against another"
         )
-    panels = list(
-        dict.fromkeys((r["data"], r["part"], label_text(r), line_of(r), _word(r.get("order", ""))) for r in rows)
-    )
+    panels = list(dict.fromkeys(map(_map_panel, rows)))
     titles = [
         "<br>".join(filter(None, (line, ORDER_WORDS.get(order, order), f"{data}, {n} labels, tested on {part}")))
         for data, part, n, line, order in panels
     ]
     figure = panel_grid(titles)
-    # One ruinous cell must not make all others pale: beyond MOST_COLOURED the number says it.
-    reach = min(max(abs(math.log10(row["ratio"])) for row in rows) or 0.1, math.log10(MOST_COLOURED))
     x, y = (sorted({row[name] for row in rows}) for name in ("epsilon", weight))
     for k, panel in enumerate(panels):
-        chosen = {
-            (r[weight], r["epsilon"]): r
-            for r in rows
-            if (r["data"], r["part"], label_text(r), line_of(r), _word(r.get("order", ""))) == panel
-        }
-        cells = [[chosen.get((b, a)) for a in x] for b in y]
-        figure.add_trace(
-            go.Heatmap(
-                x=[f"{v:g}" for v in x], y=[f"{v:g}" for v in y], coloraxis="coloraxis", xgap=1, ygap=1,
-                z=[[math.log10(c["ratio"]) if c else None for c in line] for line in cells],
-                text=[[_cell_text(c) for c in line] for line in cells], texttemplate="%{text}",
-                hovertemplate="ε = %{x} Å, weight %{y}: %{text}<extra></extra>",
-            ),
-            *panel_place(k, len(panels)),
-        )  # fmt: skip
+        chosen = {(row[weight], row["epsilon"]): row for row in rows if _map_panel(row) == panel}
+        figure.add_trace(_heatmap(chosen, x, y), *panel_cell(k, len(panels)))
+    figure.update_layout(coloraxis=_ratio_colours(rows))
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(type="category")
+    finish(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
+    figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* intervals do not overlap)")
+    return figure
+
+
+def _map_panel(row: Row) -> tuple[str, str, str, str, str]:
+    """Which panel of a map a row stands in."""
+    return row["data"], row["part"], label_text(row), line_of(row), _word(row.get("order", ""))
+
+
+def _heatmap(rows: Mapping[tuple[float, float], Row], x: Sequence[float], y: Sequence[float]) -> go.Heatmap:
+    """One panel of a map: rows by weight and ε, over the values of ε and weight of the whole map."""
+    cells = [[rows.get((b, a)) for a in x] for b in y]
+    return go.Heatmap(
+        x=[f"{v:g}" for v in x], y=[f"{v:g}" for v in y], coloraxis="coloraxis", xgap=1, ygap=1,
+        z=[[math.log10(c["ratio"]) if c else None for c in line] for line in cells],
+        text=[[_cell_text(c) for c in line] for line in cells], texttemplate="%{text}",
+        hovertemplate="ε = %{x} Å, weight %{y}: %{text}<extra></extra>",
+    )  # fmt: skip
+
+
+def _ratio_colours(rows: Sequence[Row]) -> dict[str, Any]:
+    """Colours of ratios: blue is better, 1 is white."""
+    # One ruinous cell must not make all others pale: beyond MOST_COLOURED the number says it.
+    reach = min(max(abs(math.log10(row["ratio"])) for row in rows) or 0.1, math.log10(MOST_COLOURED))
     ticks = ratio_ticks(10**-reach, 10**reach)
     bar = {
         "title": "error ÷<br>rival's",
@@ -131,12 +143,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
         "ticktext": [f"{t:g}" for t in ticks],
     }
     # Blue to red through white is told apart with every common colour blindness; the numbers are written as well.
-    figure.update_layout(coloraxis={"colorscale": "RdBu_r", "cmin": -reach, "cmax": reach, "colorbar": bar})
-    figure.update_xaxes(type="category")
-    figure.update_yaxes(type="category")
-    finish(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
-    figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* intervals do not overlap)")
-    return figure
+    return {"colorscale": "RdBu_r", "cmin": -reach, "cmax": reach, "colorbar": bar}
 
 
 def ratio_bars(rows: Sequence[Row], quantity: str = "energy_mae") -> go.Figure:
@@ -238,7 +245,7 @@ def _columns(n: int) -> int:
     return max(1, min(MOST_COLUMNS, n)) if n != 4 else 2
 
 
-def panel_place(k: int, n: int) -> tuple[int, int]:
+def panel_cell(k: int, n: int) -> tuple[int, int]:
     """Row and column of panel k of n."""
     return 1 + k // _columns(n), 1 + k % _columns(n)
 
@@ -256,7 +263,7 @@ def panel_grid(titles: Sequence[str]) -> go.Figure:
 def finish(figure: go.Figure, y_title: str, x_title: str) -> None:
     """Style, and titles of the axes."""
     n = len(figure.layout.annotations)
-    n_rows = panel_place(n - 1, n)[0] if n else 1
+    n_rows = panel_cell(n - 1, n)[0] if n else 1
     style_figure(figure, PANEL * n_rows)
     figure.update_xaxes(title_text=x_title)
     figure.update_yaxes(title_text=y_title, col=1)

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from piwsl_lab.analysis.survival import Survival, fraction_alive
-from piwsl_lab.lab.figures.study import finish, panel_grid, panel_place
+from piwsl_lab.lab.figures.study import finish, panel_cell, panel_grid
 from piwsl_lab.lab.figures.study_style import line_of, styles_of
 from piwsl_lab.study.tables import Row, label_text
 
@@ -30,7 +30,7 @@ def survival(rows: Sequence[Row]) -> go.Figure:
                 continue
             times = np.linspace(0.0, mine[0]["length_ps"], TIMES)
             share, low, high = fraction_alive([Survival(r["alive_ps"], r["reason"]) for r in mine], times).T
-            where, line = panel_place(k, len(titles)), style["line"]
+            where, line = panel_cell(k, len(titles)), style["line"]
             red, green, blue = (int(line["color"][i : i + 2], 16) for i in (1, 3, 5))
             band = go.Scatter(
                 x=np.concatenate([times, times[::-1]]), y=np.concatenate([low, high[::-1]]), fill="toself",

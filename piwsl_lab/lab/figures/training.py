@@ -16,7 +16,8 @@ from plotly.subplots import make_subplots
 from piwsl_lab.lab.figures.axes import MOST_POINTS, apply_style, panel_title, smooth, step_end, thin
 from piwsl_lab.lab.figures.live import LivePlot
 from piwsl_lab.lab.parts.colours import name_colours, twin_colours
-from piwsl_lab.lab.parts.words import MEV, changes_in_words
+from piwsl_lab.lab.parts.units import mev
+from piwsl_lab.lab.parts.words import changes_in_words
 
 MOST_MARKS = 8  # moved knobs that are named in the curves
 APART = 0.015  # of the axis: a slider that is drawn over many stops is one move
@@ -89,7 +90,8 @@ class Curves(_TwinPlot):
         apply_style(figure)
         figure.update_yaxes(type="log")
         figure.update_xaxes(title_text="training step", row=2)
-        self.remark, self._cursor = "", None
+        self.remark = ""
+        self._cursor: int | None = None
         self._tops = figure.layout.yaxis.domain[1], figure.layout.yaxis2.domain[1]
         super().__init__(figure, live)
 
@@ -113,8 +115,8 @@ class Curves(_TwinPlot):
         for k, twin in enumerate(what.twins):
             points = thin(list(twin.points))
             steps = np.array([step for step, _ in points], dtype=float)
-            energy = MEV * np.array([metrics.energy_mae for _, metrics in points])
-            force = MEV * np.array([metrics.force_rmse for _, metrics in points])
+            energy = mev(np.array([metrics.energy_mae for _, metrics in points]))
+            force = mev(np.array([metrics.force_rmse for _, metrics in points]))
             mode = "lines+markers" if len(points) < 5 else "lines"  # a line needs two points to be seen
             for trace, values in zip((self.figure.data[k], self.figure.data[n + k]), (energy, force), strict=True):
                 trace.update(x=steps, y=values, mode=mode)
@@ -143,7 +145,8 @@ def _moves(changes: Mapping[int, Any], end: float) -> tuple[list[dict[str, Any]]
             moves[-1] = (after, moves[-1][1], changes[after])
         else:
             moves.append((after, changes[before], changes[after]))
-    lines, words = [], []
+    lines: list[dict[str, Any]] = []
+    words: list[dict[str, Any]] = []
     named = [(step, said) for step, old, new in moves if (said := changes_in_words(old, new))]
     for step, said in named[-MOST_MARKS:]:
         lines.append({"type": "line", "name": "move", "xref": "x", "yref": "paper", "x0": step, "x1": step, "y0": 0,
@@ -229,10 +232,10 @@ class Parity(_TwinPlot):
         for k, twin in enumerate(what.twins, start=1):
             shot = twin.snapshot
             mean = shot.reference_energy.mean()
-            energies = MEV * (shot.reference_energy - mean), MEV * (shot.energy - mean)
-            forces = (np.concatenate(part).ravel() for part in (shot.reference_forces, shot.forces))
+            energies = mev(shot.reference_energy - mean), mev(shot.energy - mean)
+            components = [np.concatenate(part).ravel() for part in (shot.reference_forces, shot.forces)]
             # Shorter than MOST_POINTS by taking components at a stride that mixes x, y and z.
-            forces = tuple(values[:: 1 + 3 * (len(values) // (3 * MOST_POINTS))] for values in forces)
+            forces = tuple(values[:: 1 + 3 * (len(values) // (3 * MOST_POINTS))] for values in components)
             for column, (reference, predicted) in enumerate((energies, forces)):
                 self.figure.data[column * n + k].update(x=reference, y=predicted)
                 self.figure.data[column * n].update(x=_ends(reference), y=_ends(reference))

@@ -14,6 +14,7 @@ from ase.data.colors import jmol_colors
 from ase.symbols import Symbols
 
 from piwsl_lab.lab.parts.colours import ON_DARK
+from piwsl_lab.lab.parts.units import mev
 
 PREDICTED_COLOUR = "#D55E00"
 REFERENCE_COLOUR = "#444444"
@@ -114,7 +115,7 @@ def error_colours(error: np.ndarray) -> list[int]:
 
 def energy_colours(energy: np.ndarray) -> list[int]:
     """Colours [N], 0xrrggbb, of changes of atomic energies [N] in eV."""
-    return _binned(1000.0 * energy, ENERGY_EDGES, ENERGY_COLOURS)
+    return _binned(mev(energy), ENERGY_EDGES, ENERGY_COLOURS)
 
 
 def _binned(values: np.ndarray, edges: tuple[float, ...], colours: tuple[str, ...]) -> list[int]:

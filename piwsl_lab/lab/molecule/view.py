@@ -8,46 +8,33 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import ipywidgets as widgets
+import ipywidgets as W
 import numpy as np
 from ase.data import chemical_symbols
 
 from piwsl_lab.lab import quirks
 from piwsl_lab.lab.molecule import scene
 from piwsl_lab.lab.molecule.picture import Picture
-from piwsl_lab.lab.parts.knobs import tooltip
+from piwsl_lab.lab.molecule.switches import (
+    PREDICTED,
+    MoviePlayer,
+    Switch,
+    Unseen,
+    legend,
+    switches,
+    unseen_switches,
+)
 
 if importlib.util.find_spec("nglview") is None:
     raise ImportError("the molecule viewer needs nglview: pip install 'piwsl-lab[lab]'")
 quirks.mend_nglview()  # for notebooks that import nglview later
 quirks.mend_kernel()
 
-PREDICTED = "predicted force"
 
-
-class _Unseen:
-    """A switch or words that stand nowhere on the page: it holds a value as a widget does, and costs no model."""
-
-    def __init__(self, value: Any, changed: Callable[[], object] = lambda: None) -> None:
-        self._value, self._changed = value, changed
-        self.description, self.layout = "", SimpleNamespace(display="none")
-
-    @property
-    def value(self) -> Any:
-        return self._value
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        before, self._value = self._value, value
-        if value != before:
-            self._changed()
-
-
-class MoleculeView(widgets.VBox):
+class MoleculeView(W.VBox):
     """A molecule or a periodic frame, live.
 
     Parameters
@@ -77,18 +64,22 @@ class MoleculeView(widgets.VBox):
         self, numbers, positions, cell=None, pbc=None, height: str = "420px", *, bare: bool = False,
         room: float = 0.0,
     ) -> None:  # fmt: skip
-        self._owned: list[widgets.Widget] = []  # to be closed with the view
+        self._owned: list[W.Widget] = []  # to be closed with the view
         self._guard = threading.RLock()
         self._identity, self._room = 0, room
         self._movie: np.ndarray | None = None
+        self._forces: np.ndarray | None = None
+        self._reference: np.ndarray | None = None
+        self._error: np.ndarray | None = None
+        self._energy: np.ndarray | None = None
+        self._broken: tuple[np.ndarray, np.ndarray] | None = None
         self._picked: list[Callable[[int], object]] = []
         self.picture = Picture(self._state, self._guard, height)
         self.picture.on_msg(self._on_message)
         self._owned.append(self.picture)
-        self._bare = bare
-        (self._make_unseen if bare else self._make_controls)()
+        self._make_controls(bare)
         self.set_molecule(numbers, positions, cell, pbc)
-        super().__init__([self.picture] if bare else [self.picture, self._switches, self._movie_row, self._legend])
+        super().__init__([self.picture, *self._rows])
         self.layout.width = "100%"
 
     def __repr__(self) -> str:
@@ -116,8 +107,8 @@ class MoleculeView(widgets.VBox):
             self._identity += 1
             self._molecule = {"id": self._identity} | scene.molecule(numbers, positions, cell, periodic)
             self._molecule["reach"] += self._room
-            self._positions, self._forces, self._reference, self._error = positions, None, None, None
-            self._energy, self._broken, self._what = None, None, PREDICTED
+            self._positions, self._what = positions, PREDICTED
+            self._forces = self._reference = self._error = self._energy = self._broken = None
             self._colour = scene.PREDICTED_COLOUR
             self._describe()
             self.picture.write(molecule=self._molecule)
@@ -161,7 +152,8 @@ class MoleculeView(widgets.VBox):
 
     def show_trajectory(self, frames, label: str = "trajectory") -> None:
         """Offer a movie of frames [T, N, 3] (Å) with play, loop and a slider; arrows rest meanwhile."""
-        if self._bare:
+        player = self.player
+        if player is None:
             raise ValueError("a bare view has no movie: make it without bare=True")
         frames = np.asarray(frames, dtype=np.float64)
         if frames.ndim != 3 or frames.shape[1:] != (len(self.numbers), 3) or not len(frames):
@@ -171,12 +163,8 @@ class MoleculeView(widgets.VBox):
             first = int(np.argmax(broken))
             raise ValueError(f"frame {first} of the trajectory is not finite: show frames[:{first}] only")
         with self._guard:
-            self._stop_playing()
-            self._slider.max = self._play.max = len(frames) - 1
-            self._slider.value = self._play.value = 0
+            player.offer(len(frames), label)
             self._movie = frames
-            self._movie_label.value = label
-            self._movie_row.layout.display = ""
             self._describe()
             movie = frames.astype("<f4").tobytes()
             self.picture.write(movie=movie, movie_id=self.picture.movie_id + 1, frame=0)
@@ -188,6 +176,16 @@ class MoleculeView(widgets.VBox):
                 self._end_movie()
                 self._describe()
                 self.picture.push()
+
+    def mark_legend(self, name: str) -> None:
+        """Give the legend a class of a style sheet; a bare view has none on the page."""
+        if isinstance(self.legend, W.HTML):
+            self.legend.add_class(name)
+
+    def play(self) -> None:
+        """Let the movie run; nothing happens without one."""
+        if self._movie is not None and self.player is not None:
+            self.player.run(True)
 
     def relayout(self) -> None:
         """Centre the molecule again. A view that comes out of a hidden tab does so by itself."""
@@ -203,69 +201,34 @@ class MoleculeView(widgets.VBox):
             self._picked.clear()
             for widget in self._owned:
                 for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
-                    if isinstance(part, widgets.Widget):  # ipywidgets leaves layout and style open
+                    if isinstance(part, W.Widget):  # ipywidgets leaves layout and style open
                         part.close()
             self.layout.close()
             super().close()
 
     # The controls
 
-    def _make_unseen(self) -> None:
-        """What `_make_controls` makes, without a widget."""
-        self.show_predicted, self.show_reference = _Unseen(True, self._switched), _Unseen(True, self._switched)
-        self.colour_by_error, self.colour_by_energy = _Unseen(False, self._switched), _Unseen(True, self._switched)
-        self.atom_labels, self._legend = _Unseen(False, self._switched), _Unseen("")
-
-    def _make_controls(self) -> None:
-        def switch(text: str, on: bool, help_text: str) -> widgets.Checkbox:
-            box = widgets.Checkbox(value=on, description=text, indent=False, **tooltip(widgets.Checkbox, help_text))
-            box.layout.width, box.layout.margin = "auto", "0 10px 0 0"
-            box.observe(lambda _: self._switched(), names="value")
-            return box
-
-        self.show_predicted = switch(PREDICTED, True, "Arrows of the force that this potential predicts.")
-        self.show_reference = switch("reference force", True, "Wide, pale arrows of the force that is aimed at.")
-        self.colour_by_error = switch(
-            "colour by force error", False, "Colour the atoms by the error of their force instead of their element."
-        )
-        self.colour_by_energy = switch(
-            "colour by energy of the atom", True, "Colour the atoms by how much their energy has changed."
-        )
-        self.atom_labels = switch("atom labels", False, "Write symbol and number at every atom, such as O2.")
-        switches = [
-            *(self.atom_labels, self.show_predicted, self.show_reference),
-            *(self.colour_by_error, self.colour_by_energy),
-        ]
-        self._switches = widgets.HBox(switches)
-        self._switches.layout.flex_flow = "row wrap"
-        self._switches.layout.overflow = "hidden"
-        self._legend = widgets.HTML()
-        # Room for two lines, used or not: nothing below moves when arrows appear.
-        self._legend.layout.min_height = "36px"
-        self._legend.layout.margin = "0"
-        self._play = widgets.Play(interval=80, **tooltip(widgets.Play, "Play, pause and stop the movie."))
-        repeat = "repeat" if self._play.has_trait("repeat") else "_repeat"  # ipywidgets 8 and 7
-        setattr(self._play, repeat, True)
-        self._slider = widgets.IntSlider(
-            description="frame", min=0, **tooltip(widgets.IntSlider, "Which frame of the movie is shown.")
-        )
-        self._slider.layout.min_width = "200px"
-        # In the page: the movie plays and the slider moves while the kernel is busy.
-        links = [
-            widgets.jslink((self._play, "value"), (self._slider, "value")),
-            widgets.jslink((self._slider, "value"), (self.picture, "frame")),
-        ]
-        self._movie_label = widgets.Label()
-        self._movie_row = widgets.HBox([self._movie_label, self._play, self._slider])
-        self._movie_row.layout.flex_flow = "row wrap"
-        self._movie_row.layout.display = "none"
-        rows = [self._switches, self._movie_row, self._legend]
-        self._owned += [*links, *switches, self._movie_label, self._play, self._slider, *rows]
+    def _make_controls(self, bare: bool) -> None:
+        boxes: Mapping[str, Switch]
+        self.player: MoviePlayer | None = None
+        self._rows: list[W.Widget] = []
+        if bare:
+            boxes, self.legend = unseen_switches(self._switched), Unseen("")
+        else:
+            boxes = checkboxes = switches(self._switched)
+            self.legend, self.player = legend(), MoviePlayer(self.picture)
+            row = W.HBox(list(checkboxes.values()))
+            row.layout.flex_flow, row.layout.overflow = "row wrap", "hidden"
+            self._rows = [row, self.player, self.legend]
+            self._owned += [*self.player.links, *checkboxes.values(), *self.player.children, *self._rows]
+        self.atom_labels, self.show_predicted = boxes["atom_labels"], boxes["show_predicted"]
+        self.show_reference = boxes["show_reference"]
+        self.colour_by_error, self.colour_by_energy = boxes["colour_by_error"], boxes["colour_by_energy"]
 
     def _describe(self) -> None:
         """Offer switches and legend for what there is to see only."""
         still = self._movie is None
-        there = {
+        there: dict[Switch, bool] = {
             self.show_predicted: still and self._forces is not None,
             self.show_reference: still and self._reference is not None,
             self.colour_by_error: still and self._error is not None,
@@ -278,22 +241,18 @@ class MoleculeView(widgets.VBox):
         broken = still and self._broken is not None and bool(np.any(self._broken[1]))
         colour = self._colour if predicted else None
         gone = scene.gone(self.numbers, self._lost) if still else ""
-        self._legend.value = scene.legend(colour, reference, error, energy, broken, self._what, gone)
+        self.legend.value = scene.legend(colour, reference, error, energy, broken, self._what, gone)
 
     def _switched(self) -> None:
         with self._guard:
             self._describe()
             self.picture.push()
 
-    def _stop_playing(self) -> None:
-        setattr(self._play, "playing" if self._play.has_trait("playing") else "_playing", False)
-
     def _end_movie(self) -> None:
         """Back to the last geometry; nothing is sent."""
-        if self._movie is not None:
-            self._stop_playing()
+        if self._movie is not None and self.player is not None:
+            self.player.hide()
             self._movie = None
-            self._movie_row.layout.display = "none"
 
     # The state
 
@@ -308,9 +267,9 @@ class MoleculeView(widgets.VBox):
             "broken": None,
             "colours": self._molecule["elements"],
         }
-        if self._movie is not None:
+        if self._movie is not None and self.player is not None:
             state["movie"] = self.picture.movie_id
-            state["positions"] = scene.flat(self._movie[min(self._slider.value, len(self._movie) - 1)])
+            state["positions"] = scene.flat(self._movie[min(self.player.slider.value, len(self._movie) - 1)])
             return state
         state["positions"] = scene.flat(self._positions)
         if self._forces is not None and self.show_predicted.value:
@@ -332,7 +291,7 @@ class MoleculeView(widgets.VBox):
     def _arrows(self, forces: np.ndarray, colour: str, radius: float, opacity: float) -> dict[str, Any]:
         return scene.arrows(self._positions, forces, self._radii, colour, radius, opacity)
 
-    def _on_message(self, _widget: widgets.Widget, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, _widget: W.Widget, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "picked":
             for callback in self._picked:
                 callback(int(content["atom"]))

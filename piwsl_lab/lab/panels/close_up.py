@@ -52,7 +52,7 @@ class CloseUp(W.VBox):
         # Below the picture stand switches and legend of the molecule, the sliders, and words.
         height = "calc(var(--piwsl-stage, 400px) - var(--piwsl-below, 128px))"
         self.molecule = MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, height=height)
-        self.molecule._legend.add_class("piwsl-below")
+        self.molecule.mark_legend("piwsl-below")
         self._make_chooser([twin.name for twin in session.twins])
         self.frame_choice = compact(W.IntSlider(
             value=0, min=0, max=len(session.test_frames) - 1, description="test frame", layout=W.Layout(),
@@ -121,7 +121,7 @@ class CloseUp(W.VBox):
                 self.cursor = None  # they are flown with the present weights
             self.draw()
             if self._movie is not None:
-                _play(self.molecule)
+                self.molecule.play()
 
     def _slide(self, stop: int) -> None:
         """Moved by a hand. The slider may have more or fewer stops than there are snapshots by now."""
@@ -173,11 +173,14 @@ class CloseUp(W.VBox):
         self._placing = False
 
     def _draw_trajectory(self, twin: Twin) -> None:
-        if self._movie is not twin.trajectory:
-            self._movie = twin.trajectory
-            self.molecule.show_trajectory(twin.trajectory.positions, f"{twin.name}: {twin.trajectory.label}")
+        movie = twin.trajectory
+        if movie is not None and movie is not self._movie:
+            self._movie = movie
+            self.molecule.show_trajectory(movie.positions, f"{twin.name}: {movie.label}")
 
-    def _draw_forces(self, twin: Twin, shot: Predictions) -> None:
+    def _draw_forces(self, twin: Twin, shot: Predictions | None) -> None:
+        if shot is None:
+            return
         if self._movie is not None:
             self._movie = None
             self.molecule.clear_trajectory()
@@ -188,8 +191,3 @@ class CloseUp(W.VBox):
         error = np.linalg.norm(shot.forces[k] - shot.reference_forces[k], axis=1)  # (N,) eV/Å
         colour = twin_colours(self.session.twins)[twin.name]
         self.molecule.show(frame.positions, shot.forces[k], shot.reference_forces[k], error, colour)
-
-
-def _play(view: MoleculeView) -> None:
-    """Let the movie of a molecule run; ipywidgets 7 has another name for it."""
-    setattr(view._play, "playing" if view._play.has_trait("playing") else "_playing", True)

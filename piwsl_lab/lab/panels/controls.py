@@ -209,6 +209,11 @@ def _epsilon(objective: Objective) -> W.SelectionSlider:
 
 def _expert_knobs(objective: Objective) -> dict[str, W.Widget]:
     """All other knobs of the physics."""
+    return _weights(objective) | _forms(objective)
+
+
+def _weights(objective: Objective) -> dict[str, W.Widget]:
+    """How strongly every term counts."""
     return {
         "pitc": weight(
             "PITC weight", objective.pitc,
@@ -237,6 +242,12 @@ def _expert_knobs(objective: Objective) -> dict[str, W.Widget]:
             "Weight of what keeps direct forces from being a gradient, in Å⁴/eV²; −dE/dr has no curl, and learns "
             "nothing from it.",
         ),
+    }  # fmt: skip
+
+
+def _forms(objective: Objective) -> dict[str, W.Widget]:
+    """Which atoms are displaced how, and what is compared there."""
+    return {
         "order": dropdown(
             "order of PITC", titled(ORDER_TITLES, ORDER_TITLES), objective.order,
             "2 also uses the forces at the displaced end: right to O(ε³) instead of O(ε²). Symmetric: the "
@@ -291,5 +302,6 @@ def _test_options(data: str, current: str | None) -> list[tuple[str, str]]:
     for entry in datasets():
         if entry.name == name:
             options += [(other, f"{name}:{other}") for other in entry.parts if other != (part or entry.default)]
-    known = current is None or current in [value for _, value in options]
-    return options if known else [*options, (current, current)]
+    if current is None or current in [value for _, value in options]:
+        return options
+    return [*options, (current, current)]

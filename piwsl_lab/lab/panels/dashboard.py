@@ -7,34 +7,29 @@ dashboard never touches its session.
 
 from __future__ import annotations
 
-import copy
-import threading
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as W
-import numpy as np
 
-from piwsl_lab.data import Oracle
-from piwsl_lab.data.oracle import METHODS
-from piwsl_lab.lab.figures import Curves, LossTerms, Parity, live_widgets_work
+from piwsl_lab.lab.figures import Curves, LivePlot, LossTerms, Parity, live_widgets_work
 from piwsl_lab.lab.panels import html as report
 from piwsl_lab.lab.panels.close_up import CloseUp
 from piwsl_lab.lab.panels.controls import suggested
+from piwsl_lab.lab.panels.drawing import Drawing, Pace, button_failed, drawing_failed, failed, guarded
 from piwsl_lab.lab.panels.face import FLY, Face
 from piwsl_lab.lab.panels.md import FlightDeck
+from piwsl_lab.lab.panels.stored_run import StoredRun
 from piwsl_lab.lab.parts.closing import close_all
 from piwsl_lab.lab.parts.colours import twin_colours
-from piwsl_lab.lab.sessions.md import FlightSession
-from piwsl_lab.lab.sessions.replay import Replay
 from piwsl_lab.lab.sessions.script import script
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.verdict import Verdicts
 from piwsl_lab.study.setup import Setup
 
-LATE = 4.0  # s: a page that comes later sees the stored run from its beginning
 PERIOD = 0.1  # s between two drawings; a page that is slower than that leaves some out
 NUMBERS_PERIOD = 0.4  # s, for numbers in words: every change of the page is a picture that the browser composes anew
 SLOW_PERIOD = 1.0  # s, for the molecule and the parity plot, and for plots that are redrawn as a whole
@@ -55,6 +50,7 @@ class Dashboard(W.VBox):
         A new one with the settings of a lesson by default. `session.run(n)` from a cell is drawn as well.
     """
 
+    session: Session
     _shown: ClassVar[weakref.WeakSet[Dashboard]] = weakref.WeakSet()
 
     def __init__(self, session: Session | None = None) -> None:
@@ -63,18 +59,18 @@ class Dashboard(W.VBox):
                 other.session.stop()
             other.close()
         self.session = session or Session(LESSON)
-        self.deck: FlightDeck | None = None  # made when its tab is first opened
-        self._lock = threading.RLock()  # callbacks may come on another thread than the drawing
-        self._drawer: threading.Thread | None = None
-        self._closed = False
-        self._drawn: dict[str, Any] = {}
+        self.drawing, self._pace = Drawing("piwsl-drawing", self._draw_once), Pace()
         self._mistake = ""
         self._verdicts = Verdicts()
-        self._replay = _stored_run(self.session)
-        self._replay_began, self._seen = time.monotonic(), False
+        self._stored = StoredRun(self.session)
         colours = twin_colours(self.session.twins)
-        self._plots = dict(zip(TABS, (Curves(colours), LossTerms(colours), Parity(colours)), strict=True))
-        self.right = CloseUp(self.session, self._lock, self._plots["Errors"].mark)
+        self._curves = Curves(colours)
+        self._plots: dict[str, LivePlot] = {
+            "Errors": self._curves,
+            "Loss terms": LossTerms(colours),
+            "Parity": Parity(colours),
+        }
+        self.right = CloseUp(self.session, self.drawing.lock, self._curves.mark)
         self.frame_choice = self.right.frame_choice  # a flight starts there too
         self._take(Face(self.session, self._plots, self.right))
         super().__init__(self.face.rows(), layout=W.Layout(width="100%", overflow="hidden"))
@@ -85,20 +81,20 @@ class Dashboard(W.VBox):
         Dashboard._shown.add(self)
         if self.session.busy:
             self._draw_while_busy()
-        elif self._replay is not None:
-            self.right.look_at(self._replay)
-            self._plots["Errors"].remark = "stored run"
-            self._start_drawing()
+        elif self._stored.replay is not None:
+            self.right.look_at(self._stored.replay)
+            self._curves.remark = "stored run"
+            self.drawing.start()
 
     def __repr__(self) -> str:
-        if self._closed:
+        if self.drawing.ended:
             return "Dashboard(closed)"
         return f"Dashboard({' and '.join(t.name for t in self.session.twins)}, data {self.session.setup.data})"
 
     # -- making ----------------------------------------------------------------------------------------------------
 
     def _take(self, face: Face) -> None:
-        self.face, self.controls, self.tabs, self.hangar = face, face.controls, face.tabs, face.hangar
+        self.face, self.controls, self.tabs, self.fly_tab = face, face.controls, face.tabs, face.fly_tab
         self.train, self.stop, self.reset = face.train, face.stop, face.reset
         self.pin, self.copy, self.save = face.pin, face.copy, face.save
         self.more, self.expert = face.folds.values()
@@ -117,7 +113,7 @@ class Dashboard(W.VBox):
         self.controls.on_physics(self._set_physics)
         self.controls.on_setup(self.refresh)
         self.tabs.observe(self._tab_chosen, "value")
-        self._plots["Errors"].on_pick(self.right.go_to)
+        self._curves.on_pick(self.right.go_to)
         self.session.listeners.append(self._draw_while_busy)
         for alone in self.face.alone:
             alone.on_msg(lambda _widget, content, _buffers: self._shown_by(content))
@@ -127,17 +123,14 @@ class Dashboard(W.VBox):
 
     def close(self) -> None:
         """Take the dashboard from the screen and from the kernel's memory. The session goes on as it was."""
-        if self._closed:
+        if self.drawing.ended:
             return
-        self._closed = True
+        self.drawing.end()
         Dashboard._shown.discard(self)
         if self._draw_while_busy in self.session.listeners:
             self.session.listeners.remove(self._draw_while_busy)
-        drawer = self._drawer
-        if drawer is not None and drawer is not threading.current_thread():
-            drawer.join()
-        with self._lock:
-            self.close_deck()
+        with self.drawing.lock:
+            self.fly_tab.close_deck()
             for plot in self._plots.values():
                 plot.close()
             children = self.children
@@ -146,25 +139,20 @@ class Dashboard(W.VBox):
 
     # -- what buttons and sliders do -------------------------------------------------------------------------------
 
-    def _press(self, name: str, action: Any) -> None:
+    def _press(self, name: str, action: Callable[[], object]) -> None:
         """Do what a button says; a mistake is shown in the status line instead of vanishing in a log."""
-        self._guarded(action, lambda error: report.button_failed(name, error))
+        self._guarded(action, lambda error: button_failed(name, error))
 
-    def _guarded(self, action: Any, sorry: Any) -> None:
-        if self._closed:
-            return
-        self._mistake = ""
-        try:
-            action()
-        except Exception as error:
-            self._mistake = sorry(error)
-        self._redraw(everything=True)
+    def _guarded(self, action: Callable[[], object], sorry: Callable[[Exception], str]) -> None:
+        if not self.drawing.ended:
+            self._mistake = guarded(action, sorry)
+            self._redraw(everything=True)
 
     def _reset(self) -> None:
         wanted = self.controls.setup(self.session.setup)
         weights = suggested(self.session.twins[-1].objective, self.session.setup.head, wanted.head)
         self.status.value = '<div class="piwsl-status"><b>Preparing data and models …</b></div>'
-        self.close_deck()
+        self.fly_tab.close_deck()
         self._end_replay()
         self.session.reset(wanted)
         for name, weight in weights.items():
@@ -195,128 +183,90 @@ class Dashboard(W.VBox):
 
     def _tab_chosen(self, change: dict[str, Any]) -> None:
         name = change["new"]
-        self._guarded(lambda: self._show_tab(name), lambda error: report.failed(f"{name} could not be opened", error))
+        self._guarded(lambda: self._show_tab(name), lambda error: failed(f"{name} could not be opened", error))
 
     def _show_tab(self, name: str) -> None:
-        with self._lock:
-            if name == FLY and self.deck is None:
+        with self.drawing.lock:
+            if name == FLY:
                 self._open_deck()
-            elif name != FLY:
+            else:
                 self._plots[name].draw(self.shown)
             self.face.show(name)
 
-    # -- flying ----------------------------------------------------------------------------------------------------
-
     def _open_deck(self) -> None:
-        """Twins, and the oracle where it made the labels, at the test frame that is chosen."""
-        frame = self.session.test_frames[self.frame_choice.value]
-        flight = FlightSession(self._pilots, frame, reference=list(self.session.task.test))
-        self.deck = FlightDeck(flight)
-        self.hangar.children = (self.deck,)
-        for alone in self.face.alone:
-            alone.explain([self.deck])
-
-    def close_deck(self) -> None:
-        """Stop the flight and take it from the screen; its tab makes a new one."""
-        if self.deck is not None:
-            deck, self.deck, self.hangar.children = self.deck, None, ()
-            deck.session.stop()
-            deck.close()
-
-    def _pilots(self) -> dict[str, Any]:
-        """Copies of the potentials as they are now: training may go on while they fly."""
-        with self.session.lock:
-            pilots = {t.name: copy.deepcopy(t.potential).eval().requires_grad_(False) for t in self.session.twins}
-        method = self.session.task.test.metadata.method
-        if method in METHODS.values():
-            pilots[method] = Oracle(method)
-        return pilots
+        if self.deck is None:
+            self.fly_tab.open_deck(self.session, self.frame_choice.value)
+            for alone in self.face.alone:
+                alone.explain([self.fly_tab])
 
     # -- drawing ---------------------------------------------------------------------------------------------------
 
     @property
     def shown(self) -> Any:
         """What curves, molecule and verdict show: the session, or a stored run until the session begins."""
-        return self.session if self._replay is None else self._replay
+        return self._stored.replay or self.session
+
+    @property
+    def deck(self) -> FlightDeck | None:
+        """What flies in the tab *Fly*, once it was opened."""
+        return self.fly_tab.deck
 
     def _draw_while_busy(self) -> None:
         """Draw the session from now on; called when it begins to run."""
-        with self._lock:
+        with self.drawing.lock:
             self._end_replay()
             self.right.leave_trajectory()
-            self._start_drawing()
+            self.drawing.start()
 
     def _end_replay(self) -> None:
-        self._replay = None
+        self._stored.end()
         self.right.look_at(self.session)
-        self._plots["Errors"].remark = ""
+        self._curves.remark = ""
 
     def _shown_by(self, content: dict[str, Any]) -> None:
         """A page shows the dashboard; the first one that comes late gets the whole stored run."""
-        if content.get("type") != "shown" or self._seen:
-            return
-        with self._lock:
-            self._seen = True
-            if self._replay is not None and time.monotonic() - self._replay_began > LATE:
-                self._replay_began = time.monotonic()
-                self._replay.advance(0.0)
-                self._verdicts = Verdicts()
-                self._start_drawing()
+        if content.get("type") == "shown":
+            with self.drawing.lock:
+                if self._stored.seen():
+                    self._verdicts = Verdicts()
+                    self.drawing.start()
 
-    def _start_drawing(self) -> None:
-        """Start the drawing thread, unless it is there."""
-        if self._drawer is None and not self._closed:
-            self._drawer = threading.Thread(target=self._draw_loop, name="piwsl-drawing", daemon=True)
-            self._drawer.start()
-
-    def _draw_loop(self) -> None:
-        """Draw until the session rests or the stored run has ended; the next run starts a new thread."""
-        last = False
-        while not last:
-            with self._lock:
-                if self._replay is not None:
-                    self._replay.advance(time.monotonic() - self._replay_began)
-                last = self._closed or not self.shown.busy
-                drawn = self._closed or self._redraw(everything=last)
-                if last:
-                    self._drawer = None
-            time.sleep(0 if last else PERIOD if drawn else SLOW_PERIOD)
+    def _draw_once(self) -> float | None:
+        """Draw; the last drawing, of a session that rests or a stored run that has ended, holds everything."""
+        self._stored.advance()
+        rests = not self.shown.busy
+        drawn = self._redraw(everything=rests)
+        if rests:
+            return None
+        return PERIOD if drawn else SLOW_PERIOD
 
     def _redraw(self, everything: bool) -> bool:
         """Refresh; where that fails, training goes on unseen, so it is said."""
         try:
             self.refresh(everything)
         except Exception as error:
-            self._mistake = report.drawing_failed(error)
+            self._mistake = drawing_failed(error)
             self._draw_words()
             return False
         return True
 
     def refresh(self, everything: bool = False) -> None:
         """Push what has changed to the screen; `everything` also what is drawn once a second only."""
-        with self._lock:
-            if self._closed:
+        with self.drawing.lock:
+            if self.drawing.ended:
                 return
             self._draw_words()
-            numbers_due = self._due("numbers", NUMBERS_PERIOD) or everything
+            numbers_due = self._pace.due("numbers", NUMBERS_PERIOD) or everything
             self._draw_knobs(numbers_due)
             if numbers_due:
                 self._draw_numbers()
             tab = self.tabs.value
             if tab == FLY:
                 return  # the deck draws itself
-            if self._due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
+            if self._pace.due("plot", PERIOD if live_widgets_work() and tab != "Parity" else SLOW_PERIOD) or everything:
                 self._plots[tab].draw(self.shown)
-            if self._due("molecule", SLOW_PERIOD) or everything:
+            if self._pace.due("molecule", SLOW_PERIOD) or everything:
                 self.right.draw()
-
-    def _due(self, what: str, period: float) -> bool:
-        """Whether `what` has not been drawn for a period, give or take a moment of the clock."""
-        now = time.monotonic()
-        if now - self._drawn.get(what, -np.inf) < 0.9 * period:
-            return False
-        self._drawn[what] = now
-        return True
 
     def _draw_words(self) -> None:
         session = self.session
@@ -325,7 +275,7 @@ class Dashboard(W.VBox):
         self.stop.disabled = not session.running
         self.reset.button_style = "warning" if pending else ""
         # Traitlets send a text only if it is another one.
-        self.status.value = report.status(session, pending, self._mistake, self._replay is not None)
+        self.status.value = report.status(session, pending, self._mistake, self._stored.replay is not None)
         self.pins.value = report.pinned_runs(session)
         quiet = self.tabs.value == FLY and not self._mistake  # a deck has words of its own, and needs the height
         self.status.layout.display = "none" if quiet else ""
@@ -346,20 +296,8 @@ class Dashboard(W.VBox):
         self.bar.max, self.bar.value = shown.steps, shown.step
         self.progress.value = report.progress_text(shown)
         verdicts = self._verdicts.of(shown)
-        self.headline.value = report.headline(shown, verdicts, stored=self._replay is not None)
+        self.headline.value = report.headline(shown, verdicts, stored=self._stored.replay is not None)
         self.numbers.value = report.numbers(shown, verdicts)
-
-
-def _stored_run(session: Session) -> Replay | None:
-    """The stored run with the settings of a session that has not begun."""
-    if session.step or session.busy:
-        return None
-    objectives = {twin.name: twin.objective for twin in session.twins}
-    replay = Replay.of(session.setup, objectives, {twin.name: twin.setup.head for twin in session.twins})
-    if replay is not None:
-        replay.task = session.task  # the same frames, prepared already
-        replay.advance(0.0)
-    return replay
 
 
 def _rounded(value: Any) -> Any:

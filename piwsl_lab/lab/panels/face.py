@@ -15,6 +15,7 @@ from piwsl_lab.lab.figures import LivePlot, live_widgets_work
 from piwsl_lab.lab.panels import html as report
 from piwsl_lab.lab.panels.close_up import CloseUp
 from piwsl_lab.lab.panels.controls import Controls
+from piwsl_lab.lab.panels.fly_tab import FlyTab
 from piwsl_lab.lab.parts.alone import AloneButton
 from piwsl_lab.lab.parts.knobs import button, choice, tooltip
 from piwsl_lab.lab.sessions.training import Session
@@ -70,7 +71,7 @@ class Face:
         self.beside_tabs = W.Box(
             [self.train, self.stop, self.meter, *self.alone[1:]], layout=W.Layout(flex="1 1 300px", margin="0 0 0 16px")
         )
-        self.hangar = W.VBox(layout=W.Layout(width="100%", overflow="hidden"))
+        self.fly_tab = FlyTab()
         for plot in plots.values():
             plot.widget.layout.height = "var(--piwsl-stage, 400px)"
         left = W.Layout(flex="14 1 380px", min_width="320px", overflow="hidden")
@@ -100,7 +101,7 @@ class Face:
             self.controls.expert_box,
             W.Box(tabs, layout=W.Layout(**LINE, justify_content="space-between")),
             self.stage,
-            self.hangar,
+            self.fly_tab,
             self.saved,
             self.pins,
             self.code,
@@ -122,7 +123,7 @@ class Face:
             self.unfold()
         for part in (self.above, self.stage, self.right.chooser):
             part.layout.display = "none" if flying else "flex"
-        for part in (self.hangar, self.beside_tabs):
+        for part in (self.fly_tab, self.beside_tabs):
             part.layout.display = "flex" if flying else "none"
         for name, plot in self.plots.items():
             plot.widget.layout.display = "" if name == tab else "none"

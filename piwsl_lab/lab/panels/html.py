@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from piwsl_lab.lab.panels.drawing import failed
 from piwsl_lab.lab.parts.colours import ON_DARK, twin_colours
 from piwsl_lab.lab.parts.styles import CSS  # noqa: F401  (read from here)
 from piwsl_lab.lab.parts.words import knobs_in_words, milli, physics
@@ -210,41 +211,6 @@ def status(session: Session, pending: list[str], mistake: str = "", stored: bool
         waiting = f"● Waiting for Reset: {escape('; '.join(pending))}"
         text = f'<span class="piwsl-warn">{waiting}</span> · {text}'
     return f'<div class="piwsl-status" title="{_plain(text)}">{text}</div>'
-
-
-def failed(what: str, error: Exception, remedy: str = "") -> str:
-    """What went wrong as HTML: "**Reset was not possible:** no data set is called 'x' …".
-
-    Parameters
-    ----------
-    what : str
-        A few words for what was tried, without a full stop; they are not escaped.
-    error : Exception
-        Its message is shown. Where the message was not written for a reader, the kind of the error follows.
-    remedy : str
-        A sentence that says what to do, if the message does not.
-    """
-    message = str(error).strip()
-    kind = type(error).__name__
-    if not message:
-        message = f"an error of the kind {kind}"
-    elif isinstance(error, OSError) and error.strerror:
-        message = error.strerror + (f": {error.filename}" if error.filename else "")
-    elif not isinstance(error, ValueError):
-        message += f" ({kind})"
-    end = "" if message.endswith((".", "!", "?")) else "."
-    after = f" <i>{remedy}</i>" if remedy else ""
-    return f'<b class="piwsl-error">{what}:</b> {escape(message)}{end}{after}'
-
-
-def button_failed(name: str, error: Exception) -> str:
-    """What the status line says when a button could not do its work."""
-    return failed(f"{name} was not possible, nothing has changed", error, f"Then press {name} again.")
-
-
-def drawing_failed(error: Exception) -> str:
-    """What the status line says while training goes on that cannot be drawn."""
-    return failed("Drawing failed, training goes on", error, "It is tried again every second.")
 
 
 def saved(folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as W
 
 from piwsl_lab.lab.parts.colours import ON_DARK
-from piwsl_lab.lab.parts.knobs import dropdown, steps, tooltip
+from piwsl_lab.lab.parts.knobs import button, dropdown, put, shown, steps, tooltip
 from piwsl_lab.lab.sessions import md_views as looks
 
 TEMPERATURES = (50, 100, 200, 300, 400, 500, 700, 1000)
@@ -72,9 +72,13 @@ class FlightControls:
         self.time_step = steps(
             "time step, fs", TIME_STEPS, settings["time_step"], "Acts at once. Hydrogen wants 0.5 fs or less."
         )
-        self.replica = dropdown(
-            "replica", replica_options(settings["replicas"]), 0, "Which copy is shown; each began with its own speeds."
-        )
+        self._make_extra(settings)
+        self._make_time(settings)
+        self.status = words_line(width="100%")
+        self._arrange()
+
+    def _make_extra(self, settings: dict[str, Any]) -> None:
+        """The knobs that *More* opens."""
         titles = [(title, name) for name, title in ENSEMBLE_TITLES.items()]
         self.ensemble = dropdown("ensemble", titles, settings["ensemble"], "Acts when you press Start anew.")
         self.replicas = W.BoundedIntText(
@@ -91,6 +95,12 @@ class FlightControls:
             style={"description_width": "108px"}, layout=W.Layout(),
             **tooltip(W.Text, "Two atoms: distance, three: angle, four: dihedral angle. Click them or type numbers."),
         )  # fmt: skip
+
+    def _make_time(self, settings: dict[str, Any]) -> None:
+        """Which moment of which replica is shown."""
+        self.replica = dropdown(
+            "replica", replica_options(settings["replicas"]), 0, "Which copy is shown; each began with its own speeds."
+        )
         self.play = W.Play(
             interval=80, min=0, max=0, show_repeat=False, layout=W.Layout(flex="0 0 auto"),
             **tooltip(W.Play, "Play what has been flown; the square goes back to the start."),
@@ -106,8 +116,27 @@ class FlightControls:
         )  # fmt: skip
         self.moment = words_line(flex="0 0 84px")
         self.moment.layout.margin = "0 0 0 10px"  # the handle of the slider is wide
-        self.status = words_line(width="100%")
-        self._arrange()
+
+    def show(self, settings: dict[str, Any]) -> None:
+        """Put the knobs where a session is: a cell may have changed it, or begun anew."""
+        if len(self.replica.options) != settings["replicas"]:
+            self.replica.options = replica_options(settings["replicas"])
+            self.replicas.value = settings["replicas"]
+        for knob, name, stops in (
+            (self.temperature, "temperature", TEMPERATURES),
+            (self.time_step, "time_step", TIME_STEPS),
+        ):
+            if knob.value != settings[name]:
+                put(knob, [(shown(stop), stop) for stop in stops], settings[name])
+
+    def pending(self, settings: dict[str, Any]) -> str:
+        """Which knobs wait for *Start anew*, as a sentence; "" where none does."""
+        waiting = []
+        if self.ensemble.value != settings["ensemble"]:
+            waiting.append(ENSEMBLE_TITLES[self.ensemble.value])
+        if self.replicas.value != settings["replicas"]:
+            waiting.append(f"{self.replicas.value} replicas")
+        return f"Waiting for Start anew: {', '.join(waiting)}." if waiting else ""
 
     def _arrange(self) -> None:
         sizes = {
@@ -130,11 +159,6 @@ class FlightControls:
 
 def replica_options(count: int) -> list[tuple[str, int]]:
     return [(str(k), k) for k in range(count)]
-
-
-def button(text: str, icon: str, style: str, help_text: str) -> W.Button:
-    layout = W.Layout(width="auto", flex="0 0 auto")
-    return W.Button(description=text, icon=icon, button_style=style, tooltip=help_text, layout=layout)
 
 
 def words_line(**layout: str) -> W.HTML:

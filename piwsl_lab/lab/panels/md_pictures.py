@@ -15,9 +15,12 @@ from piwsl_lab.lab.figures.md import BROKEN
 from piwsl_lab.lab.molecule import scene
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.panels.md_controls import line, row, words_line
+from piwsl_lab.lab.parts.colours import REFERENCE, name_colours
 from piwsl_lab.lab.parts.knobs import tooltip
+from piwsl_lab.lab.parts.units import ps
 from piwsl_lab.lab.sessions import md_views as looks
 from piwsl_lab.lab.sessions.md import FlightSession, Track
+from piwsl_lab.md.forces import LearnedForces, OracleForces
 
 HEIGHT = "var(--piwsl-deck-view, 160px)"
 SUBTRACTED = "predicted − reference force"
@@ -106,7 +109,7 @@ class FlightPictures:
         words = f"{track.temperature[k][replica]:.0f} K, bond {track.stretch[k][replica]:.2f} Å off"
         if not track.alive[k][replica]:
             loss = self.session.simulations[name].lost[replica]
-            words = f'<b class="piwsl-error">lost</b> at {loss.time / 1000.0:.3f} ps: {escape(loss.reason)}'
+            words = f'<b class="piwsl-error">lost</b> at {ps(loss.time):.3f} ps: {escape(loss.reason)}'
         return f'<span style="color:{self.colours[name]}">■</span> <b>{escape(name)}</b> {words}'
 
     def _draw_switches(self, look: str, broken: bool) -> None:
@@ -128,7 +131,17 @@ class FlightPictures:
         """Take the pictures from page and kernel; whoever shows `grid` and `switch_row` closes those."""
         for view in self.views.values():
             view.close()
-        self.session = self.looks = None
+        del self.session, self.looks  # a cell may hold this for ever; it shall not hold the flight
+
+
+def pilot_colours(session: FlightSession) -> dict[str, str]:
+    """Colours of pilots by their names: where its forces come from decides, unless its name does."""
+    heads = {}
+    for name, simulation in session.simulations.items():
+        field = simulation.field
+        potential = field.potential if isinstance(field, LearnedForces) else None
+        heads[name] = REFERENCE if isinstance(field, OracleForces) else getattr(potential, "head", "")
+    return name_colours(heads, heads)
 
 
 def legend(seen: set[str], broken: bool) -> str:
@@ -154,6 +167,6 @@ def _bar(edges: tuple[float, ...], colours: tuple[str, ...]) -> str:
 
 def _wrap(frame: Frame) -> np.ndarray:
     """What brings the first positions into their cell, [n, 3], Å; atoms that leave it later keep their bonds."""
-    if not frame.pbc.any():
+    if not np.any(frame.pbc):
         return np.zeros_like(frame.positions)
     return wrap_positions(frame.positions, frame.cell, frame.pbc) - frame.positions

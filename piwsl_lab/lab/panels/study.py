@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import ipywidgets as W
 
@@ -31,7 +33,7 @@ class StudyFilter(W.VBox):
         rows += [W.HBox(self.choices[2:], layout=W.Layout(flex_flow="row wrap")), self.plot.widget, self.table]
         super().__init__(rows, layout=W.Layout(width="100%"))
         for k, choice in enumerate(self.choices):
-            choice.observe(lambda _, k=k: self._filling or self._fill(k + 1), "value")
+            choice.observe(partial(self._chosen, k), "value")
         if self._studies:
             self._fill(0)
         else:
@@ -47,6 +49,10 @@ class StudyFilter(W.VBox):
         for key, value in zip((_where, label_text, _what), others[: max(depth - 1, 0)], strict=False):
             chosen = [row for row in chosen if key(row) == value]
         return chosen
+
+    def _chosen(self, k: int, _change: dict[str, Any]) -> None:
+        if not self._filling:
+            self._fill(k + 1)
 
     def _fill(self, first: int) -> None:
         """Offer what there is from a choice on, keep what was chosen where it is still there, and draw."""
@@ -68,4 +74,5 @@ def _where(row: Row) -> str:
 
 
 def _what(row: Row) -> str:
-    return TITLES.get(row["quantity"], row["quantity"])
+    quantity: str = row["quantity"]
+    return TITLES.get(quantity, quantity)

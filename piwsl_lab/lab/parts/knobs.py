@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -97,7 +97,8 @@ def fold(title: str, knobs: Sequence[W.Widget]) -> W.VBox:
     return box
 
 
-def titled(names: Sequence[str], titles: dict[str, str]) -> list[tuple[str, str]]:
+def titled(names: Iterable[Any], titles: Mapping[Any, str]) -> list[tuple[str, Any]]:
+    """Options of a dropdown: values with the words for them, or their own name."""
     return [(titles.get(name, name), name) for name in names]
 
 

@@ -1,7 +1,4 @@
-"""The words of the front room for what an objective asks, so that knobs, curves and sentences use the same.
-
-Energies and forces are written in meV and meV/Å here; inside they are eV and eV/Å.
-"""
+"""The words of the front room for what an objective asks, so that knobs, curves and sentences use the same."""
 
 from __future__ import annotations
 
@@ -9,9 +6,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.piwsl.objective import WEIGHTS, Objective
-
-MEV = 1000.0  # meV per eV
 
 DIRECTION_TITLES = {
     "uniform": "uniform in a cube",
@@ -134,7 +130,7 @@ def short(value: float) -> str:
 
 def milli(value: float) -> str:
     """An error of eV in meV, or of eV/Å in meV/Å, without its unit; a dash where there is none."""
-    return "–" if math.isnan(value) else short(MEV * value)
+    return "–" if math.isnan(value) else short(mev(value))
 
 
 def whole_words(widget: Any, bundle: Any) -> Any:

@@ -15,9 +15,9 @@ from piwsl_lab.lab.figures.players import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.parts.colours import COLOURS, CONSERVATIVE, DUAL, OTHERS
 from piwsl_lab.lab.parts.knobs import button, choice, dropdown, steps
-from piwsl_lab.lab.parts.words import MEV
+from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.lab.players.player import Player, Yours, spread
-from piwsl_lab.lab.players.taylor import reference_method
+from piwsl_lab.lab.players.taylor import Labels, label, reference_method
 from piwsl_lab.lab.sessions.training import Session
 
 # All three are conservative potentials; none has the colour that stands for the learner.
@@ -123,12 +123,12 @@ class LabelPlayer(Player):
             forces = np.array([(step, metrics.force_rmse) for step, metrics in list(twin.points)]).reshape(-1, 2)
             marker = "circle" if len(shots) < 5 else ""
             lines += [
-                Line(0, twin.name, where, MEV * np.abs(parts[:, 0]), colours[twin.name], marker=marker),
-                Line(1, twin.name, where, MEV * parts[:, 1], colours[twin.name], marker=marker),
-                Line(2, twin.name, forces[:, 0], MEV * forces[:, 1], colours[twin.name], marker=marker),
+                Line(0, twin.name, where, mev(np.abs(parts[:, 0])), colours[twin.name], marker=marker),
+                Line(1, twin.name, where, mev(parts[:, 1]), colours[twin.name], marker=marker),
+                Line(2, twin.name, forces[:, 0], mev(forces[:, 1]), colours[twin.name], marker=marker),
             ]
             if len(parts):
-                said.append(f"{twin.name} {MEV * parts[-1, 0]:+.0f} and {MEV * parts[-1, 1]:.0f} meV")
+                said.append(f"{twin.name} {mev(parts[-1, 0]):+.0f} and {mev(parts[-1, 1]):.0f} meV")
         self.plot.draw(lines)
         chosen = self.session.twin(self.value("twin"))
         shot, frame = chosen.snapshot, self.session.test_frames[0]
@@ -170,9 +170,9 @@ class UnitPlayer(Player):
         self, frame: Frame, unit_factor: Callable[..., Any] | None = None, pairs: int = 20, oracle: Oracle | None = None
     ) -> None:
         self.frame, self.oracle, self.yours = frame, oracle or reference_method(), Yours(unit_factor)
-        self._here = self.oracle.label(frame.numbers, frame.positions)
+        self._here = label(self.oracle, frame)
         self._directions = np.random.default_rng(SEED).uniform(-1, 1, (pairs, *frame.positions.shape))
-        self._there: dict[tuple[float, int], list[Frame]] = {}
+        self._there: dict[tuple[float, int], list[Labels]] = {}
         knobs = {
             "unit": dropdown("the file has", [(name, name) for name in UNITS], "eV/Å", "What the file really holds."),
             "size": steps("step, Å", self.SIZES, 0.01, "Every component of every step is uniform up to this."),
@@ -191,10 +191,9 @@ class UnitPlayer(Player):
         if seed != SEED:
             directions = np.random.default_rng(seed).uniform(-1, 1, directions.shape)
         if (size, seed) not in self._there:
-            places = self.frame.positions + size * directions
-            self._there[size, seed] = [self.oracle.label(self.frame.numbers, place) for place in places]
+            self._there[size, seed] = [label(self.oracle, self.frame, size * step) for step in directions]
         there = self._there[size, seed]
-        changes = np.array([frame.energy for frame in there]) - self._here.energy
+        changes = np.array([found.energy for found in there]) - self._here.energy
         forces = np.array([0.5 * (self._here.forces + f.forces) if both else self._here.forces for f in there])
         return changes, np.einsum("pak,pak->p", size * directions, forces) / UNITS[unit]
 

@@ -62,7 +62,7 @@ class Player(W.VBox):
     ) -> None:  # fmt: skip
         if len(knobs) > MOST_KNOBS:
             raise ValueError(f"a player has at most {MOST_KNOBS} knobs, not {len(knobs)}")
-        self.knobs, self.plot, self.molecule = dict(knobs), plot, molecule
+        self.knobs, self.plot, self._molecule = dict(knobs), plot, molecule
         self._guard = threading.RLock()
         self.numbers = W.HTML(layout=W.Layout(width="100%", margin="0 2px"))
         self._said = ""
@@ -95,6 +95,19 @@ class Player(W.VBox):
         """As of ipywidgets, which cuts the words after 110 letters."""
         return whole_words(self, super()._repr_mimebundle_(**options))
 
+    @property
+    def molecule(self) -> MoleculeView:
+        """The molecule beside the plot.
+
+        Raises
+        ------
+        ValueError
+            This player has none.
+        """
+        if self._molecule is None:
+            raise ValueError(f"{type(self).__name__} shows no molecule")
+        return self._molecule
+
     def value(self, name: str) -> Any:
         """Where a knob stands."""
         return self.knobs[name].value
@@ -120,8 +133,8 @@ class Player(W.VBox):
         self._closed = True
         children = self.children
         self.plot.close()
-        if self.molecule is not None:
-            self.molecule.close()
+        if self._molecule is not None:
+            self._molecule.close()
         super().close()
         close_all(self.layout, *children)
 

@@ -13,9 +13,9 @@ from piwsl_lab.lab.checks.springs import bias as exact_bias
 from piwsl_lab.lab.figures.players import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.parts.knobs import choice, steps
-from piwsl_lab.lab.parts.words import MEV
+from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.lab.players.player import Player, Yours, spread
-from piwsl_lab.lab.players.taylor import ORDER_COLOURS, hessian, reference_method
+from piwsl_lab.lab.players.taylor import ORDER_COLOURS, hessian, label, reference_method
 from piwsl_lab.study.tables import find_studies, read_table
 from piwsl_lab.toys import TwoSprings
 
@@ -131,7 +131,7 @@ class BiasPlayer(Player):
         self, frame: Frame, bias: Callable[..., Any] | None = None, draws: int = 100, oracle: Oracle | None = None
     ) -> None:
         self.frame, self.oracle, self.yours = frame, oracle or reference_method(), Yours(bias)
-        self._here = self.oracle.label(frame.numbers, frame.positions)
+        self._here = label(self.oracle, frame)
         self.hessian = hessian(self.oracle, frame)
         self._directions = np.random.default_rng(0).uniform(-1, 1, (draws, *frame.positions.shape))
         self._found: dict[float, np.ndarray] = {}
@@ -149,11 +149,9 @@ class BiasPlayer(Player):
     def left(self, epsilon: float) -> np.ndarray:
         """What each of the random steps leaves over, eV."""
         if epsilon not in self._found:
-            labels = [
-                self.oracle.label(self.frame.numbers, self.frame.positions + epsilon * d) for d in self._directions
-            ]
+            labels = [label(self.oracle, self.frame, epsilon * d) for d in self._directions]
             work = np.einsum("nak,ak->n", epsilon * self._directions, self._here.forces)
-            self._found[epsilon] = np.array([label.energy for label in labels]) - self._here.energy + work
+            self._found[epsilon] = np.array([found.energy for found in labels]) - self._here.energy + work
         return self._found[epsilon]
 
     def show(self) -> str:
@@ -163,25 +161,23 @@ class BiasPlayer(Player):
         now = exact_bias(self.hessian, epsilon)
         number = np.arange(1, len(left) + 1)
         lines = [
-            Line(0, "one step", number, MEV * left, ORDER_COLOURS[1], "", "circle", size=6),
-            Line(0, "mean", number[[0, -1]], [MEV * left.mean()] * 2, ORDER_COLOURS[1], width=3),
-            Line(0, "exact mean", number[[0, -1]], [MEV * now] * 2, TRUTH, "dash"),
-            Line(1, "exact mean", self.STEPS, MEV * exact, TRUTH, "dash"),
-            Line(
-                1, "mean", self.STEPS, [MEV * self.left(s).mean() for s in self.STEPS], ORDER_COLOURS[1], "", "circle"
-            ),
+            Line(0, "one step", number, mev(left), ORDER_COLOURS[1], "", "circle", size=6),
+            Line(0, "mean", number[[0, -1]], [mev(left.mean())] * 2, ORDER_COLOURS[1], width=3),
+            Line(0, "exact mean", number[[0, -1]], [mev(now)] * 2, TRUTH, "dash"),
+            Line(1, "exact mean", self.STEPS, mev(exact), TRUTH, "dash"),
+            Line(1, "mean", self.STEPS, [mev(self.left(s).mean()) for s in self.STEPS], ORDER_COLOURS[1], "", "circle"),
         ]
         if self.yours.function is not None:
             own = self.yours.over([(self.hessian, size) for size in self.STEPS])
-            lines.append(Line(1, "yours", self.STEPS, MEV * own, YOURS, "dash", "diamond"))
+            lines.append(Line(1, "yours", self.STEPS, mev(own), YOURS, "dash", "diamond"))
         self.plot.draw(lines)
         self.molecule.show(self.frame.positions, self._stiffest(), colour=ORDER_COLOURS[2])
         words = (
-            f"ε = {epsilon:g} Å: mean of {len(left)} steps {MEV * left.mean():.0f} meV, exact {MEV * now:.0f} meV. "
+            f"ε = {epsilon:g} Å: mean of {len(left)} steps {mev(left.mean()):.0f} meV, exact {mev(now):.0f} meV. "
             f"The diagonal of H adds up to {np.trace(self.hessian):.0f} eV/Å²."
         )
-        own = self.yours(self.hessian, epsilon)
-        return f"{words}{self.yours.said(None if own is None else MEV * own, ' meV', '.0f')}"
+        mean = self.yours(self.hessian, epsilon)
+        return f"{words}{self.yours.said(None if mean is None else mev(mean), ' meV', '.0f')}"
 
     def _stiffest(self) -> np.ndarray:
         """Arrows [N, 3] along the direction in which each atom is held most stiffly, away from its neighbours."""
@@ -236,10 +232,10 @@ class AdvicePlayer(Player):
         said = []
         for words, order in ORDERS.items():
             found = self.ratios(order, quantity)
-            points = [(epsilon, value) for epsilon, values in found.items() for value in values]
+            where, each = zip(*((epsilon, value) for epsilon, values in found.items() for value in values), strict=True)
             means = [float(np.mean(values)) for values in found.values()]
             lines.append(Line(0, words, list(found), means, ORDER_COLOURS[order], width=2.5))
-            lines.append(Line(0, words, *zip(*points, strict=True), ORDER_COLOURS[order], "", "circle", size=6))
+            lines.append(Line(0, words, where, each, ORDER_COLOURS[order], "", "circle", size=6))
             best = min(found, key=lambda epsilon: np.mean(found[epsilon]))
             largest = max(found)
             said.append(

@@ -18,7 +18,7 @@ from piwsl_lab.lab.molecule.scene import atom_labels
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.parts.colours import COLOURS, DIRECT, DIRECT_PITC
 from piwsl_lab.lab.parts.knobs import choice
-from piwsl_lab.lab.parts.words import MEV
+from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.lab.players.player import Player, Yours, spread
 from piwsl_lab.study.tables import find_studies, own_test, read_table
 
@@ -67,7 +67,7 @@ class StarvingPlayer(Player):
         found: dict[float, list[float]] = {}
         for row in self.rows:
             if row["method"] == METHODS[method][0] and row["seed"] < seeds and row["energies"] == row["forces"]:
-                found.setdefault(row["energies"], []).append(MEV * row[QUANTITIES[quantity][0]])
+                found.setdefault(row["energies"], []).append(mev(row[QUANTITIES[quantity][0]]))
         return {labels: np.array(found[labels]) for labels in sorted(found)}
 
     def means(self, method: str, quantity: str, seeds: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -80,10 +80,10 @@ class StarvingPlayer(Player):
         unit, colour = QUANTITIES[quantity][1], METHODS[method][1]
         errors = self.errors(method, quantity, seeds)
         labels, means = self.means(method, quantity, seeds)
-        points = [(where, error) for where, found in errors.items() for error in found]
+        where, each = zip(*((count, error) for count, found in errors.items() for error in found), strict=True)
         slope = float(exact_exponent(labels, means))
         lines = [
-            Line(0, "one training each", *zip(*points, strict=True), colour, "", "circle", size=8),
+            Line(0, "one training each", where, each, colour, "", "circle", size=8),
             Line(0, "mean", list(errors), [found.mean() for found in errors.values()], colour),
         ]
         own = self.yours(labels, means)
@@ -199,7 +199,7 @@ class WorstFramePlayer(Player):
         predicted = potential.predict(test)[1]
         self._forces = [np.asarray(forces) for forces in predicted]
         errors = [np.sqrt(np.mean((f - frame.forces) ** 2)) for f, frame in zip(self._forces, test, strict=True)]
-        self.errors = MEV * np.array(errors)
+        self.errors = mev(np.array(errors))
         self.order = np.argsort(-self.errors)
         rank = W.IntSlider(value=1, min=1, max=len(test), description="rank, 1 is worst")
         spread(rank, "104px", 520)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from piwsl_lab.lab.figures.players import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.parts.colours import COLOURS, DIRECT, DIRECT_PITC
 from piwsl_lab.lab.parts.knobs import choice, dropdown, steps
-from piwsl_lab.lab.parts.words import MEV
+from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.lab.players.player import Player, Yours, spread
 
 EPSILONS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)  # Å
@@ -34,16 +34,36 @@ def reference_method() -> Oracle:
         return Oracle(EMT())
 
 
+class Labels(NamedTuple):
+    """Energy, eV, and forces [N, 3], eV/Å, of one geometry."""
+
+    energy: float
+    forces: np.ndarray
+
+
+def label(oracle: Oracle, frame: Frame, step: np.ndarray | float = 0.0) -> Labels:
+    """Labels of a frame whose atoms were moved by a step [N, 3], Å.
+
+    Raises
+    ------
+    ValueError
+        The oracle gives no energies or no forces.
+    """
+    found = oracle.label(frame.numbers, frame.positions + step)
+    if found.energy is None or found.forces is None:
+        raise ValueError(f"{oracle.method} gives no energies or no forces: choose an oracle that gives both")
+    return Labels(found.energy, found.forces)
+
+
 def hessian(oracle: Oracle, frame: Frame, step: float = STEP) -> np.ndarray:
     """Second derivatives [3N, 3N] of the energy, eV/Å², by central differences of 6N force labels."""
     size = frame.positions.size
     rows = np.zeros((size, size))
     for k in range(size):
-        push = np.zeros(size)
-        push[k] = step
-        push = push.reshape(frame.positions.shape)
-        there = oracle.label(frame.numbers, frame.positions + push).forces
-        back = oracle.label(frame.numbers, frame.positions - push).forces
+        push = np.zeros(frame.positions.shape)
+        push.flat[k] = step
+        there = label(oracle, frame, push).forces
+        back = label(oracle, frame, -push).forces
         rows[k] = (back - there).ravel() / (2 * step)
     return 0.5 * (rows + rows.T)
 
@@ -70,7 +90,7 @@ def directions(oracle: Oracle, frame: Frame) -> dict[str, np.ndarray]:
 
 def _mev(energy: float) -> str:
     """An energy in eV as signed meV, without a minus in front of zero."""
-    return f"{round(MEV * energy, 2) + 0.0:+.2f} meV"
+    return f"{round(mev(energy), 2) + 0.0:+.2f} meV"
 
 
 class TaylorPlayer(Player):
@@ -104,8 +124,8 @@ class TaylorPlayer(Player):
         self.frame, self.oracle = frame, oracle or reference_method()
         self.yours = Yours(pitc)
         self.directions = directions(self.oracle, frame)
-        self._here = self.oracle.label(frame.numbers, frame.positions)
-        self._there: dict[tuple[str, float], Frame] = {}
+        self._here = label(self.oracle, frame)
+        self._there: dict[tuple[str, float], Labels] = {}
         self.left = np.nan
         knobs = {
             "epsilon": steps("step ε, Å", EPSILONS, epsilon, "How far each atom is pushed, at most."),
@@ -121,12 +141,12 @@ class TaylorPlayer(Player):
         legend = f"Where the step ends. Arrows: the step of every atom, drawn {DRAWN:g} times longer."
         super().__init__(knobs, plot, molecule, legend)
 
-    def label(self, direction: str, epsilon: float) -> Frame:
-        """The labelled frame at the end of a step; every step is asked for once."""
+    def label(self, direction: str, epsilon: float) -> Labels:
+        """The labels at the end of a step; every step is asked for once."""
         key = direction, epsilon
         if key not in self._there:
             step = epsilon * self.directions[direction]
-            self._there[key] = self.oracle.label(self.frame.numbers, self.frame.positions + step)
+            self._there[key] = label(self.oracle, self.frame, step)
         return self._there[key]
 
     def remainder(self, direction: str, epsilon: float, order: int, function: Callable[..., Any] = pitc) -> Any:
@@ -146,16 +166,12 @@ class TaylorPlayer(Player):
         lines = []
         for sign, words, marker in ((1, "positive", "circle"), (-1, "negative", "x")):
             some = np.where(sign * left > 0, np.abs(left), np.nan)
-            lines.append(
-                Line(0, f"left over, {words}", EPSILONS, MEV * some, ORDER_COLOURS[order], "", marker, size=10)
-            )
+            lines.append(Line(0, f"left over, {words}", EPSILONS, mev(some), ORDER_COLOURS[order], "", marker, size=10))
         start = next((k for k in range(len(EPSILONS)) if abs(left[k]) > 1e-6), None)
         if start is not None:
-            power = (np.array(EPSILONS) / EPSILONS[start]) ** (order + 1) * MEV * abs(left[start])
+            power = (np.array(EPSILONS) / EPSILONS[start]) ** (order + 1) * mev(abs(left[start]))
             lines.append(Line(0, f"a law ε{'²³'[order - 1]}", EPSILONS, power, TRUTH, "dot", width=1.5))
-        lines.append(
-            Line(0, "now", [epsilon], [MEV * abs(self.left)], ORDER_COLOURS[order], "", "circle-open", size=18)
-        )
+        lines.append(Line(0, "now", [epsilon], [mev(abs(self.left))], ORDER_COLOURS[order], "", "circle-open", size=18))
         lines += self._own(direction)
         self.plot.draw(lines)
         step = epsilon * self.directions[direction]
@@ -166,15 +182,15 @@ class TaylorPlayer(Player):
             f"left over = {_mev(self.left)}. Length of the whole step: {np.linalg.norm(step):.3f} Å."
         )
         own = self.remainder(direction, epsilon, 2, self._first_of) if self.yours.function else None
-        return f"{words}{self.yours.said(None if own is None else np.array(MEV * own), ' meV', '+.2f')}"
+        return f"{words}{self.yours.said(None if own is None else np.array(mev(own)), ' meV', '+.2f')}"
 
     def _own(self, direction: str) -> list[Line]:
         """The learner's curve: as it is, right or wrong."""
         if self.yours.function is None:
             return []
-        own = [self.remainder(direction, size, 2, self._first_of) for size in EPSILONS]
-        own = np.array([np.nan if value is None else value for value in own])
-        return [Line(0, "yours", EPSILONS, MEV * np.abs(own), YOURS, "dash", "diamond")]
+        found = [self.remainder(direction, size, 2, self._first_of) for size in EPSILONS]
+        own = np.array([np.nan if value is None else value for value in found])
+        return [Line(0, "yours", EPSILONS, mev(np.abs(own)), YOURS, "dash", "diamond")]
 
     def _first_of(self, *arguments: Any) -> np.ndarray | None:
         value = self.yours(*arguments)
