@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = ["Morse", "Swirl", "TwoSprings"]
+
 
 @dataclass(frozen=True)
 class Morse:
