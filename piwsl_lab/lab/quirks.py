@@ -18,49 +18,10 @@ from typing import Any
 
 NGLVIEW_EXTENSION = "nglview-js-widgets"
 WAITING_MESSAGES = 20_000  # for one page, at most
-# JavaScript to put in front of the `_esm` of every anywidget whose state changes; its `initialize` calls the function
-# with the model and the model's own id. Messages then go to the model as in ipywidgets, whatever became of the wait.
-KEEP_LISTENING = """
-async function keepListening(model, id) {
-  const raw = await model.widget_manager.get_model(id);
-  const handlers = [];
-  for (let at = raw; at; at = Object.getPrototypeOf(at))
-    if (Object.hasOwn(at, "_handle_comm_msg")) handlers.push(at._handle_comm_msg);
-  const plain = handlers[1] ?? handlers[0]; // the first is anywidget's, the second that of ipywidgets
-  if (raw.comm && plain) raw.comm.on_msg((message) => plain.call(raw, message));
-}
-"""
-# JavaScript for the same place; `initialize` calls the function with the manager of widgets of the page.
-DRAW_AGAIN = """
-function drawAgain(manager) {
-  const known = (window.piwslManagers ??= new WeakSet());
-  const notebook = manager?.context?.model; // Voilà has none: it runs everything anew
-  if (!notebook?.cells || !manager.restored || known.has(manager)) return;
-  known.add(manager);
-  const mime = "application/vnd.jupyter.widget-view+json";
-  const look = () => {
-    const gaveUp = (e) => e.textContent.includes("Error displaying widget: model not found");
-    if (manager.isDisposed || notebook.isDisposed) return;
-    if (![...document.querySelectorAll(".jp-OutputArea-output")].some(gaveUp)) return;
-    const shown = {}; // by the id of the widget: every output that is to show it
-    for (let k = 0; k < notebook.cells.length; k += 1) {
-      const { outputs } = notebook.cells.get(k);
-      for (let n = 0; n < (outputs?.length ?? 0); n += 1) {
-        const id = outputs.get(n).data[mime]?.model_id;
-        if (id && manager.has_model(id)) (shown[id] ??= []).push(() => outputs.set(n, outputs.get(n).toJSON()));
-      }
-    }
-    for (const [id, drawings] of Object.entries(shown))
-      manager.get_model(id).then((model) => {
-        if (Object.keys(model.views ?? {}).length < drawings.length) drawings.forEach((draw) => draw());
-      }, (error) => console.info(`piwsl-lab: widget ${id} could not be made: ${error}`));
-  };
-  // The wait that is given up began before the states came, and lasts two seconds; a busy page is late with it.
-  const often = () => [100, 1000, 2500, 5000, 10000, 20000].forEach((ms) => setTimeout(look, ms));
-  manager.restored.connect(often);
-  often();
-}
-"""
+# JavaScript for the front of an `_esm`.
+KEEP_LISTENING, DRAW_AGAIN = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("keep_listening.js", "draw_again.js")
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +61,8 @@ QUIRKS = (
         "3.1 to 4.0.1",
         "Its widget draws what messages tell it, so that a page loaded anew waits for the kernel; each widget keeps "
         "two polling threads and a dozen helper widgets for ever.",
-        "lab/viewer.js draws from the state of an anywidget and takes NGL alone out of nglview's extension; the Python "
-        "half of nglview is not imported.",
+        "lab/molecule/viewer.js draws from the state of an anywidget and takes NGL alone out of nglview's extension; "
+        "the Python half of nglview is not imported.",
         "tests/lab/test_viewer.py::test_fifty_views_leave_nothing_behind",
         "nglview draws from state and `NGLWidget.close()` ends its threads.",
     ),
@@ -109,7 +70,7 @@ QUIRKS = (
         "nglview",
         "3.1 to 4.0.1",
         "Its extension keeps NGL to itself.",
-        "lab/viewer.js asks the class `NGLView` for it, whose `executeCode` runs text where NGL is in scope.",
+        "lab/molecule/viewer.js asks the class `NGLView` for it, whose `executeCode` runs text where NGL is in scope.",
         "tests/browser/test_browser_viewer.py::test_a_person_sees_atoms_arrows_errors_and_a_movie",
         "the extension exports NGL.",
     ),
@@ -143,6 +104,30 @@ QUIRKS = (
         "ipywidgets looks again before it gives up.",
     ),
     Quirk(
+        "ipywidgets",
+        "8.1",
+        "A slider in a page that learns of a new end and a new value in one message answers with its old value.",
+        "`set_slider` sends them one after the other.",
+        "tests/lab/test_quirks.py::test_a_slider_gets_its_end_before_its_value",
+        "ipywidgets takes both at once.",
+    ),
+    Quirk(
+        "ipywidgets",
+        "7.7 to 8.1",
+        "The words of a widget, which a page without widgets shows, end after 110 letters.",
+        "`whole_words` puts all of them into the bundle.",
+        "tests/lab/test_players.py::test_a_page_without_widgets_has_all_the_words",
+        "ipywidgets cuts no words.",
+    ),
+    Quirk(
+        "ipywidgets",
+        "7.7, as on Google Colab",
+        "Tooltips and the states of a `Play` have other names than in version 8.",
+        "`tooltip_name` and `play_name` say which one a widget has.",
+        "tests/lab/test_quirks.py::test_traits_are_found_by_the_name_that_their_version_has",
+        "Colab runs ipywidgets 8, and the lower bound in pyproject.toml is 8.",
+    ),
+    Quirk(
         "ipykernel",
         "7.4.0",
         "ZeroMQ lets 1000 messages wait for a server that reads late and drops the others: widgets are missing, and a "
@@ -170,6 +155,30 @@ def live_widgets_work() -> bool:
 def on_voila() -> bool:
     """Whether Voilà shows this notebook: its pages run code, and let nobody write any."""
     return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+
+
+def tooltip_name(widget: Any) -> str:
+    """How a widget, or its class, calls its tooltip: in ipywidgets 7 not everywhere as in 8."""
+    return "tooltip" if "tooltip" in widget.class_traits() else "description_tooltip"
+
+
+def play_name(play: Any, name: str) -> str:
+    """How a `Play` calls "playing" or "repeat": in ipywidgets 7 with an underscore."""
+    return name if play.has_trait(name) else f"_{name}"
+
+
+def set_slider(slider: Any, last: int, value: int) -> None:
+    """Put a slider, or a `Play`, at a value and its end at `last`, in two messages."""
+    slider.max = last
+    slider.value = value
+
+
+def whole_words(widget: Any, bundle: Any) -> Any:
+    """The bundle of a widget for a page, with all letters of its `repr`."""
+    found = bundle[0] if isinstance(bundle, tuple) else bundle
+    if found:
+        found["text/plain"] = repr(widget)
+    return bundle
 
 
 def front_end_version(name: str, folders: Sequence[Path]) -> str | None:

@@ -159,3 +159,23 @@ def test_a_server_that_reads_late_gets_every_message():
         first.stop_channels()
         second.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_a_slider_gets_its_end_before_its_value():
+    W = pytest.importorskip("ipywidgets")
+    slider, told = W.IntSlider(min=0, max=3, value=2), []
+    slider.observe(lambda change: told.append((change["name"], change["new"])), ["max", "value"])
+    quirks.set_slider(slider, 9, 7)
+    assert told == [("max", 9), ("value", 7)]
+
+
+@pytest.mark.parametrize("version", [7, 8])
+def test_traits_are_found_by_the_name_that_their_version_has(version):
+    names = {7: ("description_tooltip", "_playing"), 8: ("tooltip", "playing")}[version]
+
+    class Play:
+        class_traits = staticmethod(lambda: dict.fromkeys(names))
+        has_trait = staticmethod(names.__contains__)
+
+    assert (quirks.tooltip_name(Play), quirks.tooltip_name(Play())) == (names[0], names[0])
+    assert quirks.play_name(Play(), "playing") == names[1]

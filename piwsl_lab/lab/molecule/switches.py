@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import ipywidgets as W
 
 from piwsl_lab.lab.parts.knobs import tooltip
+from piwsl_lab.lab.quirks import play_name
 
 PREDICTED = "predicted force"
 # By the names of `MoleculeView`: words, at the start, help.
@@ -120,5 +121,4 @@ class MoviePlayer(W.HBox):
         self.layout.display = "none"
 
     def _set(self, name: str, value: bool) -> None:
-        # ipywidgets 8, and 7 with an underscore
-        setattr(self.play, name if self.play.has_trait(name) else f"_{name}", value)
+        setattr(self.play, play_name(self.play, name), value)

@@ -14,8 +14,10 @@ import numpy as np
 
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.panels import html as report
+from piwsl_lab.lab.panels.drawing import OwnMoves
 from piwsl_lab.lab.parts.colours import twin_colours
 from piwsl_lab.lab.parts.knobs import choice, compact, dropdown, tooltip
+from piwsl_lab.lab.quirks import set_slider
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.twin import Predictions, Twin, nearest
 
@@ -46,7 +48,7 @@ class CloseUp(W.VBox):
     def __init__(self, session: Session, lock: threading.RLock, mark: Callable[[int | None], None]) -> None:
         self.session, self._lock, self._mark = session, lock, mark
         self.cursor: int | None = None
-        self._placing = False
+        self._moves = OwnMoves(lock)
         self._movie: Any = None  # the trajectory on the screen
         frame = session.test_frames[0]
         # Below the picture stand switches and legend of the molecule, the sliders, and words.
@@ -126,7 +128,7 @@ class CloseUp(W.VBox):
     def _slide(self, stop: int) -> None:
         """Moved by a hand. The slider may have more or fewer stops than there are snapshots by now."""
         with self._lock:
-            if self._placing:
+            if not self._moves.by_hand:
                 return
             history, last = self._twin.history, self.step_choice.max
             k = min(round(stop / last * len(history)), len(history) - 1)
@@ -161,16 +163,11 @@ class CloseUp(W.VBox):
                 self._draw_forces(twin, past or twin.snapshot)
 
     def _place(self, k: int | None, length: int) -> None:
-        """Put the slider at a snapshot, or at its right end; nothing is sent while it follows training there.
-
-        The end goes before the value, each in a message of its own: a page that gets both at once may keep the handle
-        at the old end.
-        """
-        self._placing = True
-        if length > 1 and not (k is None and self.session.busy):
-            self.step_choice.max = length
-        self.step_choice.value = self.step_choice.max if k is None else k
-        self._placing = False
+        """Put the slider at a snapshot, or at its right end; nothing is sent while it follows training there."""
+        moves = length > 1 and not (k is None and self.session.busy)
+        last = length if moves else self.step_choice.max
+        with self._moves.own():
+            set_slider(self.step_choice, last, last if k is None else k)
 
     def _draw_trajectory(self, twin: Twin) -> None:
         movie = twin.trajectory

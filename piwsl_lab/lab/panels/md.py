@@ -28,6 +28,7 @@ from piwsl_lab.lab.panels.md_pictures import FlightPictures, pilot_colours
 from piwsl_lab.lab.panels.md_words import atoms_in, held, state, with_atom
 from piwsl_lab.lab.parts.closing import close_all
 from piwsl_lab.lab.parts.units import fs, ps
+from piwsl_lab.lab.quirks import set_slider
 from piwsl_lab.lab.sessions import md_views as looks
 from piwsl_lab.lab.sessions.md import FlightSession, Track
 
@@ -218,11 +219,9 @@ class FlightDeck(W.VBox):
             self._draw_pictures(tracks)
 
     def _place(self, k: int, last: int) -> None:
-        # In two messages: a slider in the page that learns of both at once answers with its old value.
         with self._moves.own():
             for knob in (self.cursor, self.play):
-                knob.max = last
-                knob.value = k
+                set_slider(knob, last, k)
 
     # -- drawing ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ import anywidget
 import ipywidgets as W
 import traitlets
 
+from piwsl_lab.lab.quirks import tooltip_name
+
 TOOLTIP = "Show the laboratory alone, over the whole window. Escape goes back."
 
 
@@ -34,8 +36,7 @@ class AloneButton(anywidget.AnyWidget):
             widget = waiting.pop()
             waiting += getattr(widget, "children", ())
             if isinstance(widget, W.Dropdown):
-                name = "tooltip" if widget.has_trait("tooltip") else "description_tooltip"  # ipywidgets 8 and 7
-                found[widget.description] = getattr(widget, name) or ""
+                found[widget.description] = getattr(widget, tooltip_name(widget)) or ""
         self.tooltips = self.tooltips | found
 
     def __repr__(self) -> str:

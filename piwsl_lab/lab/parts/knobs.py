@@ -8,13 +8,15 @@ from typing import Any
 
 import ipywidgets as W
 
+from piwsl_lab.lab.quirks import tooltip_name
+
 STRENGTHS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 50, 100, 300, 1000)
 HELD_OUT = "held-out frames"  # stands for None, which a Dropdown takes for "nothing chosen"
 
 
 def tooltip(widget_class: type[W.Widget], text: str) -> dict[str, str]:
-    """The keyword for a tooltip: it has another name in ipywidgets 7 (Google Colab)."""
-    return {"tooltip" if widget_class.class_traits().get("tooltip") else "description_tooltip": text}
+    """The keyword argument for a tooltip."""
+    return {tooltip_name(widget_class): text}
 
 
 def steps(title: str, values: Sequence[float], value: float, help_text: str, off: bool = False) -> W.SelectionSlider:

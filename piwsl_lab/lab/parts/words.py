@@ -131,11 +131,3 @@ def short(value: float) -> str:
 def milli(value: float) -> str:
     """An error of eV in meV, or of eV/Å in meV/Å, without its unit; a dash where there is none."""
     return "–" if math.isnan(value) else short(mev(value))
-
-
-def whole_words(widget: Any, bundle: Any) -> Any:
-    """The bundle of a widget with all of its words: ipywidgets cuts them after 110 letters."""
-    found = bundle[0] if isinstance(bundle, tuple) else bundle
-    if found:
-        found["text/plain"] = repr(widget)
-    return bundle

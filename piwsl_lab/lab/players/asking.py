@@ -15,7 +15,7 @@ import ipywidgets as W
 from piwsl_lab.lab.checks import Option, Progress, Question
 from piwsl_lab.lab.checks.progress import CHECK, EXPLANATION, PREDICTION, counted
 from piwsl_lab.lab.parts.knobs import button
-from piwsl_lab.lab.parts.words import whole_words
+from piwsl_lab.lab.quirks import whole_words
 
 NO_PREDICTION = "no prediction made"
 RIGHT = "Right"  # begins the comment of the option that is expected

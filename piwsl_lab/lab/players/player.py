@@ -14,7 +14,7 @@ from piwsl_lab.lab.checks.judge import attempt
 from piwsl_lab.lab.figures.live import LivePlot
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.parts.closing import close_all
-from piwsl_lab.lab.parts.words import whole_words
+from piwsl_lab.lab.quirks import whole_words
 
 MOST_KNOBS = 3
 _STYLE = """<style>
