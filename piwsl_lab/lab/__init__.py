@@ -1,4 +1,4 @@
-"""The front room: sessions, figures, molecules and panels; nothing outside imports a widget."""
+"""The laboratory on the screen: sessions, figures, molecules, panels. Only this package imports widgets."""
 
 from __future__ import annotations
 

@@ -241,23 +241,23 @@ def test_reference_forces_differences_and_energies_of_atoms():
     places = track.positions[-1][0].astype(float)
     truth = oracle.label(frame.numbers, places, frame.cell, frame.pbc).forces
     predicted = track.forces[-1][0]
-    deck.look.value = looks.BESIDE
+    deck.quantity.value = looks.BESIDE
     assert np.allclose(view._reference, truth)
     assert np.allclose(view._forces, predicted)
     assert np.allclose(view._error, np.linalg.norm(predicted - truth, axis=1))
-    deck.look.value = looks.DIFFERENCE
+    deck.quantity.value = looks.DIFFERENCE
     assert np.allclose(view._forces, predicted - truth)
     assert deck.pictures.switches["show_predicted"].description == "predicted − reference force"
     assert np.allclose(deck.views["xTB"]._error, 0.0, atol=1e-3)
-    deck.look.value = looks.ENERGIES
+    deck.quantity.value = looks.ENERGIES
     before, now = potential.predict(Dataset([frame, replace(frame, positions=places)]).unlabelled())[0]
     assert view._energy.sum() == pytest.approx(now - before, abs=1e-4)
     assert deck.views["xTB"]._energy is None
     deck = FlightDeck(FlightSession({"twin": potential}, frame, replicas=1))
     assert not deck.looks.has_reference
-    deck.look.value = looks.BESIDE
+    deck.quantity.value = looks.BESIDE
     assert "no reference method flies here" in deck.status.value
-    assert deck.look.value == looks.FORCES  # and the flight can go on
+    assert deck.quantity.value == looks.FORCES  # and the flight can go on
 
 
 def test_a_broken_bond_is_marked():

@@ -1,4 +1,4 @@
-"""The plots of the front room. plotly is imported in here and by the study figures only."""
+"""All plots of the laboratory; plotly is imported in this room only."""
 
 from piwsl_lab.lab.figures.axes import apply_style, even_ticks, log_ticks, panel_title, smooth, step_end, thin
 from piwsl_lab.lab.figures.live import HEIGHT, LivePlot

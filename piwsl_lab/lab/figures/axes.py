@@ -1,4 +1,4 @@
-"""What all plots of the front room share: their look, round numbers on axes, fewer points than a screen has pixels."""
+"""What all plots share: style, round numbers on axes, and fewer points than a screen has pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_POINTS = 1000  # per curve: more costs the browser time and shows nothing n
 
 
 def apply_style(figure: go.Figure) -> None:
-    """The house's look; colours of paper and ink are the page's, light or dark."""
+    """Give a figure the common style; the page sets the colours of background and text, light or dark."""
     figure.update_layout(
         template="plotly_white", autosize=True, hovermode="x unified",
         margin={"l": 56, "r": 24, "t": 26, "b": 44}, font={"size": 13}, uirevision="keep the reader's zoom",
@@ -23,7 +23,7 @@ def apply_style(figure: go.Figure) -> None:
 
 
 def panel_title(text: str, top: float, left: float = 0.0, shift: int = 0) -> dict[str, Any]:
-    """Words above a panel, at its left end: they are read without turning the head, and take no width.
+    """The title of a panel, above its left end, where it takes no width from the curves.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def even_ticks(low: float, high: float) -> list[float]:
 
 
 def smooth(x: np.ndarray, y: np.ndarray, limit: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Means over blocks of equal length, at most `limit` of them: batches are noisy, and the eye wants the trend."""
+    """Means over blocks of equal length, at most `limit` of them: batches are noisy, and the trend is wanted."""
     block = -(-len(x) // limit) if len(x) else 1
     starts = np.arange(0, len(x), block)
     if block == 1:

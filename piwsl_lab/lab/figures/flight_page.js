@@ -33,7 +33,7 @@
       { ...lines, x: bonds[0], y: bonds[1], z: bonds[2] },
       { ...balls, x: atoms[0], y: atoms[1], z: atoms[2] },
     ];
-    const layout = { margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, uirevision: "a hand turned it", scene };
+    const layout = { margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, uirevision: "keep the reader's view", scene };
     return Plotly.newPlot(`molecule-${p}`, data, layout, config);
   });
   if (flight.curves) drawn.push(Plotly.newPlot("curves", flight.curves.data, flight.curves.layout, config));

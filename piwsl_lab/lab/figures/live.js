@@ -9,7 +9,7 @@
 //   revision  counts the states, to find out whether one was lost
 //   library   model id of the widget that holds plotly.js, once for all plots of a kernel
 //   on_dark   colours of light pages and what they become on a dark one
-const OFTEN = 100; // ms from one drawing to the next: ten a second are as much as an eye wants
+const OFTEN = 100; // ms from one drawing to the next: ten a second are seen as motion
 const LINE = 14; // px between two numbers above each other
 const BETWEEN_PANELS = 28; // px, for the words above a panel
 const ASK = 3000; // ms between two questions whether this page has the last state
@@ -223,7 +223,7 @@ function render({ model, el }) {
   words.className = "piwsl-plot-words";
   words.hidden = true;
   el.append(box, words);
-  const zoomed = new Set(); // axes that a hand has zoomed
+  const zoomed = new Set(); // axes that the reader has zoomed
   const manager = model.widget_manager;
   let state = null; // the model with the state, once it is in this page
   let next = 0; // when to ask again whether this page has the last state
@@ -256,7 +256,7 @@ function render({ model, el }) {
     waiting = 0;
     if (gone || !visible()) return; // an observer or the watch below calls again
     if (drawing || held) {
-      again = true; // a hand is dragging, or the last drawing is not done
+      again = true; // the reader is dragging, or the last drawing is not done
       return;
     }
     drawing = true;

@@ -107,7 +107,7 @@ class _PlotState(W.Widget):
 
 
 class _PlotWidget(anywidget.AnyWidget):
-    """What stands in the page. It knows where its state is and nothing else, so that no message can pass it by."""
+    """What stands in the page. It holds only the id of its state: no message that is lost can leave it blank."""
 
     _esm = DRAW_AGAIN + _JAVASCRIPT
     _css = _CSS

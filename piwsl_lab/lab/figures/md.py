@@ -21,7 +21,7 @@ MOST_POINTS = 400  # of a curve: a panel is not much wider
 BROKEN = 0.5  # Å: the tolerance of `piwsl_lab.analysis.alive_ps`
 FAR = 2.0  # Å: farther off is off the plot
 KINDS = {2: "distance", 3: "angle", 4: "dihedral angle"}
-PLACES = ((1, 1), (1, 2), (2, 1), (2, 2))  # row and column of every panel
+PANELS = ((1, 1), (1, 2), (2, 1), (2, 2))  # row and column of every panel
 TITLES = (
     "<b>temperature</b>, K",
     "<b>energy change</b>, meV per atom",
@@ -37,8 +37,8 @@ def measured(track: Track, replica: int, states: Sequence[int], atoms: Sequence[
     In a periodic cell the nearest images count. A dihedral angle begins between -180° and 180° and goes on from there,
     so that a full turn is no jump.
     """
-    places = np.array([track.positions[k][replica] for k in states])[:, list(atoms)].astype(float)  # (T, m, 3)
-    steps = np.diff(places, axis=1)  # (T, m - 1, 3)
+    points = np.array([track.positions[k][replica] for k in states])[:, list(atoms)].astype(float)  # (T, m, 3)
+    steps = np.diff(points, axis=1)  # (T, m - 1, 3)
     if np.any(track.frame.pbc):
         steps = find_mic(steps.reshape(-1, 3), track.frame.cell, track.frame.pbc)[0].reshape(steps.shape)
     if len(atoms) == 2:
@@ -63,7 +63,7 @@ class FlightPlots(LivePlot):
     Parameters
     ----------
     colours : mapping of name → "#rrggbb"
-        The pilots in their order. There is no legend: whoever shows the plot says whose colour is whose.
+        The pilots in their order. There is no legend: the panel around the plot names the colours.
     live : bool, optional
         As for `LivePlot`.
     """
@@ -73,7 +73,7 @@ class FlightPlots(LivePlot):
             rows=2, cols=2, shared_xaxes="all", vertical_spacing=0.17, horizontal_spacing=0.06,
             subplot_titles=[*TITLES, NOTHING_MEASURED],
         )  # fmt: skip
-        for row, column in PLACES:
+        for row, column in PANELS:
             for name, colour in colours.items():
                 line = {"color": colour, "width": 2}
                 curve = go.Scatter(name=name, legendgroup=name, showlegend=False, x=[], y=[], mode="lines", line=line)
@@ -88,7 +88,7 @@ class FlightPlots(LivePlot):
             axis = "" if k == 1 else str(k)
             line = {"type": "line", "xref": f"x{axis}", "yref": f"y{axis} domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
             figure.add_shape(line | {"line": {"color": "#000", "width": 2}, "name": "cursor"})
-        for (row, column), kind in zip(PLACES, ("tozero", "normal", "tozero", "normal"), strict=True):
+        for (row, column), kind in zip(PANELS, ("tozero", "normal", "tozero", "normal"), strict=True):
             figure.update_yaxes(rangemode=kind, nticks=5, exponentformat="power", minexponent=4, row=row, col=column)
         # A molecule that has flown apart must not hide where the others stand, nor a grid line the limit.
         figure.update_yaxes(
@@ -102,7 +102,7 @@ class FlightPlots(LivePlot):
         self._cursor, self._lines = 0.0, list(figure.select_shapes({"name": "cursor"}))
         super().__init__(figure, live)
         self.widget.layout.height = HEIGHT
-        # A hand can drag the cursor; what lies below the curves is out of its reach.
+        # The cursor can be dragged; the limit of a broken bond lies below the curves, where the mouse does not reach.
         self.config["edits"] = {"shapePosition": True}
 
     def on_pick(self, callback: Callable[[float], Any]) -> None:

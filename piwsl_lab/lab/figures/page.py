@@ -35,7 +35,6 @@ from piwsl_lab.study.tables import (
 from piwsl_lab.support.files import describe_error, write_whole
 from piwsl_lab.support.streams import spell_what_can_be
 
-# The door to all that the notebook of evidence uses.
 __all__ = [
     "KNOWN_STUDY",
     "colour_of",

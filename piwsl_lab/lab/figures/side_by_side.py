@@ -19,7 +19,10 @@ from piwsl_lab.study.tables import Row
 
 
 def side_by_side(rows: Sequence[Row], quantities: Sequence[str]) -> go.Figure:
-    """All methods at one place of a study: mean and interval, one row a method, one panel a quantity."""
+    """All methods trained on the same labels: mean and interval, one row per method, one panel per quantity.
+
+    `rows` are of one data set and one number of labels.
+    """
     quantities = [q for q in quantities if any(row["quantity"] == q for row in rows)]
     figure = make_subplots(
         1, max(1, len(quantities)), shared_yaxes=True, horizontal_spacing=0.03,
@@ -46,7 +49,7 @@ def side_by_side(rows: Sequence[Row], quantities: Sequence[str]) -> go.Figure:
 
 
 class SideBySide(LivePlot):
-    """All methods at one place of a study, in one quantity."""
+    """All methods trained on the same labels, in one quantity."""
 
     def __init__(self, live: bool | None = None) -> None:
         figure = go.Figure(go.Scatter(x=[], y=[], mode="markers"))
@@ -66,17 +69,17 @@ class SideBySide(LivePlot):
 
 
 def _dots(rows: Sequence[Row]) -> dict[str, Any]:
-    """Means with intervals as a horizontal trace, every method with its own look."""
+    """Means with intervals as a horizontal trace, every method in its own style."""
     styles = styles_of(rows)
     factor = SCREEN.get(rows[0]["quantity"], ("", 1.0))[1]
     mean, low, high = (factor * np.array([row[name] for row in rows]) for name in ("mean", "low", "high"))
-    looks = [styles[line_of(row)] for row in rows]
+    chosen = [styles[line_of(row)] for row in rows]
     return {
         "x": mean, "y": row_names(rows), "mode": "markers", "showlegend": False,
         "error_x": {"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low,
                     "color": "#555", "thickness": 1.5},
-        "marker": {"color": [look["line"]["color"] for look in looks], "size": 11,
-                   "symbol": [look["marker"]["symbol"] for look in looks]},
+        "marker": {"color": [style["line"]["color"] for style in chosen], "size": 11,
+                   "symbol": [style["marker"]["symbol"] for style in chosen]},
         "customdata": [[row["seeds"]] for row in rows],
         "hovertemplate": "%{y}: %{x:.3g}, %{customdata[0]} seeds<extra></extra>",
     }  # fmt: skip

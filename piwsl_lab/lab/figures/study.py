@@ -1,4 +1,4 @@
-"""Figures of a study: error against labels, maps, ratios. Every method has its look, the same in all of them."""
+"""Figures of a study: error against labels, maps, ratios; a method has the same style in all of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ ORDER_WORDS = {"1": "first order (Taylor)", "2": "second order (trapezoid)", "sy
 
 
 def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> go.Figure:
-    """Error against the number of labels, both logarithmic: one line a method and output, one panel a part.
+    """Error against the number of labels, both logarithmic: one line per method and output,
+    one panel per test part.
 
     Where energies and forces differ in number, the kind that varies more is the axis and the other names the panel. A
     part with one number of labels has no panel.
@@ -79,7 +80,8 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
 
 
 def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "pitc") -> go.Figure:
-    """Ratio to the rival over ε and the weight of a consistency term, one panel an order; blue is better, 1 is white.
+    """Ratio to the rival over ε and the weight of a consistency term, one panel per order; blue is better,
+    1 is white.
 
     Parameters
     ----------
@@ -134,7 +136,7 @@ def _heatmap(rows: Mapping[tuple[float, float], Row], x: Sequence[float], y: Seq
 
 def _ratio_colours(rows: Sequence[Row]) -> dict[str, Any]:
     """Colours of ratios: blue is better, 1 is white."""
-    # One ruinous cell must not make all others pale: beyond MOST_COLOURED the number says it.
+    # One very bad cell must not make all others pale: beyond MOST_COLOURED only the number tells.
     reach = min(max(abs(math.log10(row["ratio"])) for row in rows) or 0.1, math.log10(MOST_COLOURED))
     ticks = ratio_ticks(10**-reach, 10**reach)
     bar = {
@@ -147,7 +149,8 @@ def _ratio_colours(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def ratio_bars(rows: Sequence[Row], quantity: str = "energy_mae") -> go.Figure:
-    """Ratios to the rival with their intervals, one line each, on a logarithmic axis; filled where one is shown."""
+    """Ratios to the rival with their intervals on a logarithmic axis, one row per ratio; a filled dot is a difference
+    that is shown."""
     # Colours of all methods, the rivals too, so that a method has the same in every figure.
     styles = styles_of([row for row in rows if row["quantity"] == quantity])
     rows = [r for r in rows if r["quantity"] == quantity and r["ratio"] > 0 and math.isfinite(r["ratio"])][::-1]
@@ -270,7 +273,7 @@ def finish(figure: go.Figure, y_title: str, x_title: str) -> None:
 
 
 def style_figure(figure: go.Figure, height: float) -> None:
-    """The house's look; the legend stands above the titles of the panels."""
+    """Give a figure the common style; the legend stands above the titles of the panels."""
     legend = {"orientation": "h", "x": 0, "y": 1 + 0.6 * TOP / height, "yanchor": "bottom"}
     figure.update_layout(
         template="plotly_white", autosize=True, hovermode="closest", font={"size": 13}, legend=legend,

@@ -1,4 +1,4 @@
-"""How a method looks in every figure of a study: the colour of its kind, and a symbol and dash of its own."""
+"""The style of a method in every figure of a study: the colour of its kind, and a symbol and dash of its own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def line_of(row: Row) -> str:
 
 
 def colour_of(method: str) -> str | None:
-    """Colour of the family that a method belongs to by the beginning of its name; None for a stranger."""
+    """Colour of the family that a method belongs to by the beginning of its name; None for an unknown one."""
     known = [family for family in FAMILIES if method == family or method.startswith(f"{family}-")]
     return FAMILIES[max(known, key=len)] if known else None
 
@@ -69,8 +69,8 @@ def styles_of(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     lines: dict[str, tuple[str, bool]] = {}
     for row in rows:
         lines.setdefault(line_of(row), (row["method"], any(m == row["method"] for m, _ in lines.values())))
-    strangers = dict.fromkeys(method for method, _ in lines.values() if colour_of(method) is None)
-    spare = {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(strangers)}
+    unknown = dict.fromkeys(method for method, _ in lines.values() if colour_of(method) is None)
+    spare = {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(unknown)}
     marks: dict[str, tuple[str, str]] = {}
     # Methods with a mark of their own choose first, wherever they stand.
     for name, (method, again) in sorted(lines.items(), key=lambda line: line[1][0] not in MARKS):

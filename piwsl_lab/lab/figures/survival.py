@@ -17,7 +17,8 @@ MARKS = 9  # symbols along a curve: lines are told apart without colours too
 
 
 def survival(rows: Sequence[Row]) -> go.Figure:
-    """Share of replicas alive with its 95 % Wilson interval: a panel a data set and temperature, a line a method.
+    """Share of replicas alive with its 95 % Wilson interval: one panel per data set and
+    temperature, one line per method.
 
     `rows` are those of flights.csv. Replicas of all seeds are taken together.
     """

@@ -1,6 +1,6 @@
 """The plots of a training: live curves with what was moved on the way, loss terms, parity.
 
-`draw(session)` reads what a session, or a stored run, has written down. eV becomes meV here.
+`draw(session)` reads what a session, or a stored run, has written down.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def _colours(names: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
 
 
 class Curves(_TwinPlot):
-    """Energy and force error on the monitored test frames against the training step, one line a twin; and a cursor.
+    """Energy and force error on the monitored test frames against the training step, one line per twin, and a
+    cursor.
 
     A dotted line stands where a knob of the last twin was moved, with what was moved.
 
@@ -160,7 +161,7 @@ def _moves(changes: Mapping[int, Any], end: float) -> tuple[list[dict[str, Any]]
 
 
 class LossTerms(_TwinPlot):
-    """The unweighted loss terms of every twin on the training batches, smoothed, one row a kind."""
+    """The unweighted loss terms of every twin on the training batches, smoothed, one row per kind of term."""
 
     ROWS = (("energy",), ("force",), tuple(TERMS))
     UNITS = ("energy term, eV²", "force term, (eV/Å)²", "other terms")

@@ -1,1 +1,1 @@
-"""Molecules in 3D; the only place that imports nglview."""
+"""Molecules in 3D; only this room uses nglview."""

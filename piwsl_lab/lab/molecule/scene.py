@@ -1,6 +1,6 @@
 """What a picture of a molecule consists of, as plain numbers: balls, arrows, colours, box, legend.
 
-No widget in here: `viewer` puts this on the screen.
+No widget in here: `Picture` puts this on the screen.
 """
 
 from __future__ import annotations
@@ -77,19 +77,19 @@ def packed(state: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """
     values: list[float] = []
 
-    def place(numbers: list[float]) -> list[int]:
+    def append(numbers: list[float]) -> list[int]:
         values.extend(numbers)
         return [len(values) - len(numbers), len(numbers)]
 
-    places: dict[str, Any] = {}
+    ranges: dict[str, Any] = {}
     for name, value in state.items():
         if name in ("positions", "colours"):
-            places[name] = place(value)
+            ranges[name] = append(value)
         elif isinstance(value, dict):
-            places[name] = {k: place(v) if k in ("start", "neck", "tip") else v for k, v in value.items()}
+            ranges[name] = {k: append(v) if k in ("start", "neck", "tip") else v for k, v in value.items()}
         else:
-            places[name] = value
-    return places, np.asarray(values, dtype="<f4").tobytes()
+            ranges[name] = value
+    return ranges, np.asarray(values, dtype="<f4").tobytes()
 
 
 def ball_radii(numbers: np.ndarray) -> np.ndarray:
@@ -126,7 +126,7 @@ def _binned(values: np.ndarray, edges: tuple[float, ...], colours: tuple[str, ..
     ]
 
 
-def placed(positions: np.ndarray, instead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def drawable(positions: np.ndarray, instead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions [N, 3] that can be drawn, Å, and which atoms have none, bool [N]; those stand where `instead` says."""
     lost = ~(np.abs(positions) <= FARTHEST).all(axis=1)  # also true for nan
     return np.where(lost[:, None], instead, positions), lost
@@ -214,10 +214,10 @@ def molecule(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, perio
     centre = 0.5 * (ends.min(axis=0) + ends.max(axis=0))
     everything = np.concatenate([corners, positions]) - centre
     # PDB has room for ±999 Å; the true positions follow with the first state.
-    places = (positions - centre).clip(-999.0, 999.0)
+    inside = (positions - centre).clip(-999.0, 999.0)
     lines = [
         f"HETATM{index % 100000:5d} {symbol:>2}   MOL A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00{symbol:>12}"
-        for index, (symbol, (x, y, z)) in enumerate(zip(Symbols(numbers), places, strict=True), 1)
+        for index, (symbol, (x, y, z)) in enumerate(zip(Symbols(numbers), inside, strict=True), 1)
     ]
     return {
         "name": formula(numbers),

@@ -95,8 +95,8 @@ class MoleculeView(W.VBox):
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(chemical_symbols):
             raise ValueError(f"numbers hold {numbers.min()} to {numbers.max()}; atomic numbers are 1 to 118")
         positions = _rows(positions, len(numbers), "positions")
-        sound = positions[~scene.placed(positions, positions)[1]]
-        positions, lost = scene.placed(positions, sound[0] if len(sound) else np.zeros(3))
+        sound = positions[~scene.drawable(positions, positions)[1]]
+        positions, lost = scene.drawable(positions, sound[0] if len(sound) else np.zeros(3))
         cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
         periodic = bool(cell.any() and np.abs(cell).max() <= scene.FARTHEST) and (pbc is None or bool(np.any(pbc)))
         with self._guard:
@@ -143,7 +143,7 @@ class MoleculeView(W.VBox):
                 raise ValueError(f"{name} has shape {values.shape}, expected ({count},): one {unit} per atom")
         with self._guard:
             self._end_movie()
-            self._positions, self._lost = scene.placed(positions, self._positions)
+            self._positions, self._lost = scene.drawable(positions, self._positions)
             self._forces, self._reference, self._error = forces, reference, error
             self._energy, self._broken, self._what = energy, broken, what
             self._colour = colour or self._colour

@@ -126,7 +126,7 @@ class CloseUp(W.VBox):
                 self.molecule.play()
 
     def _slide(self, stop: int) -> None:
-        """Moved by a hand. The slider may have more or fewer stops than there are snapshots by now."""
+        """A person moved the slider. It may have more or fewer stops than there are snapshots by now."""
         with self._lock:
             if not self._moves.by_hand:
                 return

@@ -2,7 +2,7 @@
 
 Data, model and training knobs wait for Reset; `Controls.pending` names those that differ from what is running. Physics
 knobs write plain numbers into the objective of a twin, which the loop reads at its next step; a knob whose number
-follows a schedule shows the number in force instead, until a hand moves it.
+follows a schedule shows the number in force instead, until a person moves it.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Controls:
             knob.observe(lambda _: callback(), "value")
 
     def on_physics(self, callback: Callable[[str, Any], None]) -> None:
-        """Call back with the field and its value when a hand moves a physics knob."""
+        """Call back with the field and its value when a person moves a physics knob."""
 
         def moved(change: dict[str, Any], name: str) -> None:
             if self._showing != threading.get_ident():
@@ -158,7 +158,7 @@ class Controls:
         self._showing = threading.get_ident()
         try:
             for name, value in values.items():
-                if value != self._shown[name]:  # else a hand that moves it now would be pushed back
+                if value != self._shown[name]:  # else it would be pulled back while somebody moves it
                     put(self.physics_knobs[name], self._stops[name], value)
                     self._shown[name] = value
         finally:
@@ -225,12 +225,12 @@ def _weights(objective: Objective) -> dict[str, W.Widget]:
         ),
         "gradient": weight(
             "gradient weight", objective.gradient,
-            "Gradient consistency: at displaced places the two heads, direct forces and −dE/dr, must agree. For "
+            "Gradient consistency: at displaced positions the two heads, direct forces and −dE/dr, must agree. For "
             "forces from dual, or direct. Weight in Å²/eV².",
         ),
         "weak": weight(
             "weak labels", objective.weak,
-            "Weight of the labels' own Taylor expansion at displaced places (Cooper et al. 2020), in 1/eV².",
+            "Weight of the labels' own Taylor expansion at displaced positions (Cooper et al. 2020), in 1/eV².",
         ),
         "noisy": weight(
             "noisy copies", objective.noisy,

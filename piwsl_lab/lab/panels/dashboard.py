@@ -1,7 +1,7 @@
 """`Dashboard`: a session with buttons, sliders, live curves and a molecule, on one screen of a projector.
 
-The session trains on its own thread. While it is busy, one drawing thread looks at it ten times a second and pushes
-what has changed; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them. Making a
+The session trains on its own thread. While it is busy, one drawing thread pushes what has changed, ten
+times a second; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them. Making a
 dashboard never touches its session.
 """
 
@@ -41,8 +41,8 @@ class Dashboard(W.VBox):
     """A panel to train the twins of a session and to watch them.
 
     Another dashboard of the same session takes the place of this one, and training goes on. A dashboard of another
-    session ends this one and stops its training, which nobody would see any more. Before the first step a stored run
-    with the same settings plays, where there is one; *Train* ends it.
+    session ends this one and stops its training, which no page would show any more. Before the first step a stored
+    run with the same settings plays, where there is one; *Train* ends it.
 
     Parameters
     ----------

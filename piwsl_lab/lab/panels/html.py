@@ -39,7 +39,7 @@ def headline(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]], sto
 
     Parameters
     ----------
-    session : Session, or a stored run that looks like one
+    session : Session, or a stored run with the same attributes
     verdicts : sequence of (name of the other twin, verdict on the energy, verdict on the forces)
     stored : bool
         Say that this is a stored run.

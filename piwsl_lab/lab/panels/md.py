@@ -29,7 +29,7 @@ from piwsl_lab.lab.panels.md_words import atoms_in, held, state, with_atom
 from piwsl_lab.lab.parts.closing import close_all
 from piwsl_lab.lab.parts.units import fs, ps
 from piwsl_lab.lab.quirks import set_slider
-from piwsl_lab.lab.sessions import md_views as looks
+from piwsl_lab.lab.sessions import md_views
 from piwsl_lab.lab.sessions.md import FlightSession, Track
 
 PERIOD = 0.2  # s between two drawings
@@ -83,7 +83,7 @@ class FlightDeck(W.VBox):
         c = self.controls = controls
         self.start, self.stop, self.reset, self.save, self.more = c.start, c.stop, c.reset, c.save, c.more
         self.temperature, self.time_step, self.replica = c.temperature, c.time_step, c.replica
-        self.ensemble, self.replicas, self.look, self.measure = c.ensemble, c.replicas, c.look, c.measure
+        self.ensemble, self.replicas, self.quantity, self.measure = c.ensemble, c.replicas, c.quantity, c.measure
         self.play, self.cursor, self.follow, self.moment, self.status = c.play, c.cursor, c.follow, c.moment, c.status
 
     def _rows(self) -> list[W.Widget]:
@@ -99,7 +99,7 @@ class FlightDeck(W.VBox):
         self._turn(self.temperature, "The temperature stays as it was", self.session.set_temperature)
         self._turn(self.time_step, "The time step stays as it was", self.session.set_time_step)
         self._turn(self.measure, "This cannot be measured", self._measure)
-        self._turn(self.look, "Predicted forces are shown instead", self._look)
+        self._turn(self.quantity, "Predicted forces are shown instead", self._choose_quantity)
         for knob in (self.replica, self.ensemble, self.replicas):
             self._turn(knob, "This was not possible", lambda _: None)
         for name, switch in self.pictures.switches.items():
@@ -182,12 +182,12 @@ class FlightDeck(W.VBox):
         """An atom was clicked."""
         self.measure.value = with_atom(self.measure.value, atom)
 
-    def _look(self, look: str) -> None:
-        if look in looks.NEED_REFERENCE and not self.looks.has_reference:
+    def _choose_quantity(self, quantity: str) -> None:
+        if quantity in md_views.NEED_REFERENCE and not self.looks.has_reference:
             with self._moves.own():
-                self.look.value = looks.FORCES
+                self.quantity.value = md_views.FORCES
             self.draw()
-            raise ValueError(looks.NO_REFERENCE)
+            raise ValueError(md_views.NO_REFERENCE)
 
     # -- one cursor ------------------------------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class FlightDeck(W.VBox):
             self._move_to(_longest(self.session.tracks).at(fs(picoseconds)))
 
     def _cursor_moved(self, k: int) -> None:
-        """By a hand or *play*, unless it is this deck that follows the flight."""
+        """A person or *play* moved the time, unless it is this deck that follows the flight."""
         if self._by_hand:
             self._move_to(k)
 
@@ -254,7 +254,7 @@ class FlightDeck(W.VBox):
             self.plots.measure(first, numbers)
 
     def _draw_pictures(self, tracks: Mapping[str, Track]) -> None:
-        self.pictures.draw(tracks, self._moment, self._replica, self.look.value)
+        self.pictures.draw(tracks, self._moment, self._replica, self.quantity.value)
         self.moment.value = line(f"{ps(self._moment):.3f} ps")
 
     def _draw_words(self) -> None:
@@ -310,7 +310,7 @@ class FlightDeck(W.VBox):
         contents = list(self.children)
         self.pictures.close()
         self.plots.close()
-        # A cell may hold this deck for ever; it shall not hold the flight.
+        # A cell may keep this deck for ever; the flight must not stay in memory with it.
         del self.session, self.looks
         return contents
 

@@ -1,4 +1,4 @@
-"""What a hand can turn in a flight deck, and its lines of words. No flight in here: `FlightDeck` connects it."""
+"""The knobs of a flight deck and its lines of words; `FlightDeck` connects them to a flight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ipywidgets as W
 
 from piwsl_lab.lab.parts.colours import ON_DARK
 from piwsl_lab.lab.parts.knobs import button, dropdown, put, shown, steps, tooltip
-from piwsl_lab.lab.sessions import md_views as looks
+from piwsl_lab.lab.sessions import md_views
 
 TEMPERATURES = (50, 100, 200, 300, 400, 500, 700, 1000)
 TIME_STEPS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -67,7 +67,7 @@ class FlightControls:
         )  # fmt: skip
         self.temperature = steps(
             "temperature, K", TEMPERATURES, settings["temperature"],
-            "Acts at once: a bath takes it over; at constant energy the velocities are scaled.",
+            "Acts at once: a heat bath is set to it; at constant energy the velocities are scaled.",
         )  # fmt: skip
         self.time_step = steps(
             "time step, fs", TIME_STEPS, settings["time_step"], "Acts at once. Hydrogen wants 0.5 fs or less."
@@ -86,10 +86,13 @@ class FlightControls:
             style={"description_width": "60px"}, layout=W.Layout(),
             **tooltip(W.BoundedIntText, "How many copies fly at once; acts when you press Start anew."),
         )  # fmt: skip
-        titles = [(title, look) for look, title in looks.TITLES.items()]
-        self.look = dropdown(
-            "show", titles, looks.FORCES, "Arrows and colours; reference forces come from the method that flies along."
-        )
+        titles = [(title, name) for name, title in md_views.TITLES.items()]
+        self.quantity = dropdown(
+            "show",
+            titles,
+            md_views.FORCES,
+            "Arrows and colours; reference forces come from the method that flies along.",
+        )  # fmt: skip
         self.measure = W.Text(
             description="measure atoms", placeholder="click 2 to 4 atoms, or type 0 2", continuous_update=False,
             style={"description_width": "108px"}, layout=W.Layout(),
@@ -145,14 +148,14 @@ class FlightControls:
             self.replica: ("48px", "0 0 106px", "100px"),
             self.ensemble: ("64px", "1 1 220px", "200px"),
             self.replicas: ("60px", "0 0 130px", "120px"),
-            self.look: ("44px", "1 1 230px", "200px"),
+            self.quantity: ("44px", "1 1 230px", "200px"),
             self.measure: ("108px", "1 1 200px", "190px"),
         }
         for knob, (words, flex, least) in sizes.items():
             knob.style.description_width = words
             knob.layout.flex, knob.layout.min_width, knob.layout.width = flex, least, "auto"
         self.strip = row([self.start, self.stop, self.reset, self.save, self.more, self.temperature, self.time_step])
-        self.extra = row([self.ensemble, self.replicas, self.look, self.measure])
+        self.extra = row([self.ensemble, self.replicas, self.quantity, self.measure])
         self.extra.layout.display = "none"
         self.time = row([self.play, self.cursor, self.moment, self.follow, self.replica])
 

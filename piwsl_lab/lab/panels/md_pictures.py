@@ -1,4 +1,4 @@
-"""The molecules of a flight side by side: a caption over each, and one row of switches and one legend for all."""
+"""The molecules of a flight side by side: a caption above each, one row of switches and one legend for all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from piwsl_lab.lab.panels.md_controls import line, row, words_line
 from piwsl_lab.lab.parts.colours import REFERENCE, name_colours
 from piwsl_lab.lab.parts.knobs import tooltip
 from piwsl_lab.lab.parts.units import ps
-from piwsl_lab.lab.sessions import md_views as looks
+from piwsl_lab.lab.sessions import md_views
 from piwsl_lab.lab.sessions.md import FlightSession, Track
 from piwsl_lab.md.forces import LearnedForces, OracleForces
 
@@ -52,7 +52,7 @@ class FlightPictures:
     """
 
     def __init__(self, session: FlightSession, colours: Mapping[str, str]) -> None:
-        self.session, self.colours, self.looks = session, colours, looks.Looks(session)
+        self.session, self.colours, self.looks = session, colours, md_views.Looks(session)
         frame = session.frame
         self.views = {
             name: MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, HEIGHT, bare=True)
@@ -88,21 +88,21 @@ class FlightPictures:
         for view in self.views.values():
             getattr(view, name).value = on
 
-    def draw(self, tracks: Mapping[str, Track], moment: float, replica: int, look: str) -> None:
-        """Show one replica of every track at a time (fs), as one of `looks.TITLES`."""
+    def draw(self, tracks: Mapping[str, Track], moment: float, replica: int, quantity: str) -> None:
+        """Show one replica of every track at a time (fs), as one of `md_views.TITLES`."""
         marked = False
         for name, view in self.views.items():
             track = tracks[name]
             k, frame = track.at(moment), track.frame
             if not np.array_equal(view.numbers, frame.numbers):
                 view.set_molecule(frame.numbers, frame.positions, frame.cell, frame.pbc)
-            drawn = self.looks.of(name, track, k, replica, look)
+            drawn = self.looks.of(name, track, k, replica, quantity)
             length = bond_lengths(track.positions[k][replica : replica + 1], track.bonds.pairs, frame)[0]
             broken = track.bonds.pairs, np.abs(length - track.bonds.length) > BROKEN
             marked |= bool(broken[1].any())
             view.show(track.positions[k][replica] + _wrap(frame), colour=self.colours[name], broken=broken, **drawn)
             self.captions[name].value = line(self._caption(name, track, k, replica), "piwsl-caption")
-        self._draw_switches(look, marked)
+        self._draw_switches(quantity, marked)
 
     def _caption(self, name: str, track: Track, k: int, replica: int) -> str:
         """The pilot's colour, name and state; how it was lost, if it was."""
@@ -112,26 +112,26 @@ class FlightPictures:
             words = f'<b class="piwsl-error">lost</b> at {ps(loss.time):.3f} ps: {escape(loss.reason)}'
         return f'<span style="color:{self.colours[name]}">■</span> <b>{escape(name)}</b> {words}'
 
-    def _draw_switches(self, look: str, broken: bool) -> None:
+    def _draw_switches(self, quantity: str, broken: bool) -> None:
         """Offer the switches of what can be seen, and say what is."""
         there = {
             "atom_labels": True,
             "show_predicted": True,
-            "show_reference": look == looks.BESIDE,
-            "colour_by_error": look in looks.NEED_REFERENCE,
-            "colour_by_energy": look == looks.ENERGIES,
+            "show_reference": quantity == md_views.BESIDE,
+            "colour_by_error": quantity in md_views.NEED_REFERENCE,
+            "colour_by_energy": quantity == md_views.ENERGIES,
         }
         for name, switch in self.switches.items():
             switch.layout.display = "" if there[name] else "none"
         predicted = self.switches["show_predicted"]
-        predicted.description = SUBTRACTED if look == looks.DIFFERENCE else SWITCHES["show_predicted"][0]
+        predicted.description = SUBTRACTED if quantity == md_views.DIFFERENCE else SWITCHES["show_predicted"][0]
         self.legend.value = legend({name for name in there if there[name] and self.switches[name].value}, broken)
 
     def close(self) -> None:
-        """Take the pictures from page and kernel; whoever shows `grid` and `switch_row` closes those."""
+        """Take the pictures from page and kernel; the deck closes `grid` and `switch_row`."""
         for view in self.views.values():
             view.close()
-        del self.session, self.looks  # a cell may hold this for ever; it shall not hold the flight
+        del self.session, self.looks  # the flight must not stay in memory with a closed deck
 
 
 def pilot_colours(session: FlightSession) -> dict[str, str]:

@@ -123,7 +123,7 @@ class Strip(W.Box):
             self._put(self.weight, list(knob.options), knob.value)
 
     def mark_scheduled(self, scheduled: Collection[str]) -> None:
-        """Say in the knobs that they follow a schedule until a hand moves them."""
+        """Say in the knobs that they follow a schedule until a person moves them."""
         for name, knob in (("epsilon", self._physics["epsilon"]), (self.leading, self.weight)):
             (knob.add_class if name in scheduled else knob.remove_class)("piwsl-scheduled")
 

@@ -1,1 +1,1 @@
-"""Small parts that all rooms of the lab share: words, colours, knobs, and how things are closed."""
+"""Small parts that all rooms of the lab share: words, units, colours, knobs, and how widgets are closed."""

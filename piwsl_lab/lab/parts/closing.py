@@ -1,4 +1,4 @@
-"""Widgets that nobody shows any more: ipywidgets keeps each of them alive until it is closed, one by one."""
+"""Closes widgets that are no longer shown: ipywidgets keeps each of them in memory until it is closed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ipywidgets as W
 
 
 def close_all(*roots: W.Widget) -> None:
-    """Close widgets with everything they hold: children, layouts, styles; each once, also one that holds itself."""
+    """Close widgets and all widgets among their traits: children, layouts, styles; each once."""
     found: dict[int, W.Widget] = {}
     waiting = list(roots)
     while waiting:

@@ -20,7 +20,7 @@ def tooltip(widget_class: type[W.Widget], text: str) -> dict[str, str]:
 
 
 def steps(title: str, values: Sequence[float], value: float, help_text: str, off: bool = False) -> W.SelectionSlider:
-    """A slider over round values, a logarithmic scale to the hand; `value` is added where it is not among them."""
+    """A slider with equally spaced stops at round values; `value` is added where it is not among them."""
     options = [("off" if off and v == 0 else shown(v), v) for v in sorted({*values, value})]
     return W.SelectionSlider(
         options=options, value=value, description=title, continuous_update=True, **knob(W.SelectionSlider, help_text)
@@ -52,20 +52,20 @@ def button(text: str, icon: str, style: str, help_text: str) -> W.Button:
 
 
 def mark() -> W.HTML:
-    """Words below a knob that moves by itself."""
+    """Words below a knob that follows a schedule."""
     mark = W.HTML("follows a schedule; move it to take over", layout=W.Layout(width="98%", height="14px", margin="0"))
     mark.add_class("piwsl-schedule")
     return mark
 
 
 def put(knob: W.Widget, stops: Sequence[tuple[str, Any]], value: Any) -> None:
-    """Move a knob; a slider without a stop at the value gives up its nearest one for it."""
+    """Move a knob; a slider without a stop at the value moves its nearest stop there."""
     if not isinstance(knob, W.SelectionSlider):
         knob.value = value
         return
     options = list(stops)
     if all(stop != value for _, stop in stops):
-        # Never "off", and never one more stop: what a hand is doing just now keeps its meaning.
+        # "off" stays, and so does the number of stops: somebody may be dragging the slider just now.
         nearest = min((k for k, (_, stop) in enumerate(stops) if stop), key=lambda k: abs(stops[k][1] - value))
         options[nearest] = (shown(value), value)
     with knob.hold_sync():

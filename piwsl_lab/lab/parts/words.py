@@ -1,4 +1,4 @@
-"""The words of the front room for what an objective asks, so that knobs, curves and sentences use the same."""
+"""An objective in words: knobs, curves and sentences use the same ones."""
 
 from __future__ import annotations
 

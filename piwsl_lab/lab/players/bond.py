@@ -76,8 +76,8 @@ class BondPlayer(Player):
             own = self.yours.over([(float(length),) for length in lengths])
             lines.append(Line(1, "yours", lengths, own, YOURS, width=3))
         self.plot.draw(lines)
-        places = np.array([[0.0, 0.0, 0.0], [r, 0.0, 0.0]])
-        self.molecule.show(places, np.array([[0.0, 0.0, 0.0], [DRAWN * force, 0.0, 0.0]]), colour=ORANGE)
+        positions = np.array([[0.0, 0.0, 0.0], [r, 0.0, 0.0]])
+        self.molecule.show(positions, np.array([[0.0, 0.0, 0.0], [DRAWN * force, 0.0, 0.0]]), colour=ORANGE)
         kind = "pushes apart" if force > 0.005 else "pulls together" if force < -0.005 else "rests"
         words = f"r = {r:.2f} Å: E = {energy:.3f} eV, slope {-force:+.3f} eV/Å, force {force:+.3f} eV/Å: it {kind}."
         return f"{words}{self.yours.said(self.yours(r), ' eV/Å', '+.3f')}"

@@ -58,7 +58,7 @@ class SpringPlayer(Player):
             Panel("softening k/k′ − 1", "step ε, Å", "xy", (0.022, 0.45), (1e-5, 30.0)),
         ]
         plot = Panels(panels, columns=2)
-        molecule = MoleculeView(np.array([6, 6]), self._places(), height="230px", bare=True, room=0.7)
+        molecule = MoleculeView(np.array([6, 6]), self._positions(), height="230px", bare=True, room=0.7)
         legend = (
             f"The bond pressed together by {PRESSED:g} Å, one atom held. Wide and pale: the true force on "
             f"the other atom. Inside it: the learned one. Both {DRAWN:g} times longer."
@@ -66,8 +66,8 @@ class SpringPlayer(Player):
         super().__init__(knobs, plot, molecule, legend, shares=(17, 7))
 
     @staticmethod
-    def _places() -> np.ndarray:
-        """Places [2, 3] of the atoms of the pressed bond, Å."""
+    def _positions() -> np.ndarray:
+        """Positions [2, 3] of the atoms of the pressed bond, Å."""
         return np.array([[0.0, 0.0, 0.0], [BOND - PRESSED, 0.0, 0.0]])
 
     def stiffness(self, weight: float, epsilon: float, order: int) -> float:
@@ -92,7 +92,7 @@ class SpringPlayer(Player):
         ]
         self.plot.draw(lines)
         true = np.array([[0.0, 0.0, 0.0], [PRESSED * DRAWN, 0.0, 0.0]])
-        self.molecule.show(self._places(), learned * true, true, colour=ORDER_COLOURS[order])
+        self.molecule.show(self._positions(), learned * true, true, colour=ORDER_COLOURS[order])
         words = f"learned stiffness k′ = {learned:.4f} eV/Å², true 1 eV/Å²: too soft by {100 * (1 - learned):.2f} %."
         own = self.yours(weight, epsilon, self.springs.stiffness_of_labels)
         return f"{words}{self.yours.said(own, '', '.4f', 'k′/k = ')}"
@@ -181,12 +181,12 @@ class BiasPlayer(Player):
 
     def _stiffest(self) -> np.ndarray:
         """Arrows [N, 3] along the direction in which each atom is held most stiffly, away from its neighbours."""
-        places = self.frame.positions
-        arrows = np.zeros_like(places)
-        for atom in range(len(places)):
+        positions = self.frame.positions
+        arrows = np.zeros_like(positions)
+        for atom in range(len(positions)):
             block = self.hessian[3 * atom : 3 * atom + 3, 3 * atom : 3 * atom + 3]
             values, vectors = np.linalg.eigh(block)
-            away = places[atom] - places
+            away = positions[atom] - positions
             nearest = away[np.argsort(np.linalg.norm(away, axis=1))[1]]
             arrows[atom] = values[-1] * vectors[:, -1] * (1.0 if vectors[:, -1] @ nearest >= 0 else -1.0)
         return 2.5 * arrows / np.linalg.norm(arrows, axis=1).max()
