@@ -34,9 +34,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "study": ("training", "analysis"),
     "lab.quirks": ("support",),
     "lab.checks": ("toys", "support"),
-    "lab.parts": ("study",),
+    "lab.parts": ("study", "lab.quirks"),
     "lab.sessions": ("lab.parts",),
-    "lab.molecule": ("lab.sessions", "lab.quirks"),
+    "lab.molecule": ("lab.sessions",),
     "lab.figures": ("lab.molecule",),
     "lab.panels": ("lab.figures",),
     "lab.players": ("lab.panels", "lab.checks"),
@@ -48,7 +48,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 INSIDE_FUNCTIONS = {"cli": "lab"}
 WIDGETS = {"ipywidgets", "anywidget", "IPython", "ipykernel", "google"}
 HOMES = {  # where another library may be imported
-    "plotly": ("lab.figures", "lab.quirks", "lab.panels"),
+    "plotly": ("lab.figures", "lab.quirks"),
     "nglview": ("lab.molecule", "lab.quirks"),
     **dict.fromkeys(
         WIDGETS, ("lab.parts", "lab.molecule", "lab.figures", "lab.panels", "lab.players", "lab.lesson", "lab.quirks")
