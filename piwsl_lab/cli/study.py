@@ -86,7 +86,8 @@ def _report(study: Study, store: Store) -> int:
         return 0
     # By its command and not by an import: nothing below the front room depends on it.
     return subprocess.run(
-        [sys.executable, "-m", "piwsl_lab.lab.figures.page", str(store.folder)], check=False
+        [sys.executable, "-m", "piwsl_lab.lab.figures.page", str(store.folder), "--study", str(study.path)],
+        check=False,
     ).returncode
 
 

@@ -123,11 +123,14 @@ def test_a_method_looks_alike_in_every_figure_and_no_two_look_alike(rows):
 
 def lines_of_a_study(path: Path) -> dict[str, dict]:
     """Looks of all methods of a study's file, both outputs of a dual head among them, by name and output."""
-    rows = [
-        {"method": method.name, "title": method.name, "output": output}
-        for method in read(path).methods
-        for output in (("conservative", "direct") if "dual" in method.name else ("forces",))
-    ]
+    rows = evidence.with_colours(
+        [
+            {"method": method.name, "title": method.name, "output": output}
+            for method in read(path).methods
+            for output in (("conservative", "direct") if "dual" in method.name else ("forces",))
+        ],
+        path,
+    )
     looks = list(evidence.styles_of(rows).values())
     return {f"{r['method']}/{r['output']}": look for r, look in zip(rows, looks, strict=True)}
 
@@ -143,13 +146,27 @@ def test_a_kind_has_its_colour_in_every_study_and_no_two_lines_are_alike_without
         assert look["line"]["color"] in ([COLOURS[kind]] if kind else OTHERS), method
 
 
-def test_methods_of_a_users_study_have_the_colours_of_their_families_and_never_black():
-    names = ["supervised-long", "conservative-pitc-0.1", "dual-mine", "directional", *"abcdefghijklmnopq"]
-    looks = evidence.styles_of([{"method": n, "title": n, "output": ""} for n in names])
-    colours = [look["line"]["color"] for look in looks.values()]
-    assert colours[:3] == [COLOURS[kind] for kind in (DIRECT, CONSERVATIVE_PITC, DUAL)]
-    assert set(colours[3:]) == set(OTHERS)  # "directional" only begins like "direct"
-    assert len({(look["marker"]["symbol"], look["line"]["dash"]) for look in looks.values()}) == len(names)
+def test_methods_of_a_users_study_have_the_colours_of_what_they_are_whatever_their_names(tmp_path):
+    path = tmp_path / "mine.toml"
+    methods = {
+        "a": "",
+        "b": 'head = "conservative"\npitc = 1.0',
+        "c": 'head = "dual"\ngradient = 1.0',
+        "dual-mine": "curl = 1.0",
+        "pitc": 'head = "conservative"',
+    }
+    tables = "".join(f'[[method]]\nname = "{name}"\n{fields}\n' for name, fields in methods.items())
+    path.write_text(f'[grid]\ndata = ["ethanol"]\nlabels = [10]\n{tables}', encoding="utf-8")
+    kinds = [COLOURS[kind] for kind in (DIRECT, CONSERVATIVE_PITC, DUAL)]
+    assert list(evidence.method_colours(path).values()) == [*kinds, OTHERS[1], COLOURS[CONSERVATIVE]]
+
+
+def test_lines_without_a_study_are_told_apart_and_never_black(tmp_path):
+    rows = [{"method": n, "title": n, "output": ""} for n in "abcdefghijklmnopqrstu"]
+    assert evidence.with_colours(rows, tmp_path / "no.toml") == rows
+    looks = evidence.styles_of(rows)
+    assert {look["line"]["color"] for look in looks.values()} == set(OTHERS)
+    assert len({(look["marker"]["symbol"], look["line"]["dash"]) for look in looks.values()}) == len(rows)
 
 
 def test_every_study_that_is_kept_here_is_among_those_tried():

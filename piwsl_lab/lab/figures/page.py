@@ -16,8 +16,9 @@ import plotly.graph_objects as go
 
 from piwsl_lab.lab.figures.side_by_side import side_by_side
 from piwsl_lab.lab.figures.study import axes_of, error_against_labels, ratio_bars, ratio_map, ratio_ticks
-from piwsl_lab.lab.figures.study_style import colour_of, styles_of
+from piwsl_lab.lab.figures.study_style import method_colours, styles_of, with_colours
 from piwsl_lab.lab.figures.survival import survival
+from piwsl_lab.study import tables
 from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.report import unplain
 from piwsl_lab.study.tables import (
@@ -27,8 +28,6 @@ from piwsl_lab.study.tables import (
     find_studies,
     own_test,
     place,
-    read_summary,
-    read_table,
     seed_factor,
     tally,
 )
@@ -37,12 +36,12 @@ from piwsl_lab.support.streams import spell_what_can_be
 
 __all__ = [
     "KNOWN_STUDY",
-    "colour_of",
     "duels",
     "error_against_labels",
     "figures",
     "find_studies",
     "main",
+    "method_colours",
     "own_test",
     "page",
     "place",
@@ -58,6 +57,30 @@ __all__ = [
     "tally",
 ]
 HEADLINES = ("energy_mae", "force_rmse")
+
+
+def read_table(path: Path, study: Path | None = None) -> list[Row]:
+    """Rows of one CSV file of a report, as `piwsl_lab.study.tables.read_table` reads them, with colours.
+
+    Parameters
+    ----------
+    path : Path
+    study : Path, optional
+        The TOML file of the study, which says what each method is; by default the one beside the folder of `path`,
+        of the same name.
+
+    Raises
+    ------
+    ValueError
+        There is no such table, or table or study are not as they were written.
+    """
+    folder = path.absolute().parent
+    return with_colours(tables.read_table(path), study or folder.parent / f"{folder.name}.toml")
+
+
+def read_summary(folder: Path, study: Path | None = None) -> list[Row]:
+    """Rows of summary.csv in a results folder, as `read_table` gives them."""
+    return read_table(folder / "summary.csv", study)
 
 
 def figures(rows: Sequence[Row]) -> list[go.Figure]:
@@ -94,10 +117,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write figures.html into a results folder."""
     parser = argparse.ArgumentParser(prog="python -m piwsl_lab.lab.figures.page", description=__doc__)
     parser.add_argument("folder", type=Path, help="where `piwsl-lab study report` wrote summary.csv")
-    folder = parser.parse_args(argv).folder
+    parser.add_argument("--study", type=Path, help="TOML file of the study; by default the one beside the folder")
+    arguments = parser.parse_args(argv)
     spell_what_can_be()
     try:
-        print(_write(folder), flush=True)
+        print(_write(arguments.folder, arguments.study), flush=True)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -107,11 +131,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(folder: Path) -> Path:
-    rows = read_summary(folder)
+def _write(folder: Path, study: Path | None) -> Path:
+    rows = read_summary(folder, study)
     made = figures([row for row in rows if row["kind"] == TEST])
     if (folder / "flights.csv").is_file():
-        made.append(survival(read_table(folder / "flights.csv")))
+        made.append(survival(read_table(folder / "flights.csv", study)))
     return write_whole(folder / "figures.html", page(_title(folder), made))
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from piwsl_lab.lab.figures import log_ticks
-from piwsl_lab.lab.figures.study_style import line_of, styles_of
+from piwsl_lab.lab.figures.study_style import COLOUR, line_of, styles_of
 from piwsl_lab.lab.parts.units import PER_THOUSAND
 from piwsl_lab.study.tables import WORDS, Row, label_text
 
@@ -226,7 +226,7 @@ def _cell_text(row: Row | None) -> str:
 def axes_of(rows: Sequence[Row]) -> list[str]:
     """Axes of the grid beyond data and labels that have more than one value."""
     known = {*WORDS, "energies", "forces", "seeds", "mean", "low", "high", "ratio", "ratio_low", "ratio_high"}
-    known |= {"core_seconds", "cost"}
+    known |= {"core_seconds", "cost", COLOUR}
     return [n for n in (rows[0] if rows else {}) if n not in known and len({_word(row[n]) for row in rows}) > 1]
 
 

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from piwsl_lab.lab.parts.colours import COLOURS, CONSERVATIVE, CONSERVATIVE_PITC, DIRECT, DIRECT_PITC, DUAL, OTHERS
+from piwsl_lab.lab.parts.colours import COLOURS, OTHERS, kind_of
+from piwsl_lab.study.grid import Cell
 from piwsl_lab.study.tables import Row
+from piwsl_lab.study.toml_file import read
 
-# A family of methods has the colour of its kind; the longest beginning that fits decides. Rivals have spare colours.
-FAMILIES = {
-    "supervised": COLOURS[DIRECT],
-    "direct": COLOURS[DIRECT],
-    "direct-pitc": COLOURS[DIRECT_PITC],
-    "pitc": COLOURS[DIRECT_PITC],
-    "pisc": COLOURS[DIRECT_PITC],
-    "paper": COLOURS[DIRECT_PITC],
-    "conservative": COLOURS[CONSERVATIVE],
-    "conservative-pitc": COLOURS[CONSERVATIVE_PITC],
-    "dual": COLOURS[DUAL],
-    "gradient": OTHERS[0],
-    "curl": OTHERS[1],
-    "noisy": OTHERS[2],
-    "denoise": OTHERS[2],
-    "weak": OTHERS[3],
-}
+# The colour of a rival is that of the term it learns from; all other methods have the colour of their potential.
+RIVALS = {"gradient": OTHERS[0], "curl": OTHERS[1], "noisy": OTHERS[2], "denoise": OTHERS[2], "weak": OTHERS[3]}
+COLOUR = "colour"  # column of a row in memory, "#rrggbb"; no table on disk has it
 # Symbol and dash of a method in every figure. What is held against a method for the same time of computing is dashed.
 MARKS = {
     "supervised": ("circle", "solid"),
@@ -57,20 +47,56 @@ def line_of(row: Row) -> str:
     return row["title"] if row["title"].startswith(row["output"]) else f"{row['title']} ({row['output']} forces)"
 
 
-def colour_of(method: str) -> str | None:
-    """Colour of the family that a method belongs to by the beginning of its name; None for an unknown one."""
-    known = [family for family in FAMILIES if method == family or method.startswith(f"{family}-")]
-    return FAMILIES[max(known, key=len)] if known else None
+def method_colours(study: Path) -> dict[str, str]:
+    """Colours "#rrggbb" of the methods of a study, by what its TOML file says of their head and weights.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be read or makes no sense.
+    """
+    return dict(_method_colours(study.resolve(), study.stat().st_mtime_ns if study.is_file() else 0))
+
+
+@lru_cache(maxsize=32)
+def _method_colours(study: Path, _changed: int) -> dict[str, str]:
+    cells: dict[str, list[Cell]] = {}
+    for cell in read(study).cells:
+        cells.setdefault(cell.method, []).append(cell)
+    return {method: _cell_colour(found) for method, found in cells.items()}
+
+
+def _cell_colour(cells: Sequence[Cell]) -> str:
+    """The colour of a method with these cells: the grid may switch its terms off in some of them."""
+    head, objectives = cells[0].setup.head, [cell.objective for cell in cells]
+    terms = {name for name in ("pitc", "pisc", *RIVALS) if any(getattr(o, name) > 0 for o in objectives)}
+    path = bool(terms & {"pitc", "pisc"})
+    rival = next((name for name in RIVALS if name in terms), None)
+    return COLOURS[kind_of(head, path)] if head == "dual" or path or rival is None else RIVALS[rival]
+
+
+def with_colours(rows: list[Row], study: Path) -> list[Row]:
+    """Rows of a table of a study, each with the colour of its method; as they are where the file is not there."""
+    if not study.is_file():
+        return rows
+    colours = method_colours(study)
+    return [row | {COLOUR: colours[row["method"]]} if row["method"] in colours else row for row in rows]
 
 
 def styles_of(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    """Colour, dash and marker of every line: its kind's colour, and no two of a figure alike without colours."""
+    """Colour, dash and marker of every line; no two lines of a figure are alike without colours.
+
+    A method without a colour of its own, in rows that `with_colours` has not seen, gets a spare one.
+    """
     # A second output of a method has its colour, dots and an open symbol.
     lines: dict[str, tuple[str, bool]] = {}
+    colours: dict[str, str] = {}
     for row in rows:
+        if COLOUR in row:
+            colours[row["method"]] = row[COLOUR]
         lines.setdefault(line_of(row), (row["method"], any(m == row["method"] for m, _ in lines.values())))
-    unknown = dict.fromkeys(method for method, _ in lines.values() if colour_of(method) is None)
-    spare = {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(unknown)}
+    unknown = dict.fromkeys(method for method, _ in lines.values() if method not in colours)
+    colours |= {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(unknown)}
     marks: dict[str, tuple[str, str]] = {}
     # Methods with a mark of their own choose first, wherever they stand.
     for name, (method, again) in sorted(lines.items(), key=lambda line: line[1][0] not in MARKS):
@@ -80,7 +106,7 @@ def styles_of(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
         marks[name] = wanted if wanted not in marks.values() or not free else free[0]
     return {
         name: {
-            "line": {"color": colour_of(method) or spare[method], "width": 2.5, "dash": marks[name][1]},
+            "line": {"color": colours[method], "width": 2.5, "dash": marks[name][1]},
             "marker": {"symbol": marks[name][0], "size": 9},
         }
         for name, (method, _) in lines.items()
