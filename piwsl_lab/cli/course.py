@@ -118,7 +118,7 @@ class Class:
 
 def collect(folder: Path) -> Class:
     """Read all progress files of a folder and of the folders in it."""
-    from piwsl_lab.lab.checks.progress import OtherFile, ProgressError, read
+    from piwsl_lab.lab.checks.progress import OtherFile, ProgressError, read_progress
 
     class_ = Class()
     others: list[str] = []
@@ -133,7 +133,7 @@ def collect(folder: Path) -> Class:
                 size = f"{about.st_size / 1e6:.1f} MB"
                 class_.problems.append(f"{_shown(file)} has {size}, more than any progress file: ask for it again")
             else:
-                class_.learners.append(learner(read(path), file, folder.resolve().name))
+                class_.learners.append(learner(read_progress(path), file, folder.resolve().name))
         except OtherFile:
             others.append(_shown(file))
         except ProgressError as error:
@@ -153,7 +153,7 @@ def learner(content: dict[str, Any], file: str, folder: str) -> Learner:
     Parameters
     ----------
     content : dict
-        As `progress.read` gives it.
+        As `read_progress` gives it.
     file : str
         Its name, from the folder of the class on.
     folder : str

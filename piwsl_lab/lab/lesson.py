@@ -19,7 +19,7 @@ from IPython.display import display
 from piwsl_lab.lab.checks import CHECKS, QUESTIONS, Judgement, Question, judge
 from piwsl_lab.lab.checks.judge import BLANK
 from piwsl_lab.lab.checks.progress import CHECK, counted, texts
-from piwsl_lab.lab.players.asking import Explanation, Lesson, Overview, Prediction, Reveal
+from piwsl_lab.lab.players.asking import Explanation, Lesson, Overview, PredictionBox, Reveal
 from piwsl_lab.lab.quirks import on_voila
 
 STRICT = "PIWSL_LAB_STRICT"
@@ -43,7 +43,7 @@ class Result:
         return f"Result({'passed' if self.passed else 'not passed'})"
 
 
-def predict(question: str | Question) -> Prediction:
+def predict(question: str | Question) -> PredictionBox:
     """Ask for a prediction: the last line of a cell shows it.
 
     Parameters
@@ -56,7 +56,7 @@ def predict(question: str | Question) -> Prediction:
     ValueError
         There is no question with this key.
     """
-    return Prediction(_lesson, _question(question))
+    return PredictionBox(_lesson, _question(question))
 
 
 def reveal(question: str | Question, measured: float | str, words: str | Sequence[str] = "") -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from piwsl_lab.lab import lesson
 from piwsl_lab.lab.checks import CHECKS, QUESTIONS, Option, Progress, Question
-from piwsl_lab.lab.checks.progress import FILE, OtherFile, ProgressError, counted, read, texts
+from piwsl_lab.lab.checks.progress import FILE, OtherFile, ProgressError, counted, read_progress, texts
 
 KEY = "06.double"
 TWO, FOUR, EIGHT = (option.text for option in QUESTIONS[KEY].options)
@@ -374,7 +374,7 @@ def test_the_overview_has_every_answer_and_keeps_the_name(file):
     ]
     overview.name.value = " Ada <3 "
     overview.keep.click()
-    assert read(file)["name"] == "Ada <3"
+    assert read_progress(file)["name"] == "Ada <3"
     assert "07.bias" in overview.table.value
     assert str(file) in overview.table.value
     new_kernel()
@@ -434,7 +434,7 @@ def test_two_kernels_that_write_in_turn_lose_nothing(file):
     two.progress.note("two.3", kind="explanation", text="b")
     two.progress.call("Grace")
     one.progress.note("one.3", kind="explanation", text="a")
-    assert read(file)["name"] == "Grace"
+    assert read_progress(file)["name"] == "Grace"
     assert len(answers(file)) == 8
 
 
@@ -463,7 +463,7 @@ def test_a_file_that_cannot_be_read_is_never_overwritten(file, capsys, content):
     assert file.read_bytes() == content
     assert f"predicted: {TWO}" in repr(lesson.progress())  # in memory it is
     with pytest.raises(ProgressError, match=re.escape(str(file))):
-        read(file)
+        read_progress(file)
     # It goes into a file again, all of it, as soon as that is possible.
     file.unlink()
     lesson.check(BIAS.key, half_forgotten)
@@ -504,7 +504,7 @@ def test_a_folder_that_cannot_be_written_to_only_warns(file, monkeypatch, capsys
     lesson.explain("06.why", "Why?").keep.click()
     commit(TWO)
     lesson.check(BIAS.key, half_forgotten)
-    assert read(file)["name"] == "Ada"
+    assert read_progress(file)["name"] == "Ada"
     assert answers(file)[BIAS.key]["attempts"] == 2
     assert answers(file)[KEY]["prediction"] == TWO
 
@@ -604,7 +604,7 @@ def test_a_file_of_something_else_has_an_error_of_its_own(tmp_path):
     path = tmp_path / "package.json"
     path.write_text('{"answers": {}}')
     with pytest.raises(OtherFile, match="is no progress file of piwsl-lab"):
-        read(path)
+        read_progress(path)
 
 
 # -- the questions --------------------------------------------------------------------------------------------------

@@ -181,22 +181,22 @@ def test_at_the_end_the_verdict_rests_on_all_test_frames():
     assert energy == Verdict(BETTER, pytest.approx(2.0), 500, 1)
     assert force.state == UNDECIDED
     assert headline(shown) == "With ■ b: energy error 2.0× lower, force error about the same"
-    assert "(all 500 test frames)" in words(report.numbers(shown, Verdicts().of(shown)))
+    assert "(all 500 test frames)" in words(report.errors_line(shown, Verdicts().of(shown)))
 
 
 def test_numbers_say_per_molecule_or_per_structure_and_what_they_rest_on():
     shown = session(twin("a", curve(30, 0.3, 0.1)), twin("b", curve(30, 0.2, 0.1)))
-    said = words(report.numbers(shown, Verdicts().of(shown)))
+    said = words(report.errors_line(shown, Verdicts().of(shown)))
     assert said == (
         "■ a: energy 300 meV per molecule, force 100 meV/Å ■ b: energy 200 meV per molecule, force 100 meV/Å "
         "(24 test frames, last 14 scores)"
     )
     shown.test_frames[0].pbc[:] = True
-    assert "meV per structure" in report.numbers(shown, [])
+    assert "meV per structure" in report.errors_line(shown, [])
 
 
 def test_names_cannot_bring_html_with_them():
     shown = session(twin("<b>x</b>", curve(30, 0.3, 0.1)), twin('"><img src=x>', curve(30, 0.2, 0.1)))
-    for html in (report.headline(shown, Verdicts().of(shown)), report.numbers(shown, [])):
+    for html in (report.headline(shown, Verdicts().of(shown)), report.errors_line(shown, [])):
         assert "<img" not in html
         assert "<b>x" not in html

@@ -27,7 +27,7 @@ class OtherFile(ProgressError):
     """JSON that something else has written."""
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read_progress(path: str | Path) -> dict[str, Any]:
     """The content of a progress file: {"version", "name", "answers": {key: {"kind", …}}}.
 
     Learners can edit the file: what stands in an answer may have any type. See `counted` and `texts`.
@@ -105,7 +105,7 @@ class Progress:
         if self.path is None:
             return
         try:
-            content = read(self.path)
+            content = read_progress(self.path)
         except FileNotFoundError:
             content = {"answers": {}}
         except (ProgressError, OSError) as error:

@@ -73,7 +73,7 @@ _SEVEN = np.array([-1.2, 3.4, 0.9, -2.0, 1.7, 4.1, -0.4])
 _OTHERS = np.random.default_rng(6).integers(0, 7, (300, 7))
 
 
-def interval(errors, draws):
+def bootstrap_interval(errors, draws):
     """Ends [2] of the 95 % bootstrap interval of the mean: percentiles 2.5 and 97.5 of the means of all draws."""
     return np.percentile(errors[draws].mean(axis=1), [2.5, 97.5])
 
@@ -81,7 +81,7 @@ def interval(errors, draws):
 BOOTSTRAP = Check(
     key="05.bootstrap",
     points=1,
-    reference=interval,
+    reference=bootstrap_interval,
     probes=(
         Probe("five seeds", (_ERRORS, _DRAWS), "meV"),
         Probe("seven differences", (_SEVEN, _OTHERS), "meV"),
@@ -124,7 +124,7 @@ BOOTSTRAP = Check(
         ),
         Mistake(
             "turned round",
-            lambda e, d: interval(e, d)[::-1],
+            lambda e, d: bootstrap_interval(e, d)[::-1],
             "Give the lower end first.",
         ),
     ),

@@ -9,7 +9,7 @@ from piwsl_lab.lab.checks.judge import Check, Mistake, Probe
 KCAL = 23.060548  # kcal/mol in one eV
 
 
-def pitc(e0, e1, f0, f1, delta, structure):
+def left_over(e0, e1, f0, f1, delta, structure):
     """Residuals [S], eV: E₁ − E₀ + ½ Σ (F₀ + F₁)·δ over the atoms of each structure."""
     return e1 - e0 + 0.5 * _work(f0 + f1, delta, structure, len(e0))
 
@@ -35,7 +35,7 @@ def _mean(e0, e1, f0, f1, delta, structure):
 
 
 def _by_atom(*arguments):
-    return pitc(*arguments) / np.bincount(arguments[-1])
+    return left_over(*arguments) / np.bincount(arguments[-1])
 
 
 def _sign(e0, e1, f0, f1, delta, structure):
@@ -67,7 +67,7 @@ def _probe(seed: int, turned: float) -> tuple[np.ndarray, ...]:
 PITC = Check(
     key="06.pitc",
     points=2,
-    reference=pitc,
+    reference=left_over,
     probes=(
         Probe("three structures", _probe(1, 1.0), "eV"),
         Probe("the same steps backwards", _probe(1, -1.0), "eV"),
@@ -86,9 +86,17 @@ PITC = Check(
         Mistake(
             "mean over atoms", _mean, "You took the mean of the work over atoms. Work adds up: take the sum over atoms."
         ),
-        Mistake("absolute", lambda *a: np.abs(pitc(*a)), "The sign is lost. A remainder may be negative: keep it."),
-        Mistake("squared", lambda *a: pitc(*a) ** 2, "The square belongs to the loss. Here the remainder is asked."),
-        Mistake("backwards", lambda *a: -pitc(*a), "You went from the end to the start: E₀ − E₁. Turn it round."),
+        Mistake(
+            "absolute",
+            lambda *a: np.abs(left_over(*a)),
+            "The sign is lost. A remainder may be negative: keep it.",
+        ),
+        Mistake(
+            "squared",
+            lambda *a: left_over(*a) ** 2,
+            "The square belongs to the loss. Here the remainder is asked.",
+        ),
+        Mistake("backwards", lambda *a: -left_over(*a), "You went from the end to the start: E₀ − E₁. Turn it round."),
         Mistake("kcal", _kcal, "Energies and work have different units here. Both are eV: no factor is needed."),
         Mistake("by atom", _by_atom, "You divided by the number of atoms. The remainder is that of a whole structure."),
         Mistake("lengths", _sizes, "You multiplied lengths. Work is a scalar product: direction counts."),

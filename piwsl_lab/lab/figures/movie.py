@@ -107,7 +107,7 @@ def save_flight(
     if not 0 <= replica < session.settings["replicas"]:
         raise ValueError(f"replica={replica}: this flight has the replicas 0 to {session.settings['replicas'] - 1}")
     texts = {f"{stem}.extxyz": _extxyz(tracks[name], replica) for name, stem in _stems(list(tracks)).items()}
-    texts[PAGE] = page(tracks, replica, curves, colours or {})
+    texts[PAGE] = movie_page(tracks, replica, curves, colours or {})
     folder = new_folder() if folder is None else _empty(Path(folder).absolute())
     written = []
     try:
@@ -170,7 +170,7 @@ def _extxyz(track: Track, replica: int) -> str:
     return text.getvalue()
 
 
-def page(
+def movie_page(
     tracks: Mapping[str, Track], replica: int, curves: go.Figure | None = None, colours: Mapping[str, str] | None = None
 ) -> str:
     """All pilots side by side, moving, as one page that holds its own plotly.js; at most `LARGEST_PAGE` bytes.

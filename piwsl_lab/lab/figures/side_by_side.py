@@ -90,7 +90,7 @@ def _unit(rows: Sequence[Row]) -> str:
     return SCREEN.get(row["quantity"], (row["unit"], 1.0))[0]
 
 
-def table(rows: Sequence[Row]) -> str:
+def methods_table(rows: Sequence[Row]) -> str:
     """A table of means, intervals, ratios and cost."""
     head = ("method", "seeds", f"mean [95 % interval], {_unit(rows)}", "ratio", "to rival", "shown", "core s", "cost")
     cells: list[Sequence[str]] = [head]

@@ -72,7 +72,7 @@ def unseen_switches(changed: Callable[[], object]) -> dict[str, Unseen]:
     return {name: Unseen(on, changed) for name, (_, on, _) in SWITCHES.items()}
 
 
-def legend() -> W.HTML:
+def legend_below() -> W.HTML:
     """Words below the picture, with room for two lines, used or not: nothing below moves when arrows appear."""
     words = W.HTML()
     words.layout.min_height, words.layout.margin = "36px", "0"

@@ -23,7 +23,7 @@ from piwsl_lab.lab.molecule.switches import (
     MoviePlayer,
     Switch,
     Unseen,
-    legend,
+    legend_below,
     switches,
     unseen_switches,
 )
@@ -216,7 +216,7 @@ class MoleculeView(W.VBox):
             boxes, self.legend = unseen_switches(self._switched), Unseen("")
         else:
             boxes = checkboxes = switches(self._switched)
-            self.legend, self.player = legend(), MoviePlayer(self.picture)
+            self.legend, self.player = legend_below(), MoviePlayer(self.picture)
             row = W.HBox(list(checkboxes.values()))
             row.layout.flex_flow, row.layout.overflow = "row wrap", "hidden"
             self._rows = [row, self.player, self.legend]

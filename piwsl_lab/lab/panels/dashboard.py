@@ -297,7 +297,7 @@ class Dashboard(W.VBox):
         self.progress.value = report.progress_text(shown)
         verdicts = self._verdicts.of(shown)
         self.headline.value = report.headline(shown, verdicts, stored=self._stored.replay is not None)
-        self.numbers.value = report.numbers(shown, verdicts)
+        self.numbers.value = report.errors_line(shown, verdicts)
 
 
 def _rounded(value: Any) -> Any:

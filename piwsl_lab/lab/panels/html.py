@@ -69,12 +69,12 @@ def _who_is_better(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]
             sentences.append(f"{against}energy and force {'' if many else 'error '}not decided yet")
         else:
             final = bool(last.final)
-            said = f"{in_words('energy', energy, final)}, {in_words('force', force, final)}"
+            said = f"{verdict_in_words('energy', energy, final)}, {verdict_in_words('force', force, final)}"
             sentences.append(against + (said.replace(" error", "") if many else said))
     return f"With {name_of(last, session)}: " + "; ".join(sentences)
 
 
-def in_words(what: str, verdict: Verdict, final: bool = False) -> str:
+def verdict_in_words(what: str, verdict: Verdict, final: bool = False) -> str:
     """A verdict in words: "energy error 3.1× lower".
 
     Parameters
@@ -93,7 +93,7 @@ def in_words(what: str, verdict: Verdict, final: bool = False) -> str:
     return f"{what} error <b>{number}× {word}</b>"
 
 
-def numbers(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> str:
+def errors_line(session: Any, verdicts: Sequence[tuple[str, Verdict, Verdict]]) -> str:
     """The errors of every twin, and the frames and scores they rest on."""
     per = "structure" if session.test_frames[0].pbc.any() else "molecule"
     errors = " &nbsp; ".join(
@@ -184,7 +184,7 @@ def status(session: Session, pending: list[str], mistake: str = "", stored: bool
         Say that curves, molecule and verdict are those of a stored run.
     """
     obstacle = "" if session.running else next((twin.obstacle for twin in session.twins if twin.obstacle), "")
-    notice = getattr(session, "notice", "")
+    notice = session.notice
     if mistake:
         text = mistake
     elif obstacle:
@@ -203,7 +203,7 @@ def status(session: Session, pending: list[str], mistake: str = "", stored: bool
         text = f"<b>{state}.</b> {escape(physics(now, twin.name, schedules) + _heads(session))}"
         if notice:
             text = f'<b class="piwsl-warn">{escape(notice)}</b> {text}'
-    if words := getattr(session, "doubts", ""):
+    if words := session.doubts:
         text += f' <span class="piwsl-warn">{escape(words)} dataset.check() says more.</span>'
     if stored:
         text = f'<span class="piwsl-warn">{STORED}, until you press Train.</span> {text}'

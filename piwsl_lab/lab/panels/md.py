@@ -25,7 +25,7 @@ from piwsl_lab.lab.panels.md_controls import (
     line,
 )
 from piwsl_lab.lab.panels.md_pictures import FlightPictures, pilot_colours
-from piwsl_lab.lab.panels.md_words import atoms_in, held, state, with_atom
+from piwsl_lab.lab.panels.md_words import atoms_in, flight_state, held_atoms, with_atom
 from piwsl_lab.lab.parts.closing import close_all
 from piwsl_lab.lab.parts.units import fs, ps
 from piwsl_lab.lab.quirks import set_slider
@@ -265,8 +265,14 @@ class FlightDeck(W.VBox):
         elif session.error is not None:
             words = failed("The flight stopped", session.error, "Press Start anew.")
         else:
-            notice = getattr(session, "notice", "") or ""
-            parts = (notice, state(session), held(session), self.controls.pending(session.settings), self._said)
+            notice = session.notice
+            parts = (
+                notice,
+                flight_state(session),
+                held_atoms(session),
+                self.controls.pending(session.settings),
+                self._said,
+            )
             words = escape(" ".join(part for part in parts if part))
         self.status.value = line(words, "piwsl-status")
 

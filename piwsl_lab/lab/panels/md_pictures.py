@@ -125,7 +125,7 @@ class FlightPictures:
             switch.layout.display = "" if there[name] else "none"
         predicted = self.switches["show_predicted"]
         predicted.description = SUBTRACTED if quantity == md_views.DIFFERENCE else SWITCHES["show_predicted"][0]
-        self.legend.value = legend({name for name in there if there[name] and self.switches[name].value}, broken)
+        self.legend.value = shared_legend({name for name in there if there[name] and self.switches[name].value}, broken)
 
     def close(self) -> None:
         """Take the pictures from page and kernel; the deck closes `grid` and `switch_row`."""
@@ -144,7 +144,7 @@ def pilot_colours(session: FlightSession) -> dict[str, str]:
     return name_colours(heads, heads)
 
 
-def legend(seen: set[str], broken: bool) -> str:
+def shared_legend(seen: set[str], broken: bool) -> str:
     """What the switches do not say, for all pictures: scale of the arrows, broken bonds; below it the atom colours."""
     words = ["arrows in the pilot's colour"] if "show_predicted" in seen else []
     if seen & {"show_predicted", "show_reference"}:

@@ -8,7 +8,7 @@ from piwsl_lab.lab.sessions.md import FlightSession
 MOST_ATOMS = max(KINDS)
 
 
-def state(session: FlightSession) -> str:
+def flight_state(session: FlightSession) -> str:
     """Whether it flies, and what to press next."""
     if session.running:
         return "Flying."
@@ -19,7 +19,7 @@ def state(session: FlightSession) -> str:
     return "Paused." if session.time > 0 else "Ready: press Fly."
 
 
-def held(session: FlightSession) -> str:
+def held_atoms(session: FlightSession) -> str:
     """Which atoms are held in place, as a sentence; "" where none is."""
     return f"{session.held[0].upper()}{session.held[1:]}." if session.held else ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from piwsl_lab.lab.figures.side_by_side import SideBySide, table
+from piwsl_lab.lab.figures.side_by_side import SideBySide, methods_table
 from piwsl_lab.lab.figures.study import TITLES, axes_of
 from piwsl_lab.study.tables import Row, label_text, own_test
 
@@ -66,7 +66,7 @@ class StudyFilter(W.VBox):
         self._filling = False
         rows = self.rows()
         self.plot.draw(rows)
-        self.table.value = table(rows)
+        self.table.value = methods_table(rows)
 
 
 def _where(row: Row) -> str:

@@ -47,10 +47,10 @@ def knobs_in_words(objective: Objective, scheduled: Collection[str] = ()) -> str
 
     for name in ("energy", "force"):  # no knob, but a schedule may move them
         if name in scheduled:
-            say(name, f"{TERM_WORDS[name]} {short(getattr(o, name))}")
+            say(name, f"{TERM_WORDS[name]} {rounded(getattr(o, name))}")
     if not o.displaces and not scheduled:
         return ""
-    say("epsilon", f"ε = {short(o.epsilon)} {'of each shortest bond' if o.relative else 'Å'}")
+    say("epsilon", f"ε = {rounded(o.epsilon)} {'of each shortest bond' if o.relative else 'Å'}")
     path = o.pitc > 0 or o.pisc > 0
     for name, word in list(TERM_WORDS.items())[2:]:
         weight = getattr(o, name)
@@ -116,18 +116,18 @@ def _said(objective: Objective, name: str) -> str:
     }
     if name in words:
         return words[name].get(value, str(value))
-    return short(value) if isinstance(value, float) else str(value).replace("_", " ")
+    return rounded(value) if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def _weight(value: float) -> str:
-    return short(value) if value else "off"
+    return rounded(value) if value else "off"
 
 
-def short(value: float) -> str:
+def rounded(value: float) -> str:
     """A number as precise as a slider shows it; never as "1e+03"."""
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def milli(value: float) -> str:
     """An error of eV in meV, or of eV/Å in meV/Å, without its unit; a dash where there is none."""
-    return "–" if math.isnan(value) else short(mev(value))
+    return "–" if math.isnan(value) else rounded(mev(value))

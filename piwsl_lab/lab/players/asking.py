@@ -68,7 +68,7 @@ class _Ask(W.VBox):
         return whole_words(self, super()._repr_mimebundle_(**options))
 
 
-class Prediction(_Ask):
+class PredictionBox(_Ask):
     """A question with options. It is committed once; a `reveal` of the same key then shows it beside the measurement.
 
     Parameters

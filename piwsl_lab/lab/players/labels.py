@@ -17,7 +17,7 @@ from piwsl_lab.lab.parts.colours import COLOURS, CONSERVATIVE, DUAL, OTHERS
 from piwsl_lab.lab.parts.knobs import button, choice, dropdown, steps
 from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.lab.players.player import Player, Yours, spread
-from piwsl_lab.lab.players.taylor import Labels, label, reference_method
+from piwsl_lab.lab.players.taylor import EnergyForces, label, reference_method
 from piwsl_lab.lab.sessions.training import Session
 
 # All three are conservative potentials; none has the colour that stands for the learner.
@@ -172,7 +172,7 @@ class UnitPlayer(Player):
         self.frame, self.oracle, self.yours = frame, oracle or reference_method(), Yours(unit_factor)
         self._here = label(self.oracle, frame)
         self._directions = np.random.default_rng(SEED).uniform(-1, 1, (pairs, *frame.positions.shape))
-        self._there: dict[tuple[float, int], list[Labels]] = {}
+        self._there: dict[tuple[float, int], list[EnergyForces]] = {}
         knobs = {
             "unit": dropdown("the file has", [(name, name) for name in UNITS], "eV/Å", "What the file really holds."),
             "size": steps("step, Å", self.SIZES, 0.01, "Every component of every step is uniform up to this."),

@@ -11,8 +11,8 @@ import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.data import Dataset
+from piwsl_lab.lab.checks.statistics import bootstrap_interval as exact_interval
 from piwsl_lab.lab.checks.statistics import exponent as exact_exponent
-from piwsl_lab.lab.checks.statistics import interval as exact_interval
 from piwsl_lab.lab.figures.players import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.molecule.scene import atom_labels
 from piwsl_lab.lab.molecule.view import MoleculeView

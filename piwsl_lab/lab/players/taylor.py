@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from piwsl_lab.data import DataError, Frame, Oracle
-from piwsl_lab.lab.checks.taylor import pitc
+from piwsl_lab.lab.checks.taylor import left_over
 from piwsl_lab.lab.figures.players import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.parts.colours import COLOURS, DIRECT, DIRECT_PITC
@@ -34,15 +34,15 @@ def reference_method() -> Oracle:
         return Oracle(EMT())
 
 
-class Labels(NamedTuple):
+class EnergyForces(NamedTuple):
     """Energy, eV, and forces [N, 3], eV/Å, of one geometry."""
 
     energy: float
     forces: np.ndarray
 
 
-def label(oracle: Oracle, frame: Frame, step: np.ndarray | float = 0.0) -> Labels:
-    """Labels of a frame whose atoms were moved by a step [N, 3], Å.
+def label(oracle: Oracle, frame: Frame, step: np.ndarray | float = 0.0) -> EnergyForces:
+    """EnergyForces of a frame whose atoms were moved by a step [N, 3], Å.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def label(oracle: Oracle, frame: Frame, step: np.ndarray | float = 0.0) -> Label
     found = oracle.label(frame.numbers, frame.positions + step)
     if found.energy is None or found.forces is None:
         raise ValueError(f"{oracle.method} gives no energies or no forces: choose an oracle that gives both")
-    return Labels(found.energy, found.forces)
+    return EnergyForces(found.energy, found.forces)
 
 
 def hessian(oracle: Oracle, frame: Frame, step: float = STEP) -> np.ndarray:
@@ -125,7 +125,7 @@ class TaylorPlayer(Player):
         self.yours = Yours(pitc)
         self.directions = directions(self.oracle, frame)
         self._here = label(self.oracle, frame)
-        self._there: dict[tuple[str, float], Labels] = {}
+        self._there: dict[tuple[str, float], EnergyForces] = {}
         self.left = np.nan
         knobs = {
             "epsilon": steps("step ε, Å", EPSILONS, epsilon, "How far each atom is pushed, at most."),
@@ -141,7 +141,7 @@ class TaylorPlayer(Player):
         legend = f"Where the step ends. Arrows: the step of every atom, drawn {DRAWN:g} times longer."
         super().__init__(knobs, plot, molecule, legend)
 
-    def label(self, direction: str, epsilon: float) -> Labels:
+    def label(self, direction: str, epsilon: float) -> EnergyForces:
         """The labels at the end of a step; every step is asked for once."""
         key = direction, epsilon
         if key not in self._there:
@@ -149,7 +149,7 @@ class TaylorPlayer(Player):
             self._there[key] = label(self.oracle, self.frame, step)
         return self._there[key]
 
-    def remainder(self, direction: str, epsilon: float, order: int, function: Callable[..., Any] = pitc) -> Any:
+    def remainder(self, direction: str, epsilon: float, order: int, function: Callable[..., Any] = left_over) -> Any:
         """What `function` says is left over, eV; at order 1 it gets the first force in place of both."""
         there = self.label(direction, epsilon)
         last = self._here.forces if order == 1 else there.forces
