@@ -254,6 +254,7 @@ def panel_cell(k: int, n: int) -> tuple[int, int]:
 
 
 def panel_grid(titles: Sequence[str]) -> go.Figure:
+    """An empty figure with a panel for every title, in rows of at most `MOST_COLUMNS`."""
     columns = _columns(len(titles))
     n_rows = max(1, -(-len(titles) // columns))
     figure = make_subplots(

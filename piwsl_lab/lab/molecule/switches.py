@@ -47,6 +47,7 @@ class Unseen:
 
     @property
     def value(self) -> Any:
+        """As of a widget; `changed` is called when it becomes another one."""
         return self._value
 
     @value.setter

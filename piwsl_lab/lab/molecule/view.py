@@ -14,6 +14,7 @@ from typing import Any
 import ipywidgets as W
 import numpy as np
 from ase.data import chemical_symbols
+from numpy.typing import ArrayLike
 
 from piwsl_lab.lab import quirks
 from piwsl_lab.lab.molecule import scene
@@ -61,8 +62,8 @@ class MoleculeView(W.VBox):
     """
 
     def __init__(
-        self, numbers, positions, cell=None, pbc=None, height: str = "420px", *, bare: bool = False,
-        room: float = 0.0,
+        self, numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None = None, pbc: ArrayLike | None = None,
+        height: str = "420px", *, bare: bool = False, room: float = 0.0,
     ) -> None:  # fmt: skip
         self._owned: list[W.Widget] = []  # to be closed with the view
         self._guard = threading.RLock()
@@ -89,7 +90,9 @@ class MoleculeView(W.VBox):
             else "MoleculeView(no atoms)"
         )
 
-    def set_molecule(self, numbers, positions, cell=None, pbc=None) -> None:
+    def set_molecule(
+        self, numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None = None, pbc: ArrayLike | None = None
+    ) -> None:
         """Show another molecule in the same view; arguments as at construction."""
         numbers = np.asarray(numbers, dtype=np.int64)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(chemical_symbols):
@@ -114,8 +117,9 @@ class MoleculeView(W.VBox):
             self.picture.write(molecule=self._molecule)
 
     def show(
-        self, positions, forces=None, reference_forces=None, atom_error=None, colour=None, *,
-        atom_energy=None, broken=None, what=PREDICTED,
+        self, positions: ArrayLike, forces: ArrayLike | None = None, reference_forces: ArrayLike | None = None,
+        atom_error: ArrayLike | None = None, colour: str | None = None, *, atom_energy: ArrayLike | None = None,
+        broken: tuple[np.ndarray, np.ndarray] | None = None, what: str = PREDICTED,
     ) -> None:  # fmt: skip
         """Draw this geometry now, from any thread and as often as you like: at most 20 a second are sent.
 
@@ -150,7 +154,7 @@ class MoleculeView(W.VBox):
             self._describe()
             self.picture.push()
 
-    def show_trajectory(self, frames, label: str = "trajectory") -> None:
+    def show_trajectory(self, frames: ArrayLike, label: str = "trajectory") -> None:
         """Offer a movie of frames [T, N, 3] (Å) with play, loop and a slider; arrows rest meanwhile."""
         player = self.player
         if player is None:
@@ -297,7 +301,7 @@ class MoleculeView(W.VBox):
                 callback(int(content["atom"]))
 
 
-def _rows(values, count: int, name: str) -> np.ndarray:
+def _rows(values: ArrayLike, count: int, name: str) -> np.ndarray:
     """Return a float64 copy of shape [count, 3], or say which argument is wrong."""
     array = np.array(values, dtype=np.float64)
     if array.shape != (count, 3):

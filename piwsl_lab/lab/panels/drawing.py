@@ -24,8 +24,6 @@ class Drawing:
     ----------
     lock : threading.RLock
         Held while something is drawn: callbacks of widgets may come on another thread.
-    ended : bool
-        The panel is closed and draws no more.
     """
 
     def __init__(self, name: str, draw: Callable[[], float | None]) -> None:
@@ -41,6 +39,7 @@ class Drawing:
 
     @property
     def ended(self) -> bool:
+        """Whether `end` was called."""
         return self._end.is_set()
 
     def start(self) -> None:

@@ -19,13 +19,9 @@ import numpy as np
 from piwsl_lab.lab.figures.md import KINDS, FlightPlots
 from piwsl_lab.lab.figures.movie import save_flight
 from piwsl_lab.lab.panels.drawing import Drawing, OwnMoves, button_failed, failed, guarded
-from piwsl_lab.lab.panels.md_controls import (
-    CSS,
-    FlightControls,
-    line,
-)
+from piwsl_lab.lab.panels.md_controls import CSS, FlightControls, line
 from piwsl_lab.lab.panels.md_pictures import FlightPictures, pilot_colours
-from piwsl_lab.lab.panels.md_words import atoms_in, flight_state, held_atoms, with_atom
+from piwsl_lab.lab.panels.md_words import atoms_in, flight_state, held_atoms, saved_files, with_atom
 from piwsl_lab.lab.parts.closing import close_all
 from piwsl_lab.lab.parts.units import fs, ps
 from piwsl_lab.lab.quirks import set_slider
@@ -165,11 +161,7 @@ class FlightDeck(W.VBox):
         self.follow.value = True
 
     def _save(self) -> None:
-        paths = save_flight(self.session, None, self._replica, self.plots.figure, self.colours)
-        size = sum(path.stat().st_size for path in paths) / 1e6
-        self._said = (
-            f"Saved {len(paths)} files ({size:.1f} MB) in {paths[0].parent}; open {paths[-1].name} in a browser."
-        )
+        self._said = saved_files(save_flight(self.session, None, self._replica, self.plots.figure, self.colours))
 
     def _measure(self, text: str) -> None:
         """Two, three or four atoms as numbers; nothing for an empty text, one atom waits for a second."""

@@ -161,6 +161,7 @@ class FlightControls:
 
 
 def replica_options(count: int) -> list[tuple[str, int]]:
+    """Options of a dropdown: the numbers of all replicas."""
     return [(str(k), k) for k in range(count)]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from piwsl_lab.lab.figures.md import KINDS
 from piwsl_lab.lab.sessions.md import FlightSession
 
@@ -22,6 +25,12 @@ def flight_state(session: FlightSession) -> str:
 def held_atoms(session: FlightSession) -> str:
     """Which atoms are held in place, as a sentence; "" where none is."""
     return f"{session.held[0].upper()}{session.held[1:]}." if session.held else ""
+
+
+def saved_files(paths: Sequence[Path]) -> str:
+    """Where the files of a flight are; the last one is the page."""
+    size = sum(path.stat().st_size for path in paths) / 1e6
+    return f"Saved {len(paths)} files ({size:.1f} MB) in {paths[0].parent}; open {paths[-1].name} in a browser."
 
 
 def numbers_in(text: str) -> list[str]:

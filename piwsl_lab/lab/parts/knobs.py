@@ -28,14 +28,17 @@ def steps(title: str, values: Sequence[float], value: float, help_text: str, off
 
 
 def weight(title: str, value: float, help_text: str) -> W.SelectionSlider:
+    """A slider for the weight of a term; its left end is "off"."""
     return steps(title, STRENGTHS, value, help_text, off=True)
 
 
 def dropdown(title: str, options: Sequence[tuple[str, Any]], value: Any, help_text: str) -> W.Dropdown:
+    """A dropdown of words and the values that they stand for."""
     return W.Dropdown(options=options, value=value, description=title, **knob(W.Dropdown, help_text))
 
 
 def checkbox(title: str, value: bool, help_text: str) -> W.Checkbox:
+    """A checkbox with its words at the right."""
     return W.Checkbox(
         value=value, description=title, indent=False, layout=W.Layout(width="98%"), **tooltip(W.Checkbox, help_text)
     )
@@ -47,6 +50,7 @@ def choice(options: Sequence[str], help_texts: Sequence[str], width: str, **more
 
 
 def button(text: str, icon: str, style: str, help_text: str) -> W.Button:
+    """A button; `icon` is a name of Font Awesome, `style` is "success", "danger" or another one of ipywidgets."""
     layout = W.Layout(width="auto", flex="0 0 auto")
     return W.Button(description=text, icon=icon, button_style=style, tooltip=help_text, layout=layout)
 
@@ -75,6 +79,7 @@ def put(knob: W.Widget, stops: Sequence[tuple[str, Any]], value: Any) -> None:
 
 
 def knob(widget_class: type[W.Widget], help_text: str) -> dict[str, Any]:
+    """Keyword arguments that all sliders and dropdowns have in common."""
     return {
         "style": {"description_width": "142px"},
         "layout": W.Layout(width="98%"),
@@ -105,6 +110,7 @@ def titled(names: Iterable[Any], titles: Mapping[Any, str]) -> list[tuple[str, A
 
 
 def shown(value: Any) -> str:
+    """A value as a knob writes it."""
     if value is None:
         return HELD_OUT
     return f"{value:g}" if isinstance(value, float) else str(value)
