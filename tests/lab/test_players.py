@@ -337,7 +337,7 @@ def test_curves_grow_while_it_trains_and_the_thread_ends(trained):
             thread.join(10)
     assert drawing(player) != before
     assert "Step 6 of 6" in player._said
-    assert player._drawer is None
+    assert not player.drawing.active
     points = [len(trace.x) for trace in player.plot.figure.data]
     assert min(points) >= 3
 
@@ -367,7 +367,7 @@ def test_nothing_to_learn_is_said_and_loses_nothing(trained):
 def test_a_closed_player_stops_its_session(trained):
     session, player = trained
     player.close()
-    assert player._watch not in session.listeners
+    assert player.drawing.start not in session.listeners
     session.run()  # and the session can still be used
 
 

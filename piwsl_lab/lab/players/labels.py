@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +11,7 @@ from piwsl_lab.data import Frame, Oracle
 from piwsl_lab.lab.checks.units import factor
 from piwsl_lab.lab.figures.players import TRUTH, YOURS, Line, Panel, Panels
 from piwsl_lab.lab.molecule.view import MoleculeView
+from piwsl_lab.lab.panels.drawing import Drawing
 from piwsl_lab.lab.parts.colours import COLOURS, CONSERVATIVE, DUAL, OTHERS
 from piwsl_lab.lab.parts.knobs import button, choice, dropdown, steps
 from piwsl_lab.lab.parts.units import mev
@@ -48,7 +47,7 @@ class LabelPlayer(Player):
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._drawer: threading.Thread | None = None
+        self.drawing = Drawing("piwsl-lesson-drawing", self._draw_once)
         self._sorry = ""
         self.colours = dict(zip((twin.name for twin in session.twins), COLOURS_HERE, strict=False))
         names = [twin.name for twin in session.twins]
@@ -79,7 +78,7 @@ class LabelPlayer(Player):
         self.train.on_click(lambda _: self._train())
         for field in ("energy", "force"):
             self.knobs[field].observe(lambda change, field=field: self._weigh(field, change["new"]), "value")
-        session.listeners.append(self._watch)
+        session.listeners.append(self.drawing.start)
 
     def _weigh(self, field: str, value: float) -> None:
         """The loop reads it at its next step."""
@@ -96,22 +95,10 @@ class LabelPlayer(Player):
             self._sorry = f" {error}"
             self.draw()
 
-    def _watch(self) -> None:
-        """Draw until the session rests; called when it begins to run."""
-        with self._guard:
-            if self._drawer is None:
-                self._drawer = threading.Thread(target=self._draw_loop, name="piwsl-lesson-drawing", daemon=True)
-                self._drawer.start()
-
-    def _draw_loop(self) -> None:
-        last = False
-        while not last:
-            time.sleep(PERIOD)
-            with self._guard:
-                last = not self.session.busy
-                if last:
-                    self._drawer = None
-                self.draw()
+    def _draw_once(self) -> float | None:
+        rests = not self.session.busy
+        self.draw()
+        return None if rests else PERIOD
 
     def show(self) -> str:
         colours = self.colours
@@ -144,9 +131,10 @@ class LabelPlayer(Player):
 
     def close(self) -> None:
         """Stop watching the session, and take the player from the screen."""
-        if self._watch in self.session.listeners:
-            self.session.listeners.remove(self._watch)
+        if self.drawing.start in self.session.listeners:
+            self.session.listeners.remove(self.drawing.start)
         self.session.stop()
+        self.drawing.end()
         super().close()
 
 
