@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from piwsl_lab.lab import lesson
-from piwsl_lab.lab.checks import CHECKS, QUESTIONS, Option, Progress, Question
+from piwsl_lab.lab.checks import CHECKS, QUESTIONS, Option, ProgressFile, Question
 from piwsl_lab.lab.checks.progress import FILE, OtherFile, ProgressError, counted, read_progress, texts
 
 KEY = "06.double"
@@ -207,7 +207,7 @@ def test_a_measurement_in_words_has_to_be_an_option(file, shown):
 
 
 def test_a_prediction_in_words_of_an_older_version_is_shown_without_a_comment(file, shown):
-    Progress(file).note(KEY, kind="prediction", prediction="it doubles")
+    ProgressFile(file).note(KEY, kind="prediction", prediction="it doubles")
     assert lesson.predict(KEY).choice.disabled
     lesson.reveal(KEY, 4.0)
     assert next(iter(shown.values())).splitlines()[0] == "Predicted: it doubles"

@@ -15,7 +15,7 @@ import pytest
 from piwsl_lab.lab.figures import Curves, LivePlot, LossTerms, Parity, log_ticks, smooth, step_end, thin
 from piwsl_lab.lab.figures.live import _Library
 from piwsl_lab.lab.figures.training import MOST_MARKS
-from piwsl_lab.lab.parts.colours import COLOURS, ON_DARK, OTHERS, assign, kind_of, name_colours, twin_colours
+from piwsl_lab.lab.parts.colours import COLOURS, ON_DARK, OTHERS, assign, name_colours, potential_kind, twin_colours
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
@@ -203,8 +203,8 @@ def test_a_twin_that_became_something_else_changes_its_colour():
 
 
 def test_a_kind_has_one_colour_and_no_two_lines_of_a_page_are_alike():
-    assert kind_of("direct", True) == "direct + PITC"
-    assert kind_of("dual", False) == "dual"
+    assert potential_kind("direct", True) == "direct + PITC"
+    assert potential_kind("dual", False) == "dual"
     colours = name_colours(["direct", "direct + PITC", "conservative", "dual", "GFN2-xTB", "supervised", "mine"])
     assert len(set(colours.values())) == len(colours)
     assert colours["GFN2-xTB"] == "#000000"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from piwsl_lab.lab.checks.judge import Check, Judgement, Mistake, Probe, judge
+from piwsl_lab.lab.checks.judge import Exercise, Judgement, Mistake, Probe, judge
 from piwsl_lab.lab.checks.landscapes import FORCE, SLOPE
-from piwsl_lab.lab.checks.progress import Progress, ProgressError
+from piwsl_lab.lab.checks.progress import ProgressError, ProgressFile
 from piwsl_lab.lab.checks.questions import QUESTIONS, Option, Question
 from piwsl_lab.lab.checks.springs import BIAS, SOFTNESS
 from piwsl_lab.lab.checks.statistics import BOOTSTRAP, EXPONENT
@@ -16,13 +16,13 @@ CHECKS = {check.key: check for check in (FORCE, SLOPE, UNIT, EXPONENT, BOOTSTRAP
 __all__ = [
     "CHECKS",
     "QUESTIONS",
-    "Check",
+    "Exercise",
     "Judgement",
     "Mistake",
     "Option",
     "Probe",
-    "Progress",
     "ProgressError",
+    "ProgressFile",
     "Question",
     "judge",
 ]

@@ -61,7 +61,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Check:
+class Exercise:
     """What an answer must give, and the mistakes that are known.
 
     Parameters
@@ -169,7 +169,7 @@ def numbers(value: Any) -> np.ndarray:
     return array.astype(float)
 
 
-def judge(check: Check, answer: Answer) -> Judgement:
+def judge(check: Exercise, answer: Answer) -> Judgement:
     """Try an answer: blank, error, changed inputs, shape, values, in this order.
 
     An error of the answer is reported and never raised.
@@ -220,7 +220,7 @@ def attempt(function: Answer, *arguments: Any) -> tuple[np.ndarray | None, str]:
         return None, f"Your function cannot be drawn: {error}."
 
 
-def _known(check: Check, answer: Answer) -> Mistake | None:
+def _known(check: Exercise, answer: Answer) -> Mistake | None:
     """The first known mistake that gives what the answer gives, for every probe."""
     try:
         found = check.results(answer)
@@ -233,7 +233,7 @@ def _same(left: Sequence[Any], right: Sequence[Any]) -> bool:
     return all(callable(a) or np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(left, right, strict=True))
 
 
-def _all_right(check: Check) -> str:
+def _all_right(check: Exercise) -> str:
     return f"Right for {', '.join(probe.words for probe in check.probes)}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from piwsl_lab.lab.checks.judge import Check, Mistake, Probe
+from piwsl_lab.lab.checks.judge import Exercise, Mistake, Probe
 from piwsl_lab.toys import Morse
 
 BOND = Morse()
@@ -16,7 +16,7 @@ def _x(r):
     return np.exp(-_A * (np.asarray(r, dtype=float) - _REST))
 
 
-FORCE = Check(
+FORCE = Exercise(
     key="01.force",
     points=1,
     reference=BOND.force,
@@ -57,7 +57,7 @@ def _parabola(r):
     return 3.0 * (r - 0.5) ** 2 - 1.0
 
 
-SLOPE = Check(
+SLOPE = Exercise(
     key="01.slope",
     points=1,
     reference=central,

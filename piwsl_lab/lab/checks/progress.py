@@ -69,7 +69,7 @@ def texts(value: Any) -> list[str]:
     return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
 
 
-class Progress:
+class ProgressFile:
     """Answers of one learner, in memory and in a file.
 
     Parameters
@@ -94,7 +94,7 @@ class Progress:
         self.refresh()
 
     @classmethod
-    def here(cls) -> Progress:
+    def here(cls) -> ProgressFile:
         """The file that the variable names, or the one in the present folder; "off" keeps no file."""
         wanted = os.environ.get(VARIABLE, "").strip()
         return cls(None if wanted.lower() == OFF else Path(wanted or FILE).absolute())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from piwsl_lab.lab.checks.judge import Check, Mistake, Probe
+from piwsl_lab.lab.checks.judge import Exercise, Mistake, Probe
 
 
 def bias(hessian, epsilon):
@@ -15,7 +15,7 @@ def bias(hessian, epsilon):
 _SOFT = np.array([[3.0, 1.0, 0.2], [1.0, -1.5, 0.4], [0.2, 0.4, 2.5]])
 _SADDLE = np.array([[-4.0, 0.5], [0.5, 1.0]])
 
-BIAS = Check(
+BIAS = Exercise(
     key="07.bias",
     points=1,
     reference=bias,
@@ -63,7 +63,7 @@ def softness(weight, epsilon, labels):
     return 1.0 / (1.0 + weight * epsilon**4 / (20.0 * labels))
 
 
-SOFTNESS = Check(
+SOFTNESS = Exercise(
     key="07.softness",
     points=1,
     reference=softness,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from piwsl_lab.lab.checks.judge import Check, Mistake, Probe
+from piwsl_lab.lab.checks.judge import Exercise, Mistake, Probe
 
 _LABELS = np.array([25.0, 50.0, 100.0, 200.0])
 _FALLING = np.array([101.0, 73.1, 55.0, 33.7])  # meV
@@ -16,7 +16,7 @@ def exponent(labels, errors):
     return np.polyfit(np.log(labels), np.log(errors), 1)[0]
 
 
-EXPONENT = Check(
+EXPONENT = Exercise(
     key="05.exponent",
     points=1,
     reference=exponent,
@@ -78,7 +78,7 @@ def bootstrap_interval(errors, draws):
     return np.percentile(errors[draws].mean(axis=1), [2.5, 97.5])
 
 
-BOOTSTRAP = Check(
+BOOTSTRAP = Exercise(
     key="05.bootstrap",
     points=1,
     reference=bootstrap_interval,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from piwsl_lab.lab.checks.judge import Check, Mistake, Probe
+from piwsl_lab.lab.checks.judge import Exercise, Mistake, Probe
 
 KCAL = 23.060548  # kcal/mol in one eV
 
@@ -64,7 +64,7 @@ def _probe(seed: int, turned: float) -> tuple[np.ndarray, ...]:
     return e0, e0 + turned * np.array([0.9, -0.7, 0.5]), f0, f1, delta, structure
 
 
-PITC = Check(
+PITC = Exercise(
     key="06.pitc",
     points=2,
     reference=left_over,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from piwsl_lab.lab.checks.judge import Check, Mistake, Probe
+from piwsl_lab.lab.checks.judge import Exercise, Mistake, Probe
 
 
 def _pairs(factor: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def factor(energy_changes, work):
     return -(energy_changes @ work) / (work @ work)
 
 
-UNIT = Check(
+UNIT = Exercise(
     key="04.unit_factor",
     points=1,
     reference=factor,

@@ -75,7 +75,7 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
     unit = rows[0]["unit"] if rows else ""
     alike = all(row["energies"] == row["forces"] for row in rows)
     x_title = "labelled frames" if alike else f"frames with {'a force' if along == 'forces' else 'an energy'} label"
-    finish(figure, f"{TITLES.get(quantity, quantity)}, {unit}", x_title)
+    name_axes(figure, f"{TITLES.get(quantity, quantity)}, {unit}", x_title)
     return figure
 
 
@@ -113,7 +113,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
     figure.update_layout(coloraxis=_ratio_colours(rows))
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
-    finish(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
+    name_axes(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
     figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* intervals do not overlap)")
     return figure
 
@@ -264,7 +264,7 @@ def panel_grid(titles: Sequence[str]) -> go.Figure:
     return figure
 
 
-def finish(figure: go.Figure, y_title: str, x_title: str) -> None:
+def name_axes(figure: go.Figure, y_title: str, x_title: str) -> None:
     """Style, and titles of the axes."""
     n = len(figure.layout.annotations)
     n_rows = panel_cell(n - 1, n)[0] if n else 1

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from piwsl_lab.lab.parts.colours import COLOURS, OTHERS, kind_of
+from piwsl_lab.lab.parts.colours import COLOURS, OTHERS, potential_kind
 from piwsl_lab.study.grid import Cell
 from piwsl_lab.study.tables import Row
 from piwsl_lab.study.toml_file import read
@@ -72,7 +72,7 @@ def _cell_colour(cells: Sequence[Cell]) -> str:
     terms = {name for name in ("pitc", "pisc", *RIVALS) if any(getattr(o, name) > 0 for o in objectives)}
     path = bool(terms & {"pitc", "pisc"})
     rival = next((name for name in RIVALS if name in terms), None)
-    return COLOURS[kind_of(head, path)] if head == "dual" or path or rival is None else RIVALS[rival]
+    return COLOURS[potential_kind(head, path)] if head == "dual" or path or rival is None else RIVALS[rival]
 
 
 def with_colours(rows: list[Row], study: Path) -> list[Row]:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from piwsl_lab.analysis.survival import Survival, fraction_alive
-from piwsl_lab.lab.figures.study import finish, panel_cell, panel_grid
+from piwsl_lab.lab.figures.study import name_axes, panel_cell, panel_grid
 from piwsl_lab.lab.figures.study_style import line_of, styles_of
 from piwsl_lab.study.tables import Row, label_text
 
@@ -47,7 +47,7 @@ def survival(rows: Sequence[Row]) -> go.Figure:
             )  # fmt: skip
             figure.add_trace(curve, *where)
     figure.update_yaxes(range=(-0.03, 1.03))
-    finish(figure, "share of replicas alive", "time, ps")
+    name_axes(figure, "share of replicas alive", "time, ps")
     return figure
 
 

@@ -35,7 +35,7 @@ KINDS_BY_NAME = {
 } | {kind: kind for kind in COLOURS}
 
 
-def kind_of(head: str, consistent: bool) -> str:
+def potential_kind(head: str, consistent: bool) -> str:
     """The kind of a potential: where its forces come from ("direct", "conservative", "dual"), and whether PIWSL
     taught it."""
     if head == "dual":

@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from piwsl_lab.lab.checks import Option, Progress, Question
+from piwsl_lab.lab.checks import Option, ProgressFile, Question
 from piwsl_lab.lab.checks.progress import CHECK, EXPLANATION, PREDICTION, counted
 from piwsl_lab.lab.parts.knobs import button
 from piwsl_lab.lab.quirks import whole_words
@@ -33,15 +33,15 @@ class Lesson:
     """What the cells of one kernel share: the progress, and reveals that wait for a prediction."""
 
     def __init__(self) -> None:
-        self._progress: Progress | None = None
+        self._progress: ProgressFile | None = None
         self._told = ""
         self.waiting: dict[str, Callable[[], None]] = {}
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ProgressFile:
         """Opened at the first use: importing this module touches no file."""
         if self._progress is None:
-            self._progress = Progress.here()
+            self._progress = ProgressFile.here()
         return self._progress
 
     def said(self, key: str, what: str) -> str:
@@ -254,7 +254,7 @@ class Overview(_Ask):
         self.table.value = (f"<table>{table}</table>" if found else "<p>Nothing is kept yet.</p>") + where
 
 
-def rows(kept: Progress) -> list[tuple[str, str]]:
+def rows(kept: ProgressFile) -> list[tuple[str, str]]:
     """Key and words of every answer, in the order of the course."""
     kept.refresh()
     found = []

@@ -19,7 +19,7 @@ import torch
 
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.data.checked import doubts
-from piwsl_lab.lab.parts.colours import kind_of
+from piwsl_lab.lab.parts.colours import potential_kind
 from piwsl_lab.lab.sessions import saved
 from piwsl_lab.lab.sessions.loop import Drive, Driven
 from piwsl_lab.lab.sessions.preview import simulate
@@ -99,7 +99,7 @@ class Session(Driven):
         for name, objective in objectives.items():
             one = replace(setup, head=self._head(setup.head, name, objective, last=name == list(objectives)[-1]))
             trainer = build_trainer(one, task, replace(objective))
-            twins.append(Twin(name, one, trainer, objective, kind_of(one.head, self.taught[name])))
+            twins.append(Twin(name, one, trainer, objective, potential_kind(one.head, self.taught[name])))
         built = _Built(setup, task, twins)
         for twin in twins:  # before anybody can see them: they are drawn from another thread
             twin.monitor(built.monitored)
