@@ -13,7 +13,7 @@ from piwsl_lab.study.tables import Row
 from piwsl_lab.study.toml_file import read
 
 # The colour of a rival is that of the term it learns from; all other methods have the colour of their potential.
-RIVALS = {"gradient": OTHERS[0], "curl": OTHERS[1], "noisy": OTHERS[2], "denoise": OTHERS[2], "weak": OTHERS[3]}
+TERM_COLOURS = {"gradient": OTHERS[0], "curl": OTHERS[1], "noisy": OTHERS[2], "denoise": OTHERS[2], "weak": OTHERS[3]}
 COLOUR = "colour"  # column of a row in memory, "#rrggbb"; no table on disk has it
 # Symbol and dash of a method in every figure. What is held against a method for the same time of computing is dashed.
 MARKS = {
@@ -69,10 +69,10 @@ def _method_colours(study: Path, _changed: int) -> dict[str, str]:
 def _cell_colour(cells: Sequence[Cell]) -> str:
     """The colour of a method with these cells: the grid may switch its terms off in some of them."""
     head, objectives = cells[0].setup.head, [cell.objective for cell in cells]
-    terms = {name for name in ("pitc", "pisc", *RIVALS) if any(getattr(o, name) > 0 for o in objectives)}
+    terms = {name for name in ("pitc", "pisc", *TERM_COLOURS) if any(getattr(o, name) > 0 for o in objectives)}
     path = bool(terms & {"pitc", "pisc"})
-    rival = next((name for name in RIVALS if name in terms), None)
-    return COLOURS[potential_kind(head, path)] if head == "dual" or path or rival is None else RIVALS[rival]
+    rival = next((name for name in TERM_COLOURS if name in terms), None)
+    return COLOURS[potential_kind(head, path)] if head == "dual" or path or rival is None else TERM_COLOURS[rival]
 
 
 def with_colours(rows: list[Row], study: Path) -> list[Row]:

@@ -13,10 +13,10 @@ from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 from ase.symbols import Symbols
 
-from piwsl_lab.lab.parts.colours import ON_DARK
+from piwsl_lab.lab.parts.colours import COLOURS, DIRECT, ON_DARK
 from piwsl_lab.lab.parts.units import mev
 
-PREDICTED_COLOUR = "#D55E00"
+PREDICTED_COLOUR = COLOURS[DIRECT]
 REFERENCE_COLOUR = "#444444"
 # Viridis from light to dark: on white, darker reads as more. The edges (eV/Å) never move, so that colours of
 # different steps, runs and molecules may be compared.
