@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import time
+from types import SimpleNamespace
 
 import ipywidgets as W
 import pytest
@@ -85,6 +87,13 @@ def test_a_session_goes_on_when_its_dashboard_is_closed_and_can_be_shown_again()
     wait_for(lambda: "/s ·" in text(again.progress))
     again.stop.click()
     again.close()
+
+
+def test_a_dashboard_that_cannot_be_made_says_only_why():
+    """What is left of it is closed by ipywidgets; an error there would be one more message."""
+    with pytest.raises(AttributeError, match="step"):
+        Dashboard(SimpleNamespace())
+    gc.collect()
 
 
 def test_presses_that_come_after_the_end_do_nothing():

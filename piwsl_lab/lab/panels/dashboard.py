@@ -52,6 +52,7 @@ class Dashboard(W.VBox):
 
     session: Session
     _shown: ClassVar[weakref.WeakSet[Dashboard]] = weakref.WeakSet()
+    _made = False  # ipywidgets closes what an error left half made
 
     def __init__(self, session: Session | None = None) -> None:
         for other in list(Dashboard._shown):
@@ -75,6 +76,7 @@ class Dashboard(W.VBox):
         self._take(Face(self.session, self._plots, self.right))
         super().__init__(self.face.rows(), layout=W.Layout(width="100%", overflow="hidden"))
         self.add_class("piwsl-dashboard")
+        self._made = True
         self._connect()
         self._show_tab(TABS[0])
         self.refresh(everything=True)
@@ -123,7 +125,7 @@ class Dashboard(W.VBox):
 
     def close(self) -> None:
         """Take the dashboard from the screen and from the kernel's memory. The session goes on as it was."""
-        if self.drawing.ended:
+        if not self._made or self.drawing.ended:
             return
         self.drawing.end()
         Dashboard._shown.discard(self)
