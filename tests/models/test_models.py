@@ -1,4 +1,4 @@
-"""Physics every model and head must obey, one parametrised set of tests for all of them."""
+"""What our own models do beyond the contract of any potential, which test_contract.py puts them through."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from frames import crystal, dataset, frame, labelled, rattled
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from piwsl_lab.atoms.graph_set import GraphSet
@@ -43,41 +41,6 @@ def moved(f, positions):
 
 
 @EVERY
-@settings(deadline=None, max_examples=8)
-@given(seed=st.integers(0, 10**6), reflect=st.booleans())
-def test_rotation_and_reflection(model, head, seed, reflect):
-    potential, f = make(model, head), rattled("CH3CH2OH", seed=seed)
-    matrix = Rotation.random(random_state=seed).as_matrix() * (-1 if reflect else 1)
-    energy, forces = answer(potential, f)
-    turned_energy, turned_forces = answer(potential, moved(f, f.positions @ matrix.T))
-    assert np.allclose(energy, turned_energy, atol=1e-10)
-    assert np.allclose(forces @ matrix.T, turned_forces, atol=1e-10)
-    assert np.abs(forces).max() > 1e-3  # a model that says nothing would pass
-
-
-@EVERY
-def test_rotated_crystal(model, head):
-    potential, f = make(model, head), crystal()
-    matrix = Rotation.random(random_state=1).as_matrix()
-    energy, forces = answer(potential, f)
-    turned_energy, turned_forces = answer(potential, frame(f.numbers, f.positions @ matrix.T, f.cell @ matrix.T))
-    assert np.allclose(energy, turned_energy, atol=1e-10)
-    assert np.allclose(forces @ matrix.T, turned_forces, atol=1e-10)
-
-
-@EVERY
-@settings(deadline=None, max_examples=8)
-@given(shift=st.tuples(*[st.floats(-50, 50)] * 3), seed=st.integers(0, 100))
-def test_translation_and_permutation(model, head, shift, seed):
-    potential, f = make(model, head), rattled("CH3CH2OH", seed=seed)
-    order = np.random.default_rng(seed).permutation(len(f.numbers))
-    energy, forces = answer(potential, f)
-    other_energy, other_forces = answer(potential, frame(f.numbers[order], f.positions[order] + np.array(shift)))
-    assert np.allclose(energy, other_energy, atol=1e-9)
-    assert np.allclose(forces[order], other_forces, atol=1e-9)
-
-
-@EVERY
 def test_wrapped_equals_unwrapped(model, head):
     potential, f = make(model, head), crystal()
     far = f.positions + np.array([[0, 0, 0], [1, 0, 0], [0, -2, 0], [3, 1, -1]]) @ f.cell
@@ -95,31 +58,6 @@ def test_small_cell_equals_its_supercell(model, head):
     big_energy, big_forces = answer(potential, big)
     assert np.allclose(8 * energy, big_energy, atol=1e-9)
     assert np.allclose(np.tile(forces, (8, 1)), big_forces, atol=1e-9)
-
-
-@EVERY
-def test_batch_equals_single(model, head):
-    potential = make(model, head)
-    frames = [rattled("CH3CH2OH"), rattled("H2O", seed=2), crystal(), rattled("O"), rattled("CH4", seed=4)]
-    energy, forces = answer(potential, *frames)
-    alone = [answer(potential, f) for f in frames]
-    assert np.allclose(energy, np.concatenate([e for e, _ in alone]), atol=1e-10)
-    assert np.allclose(forces, np.concatenate([f for _, f in alone]), atol=1e-10)
-
-
-@EVERY
-def test_lone_atom_has_an_energy_and_no_force(model, head):
-    energy, forces = answer(make(model, head), rattled("O"))
-    assert np.isfinite(energy).all()
-    assert np.array_equal(np.abs(forces), np.zeros((1, 3)))
-
-
-@EVERY
-def test_neighbours_beyond_the_cutoff_change_nothing(model, head):
-    potential, f = make(model, head), crystal()
-    narrow, wide = potential(graph_of(f, skin=0.0)), potential(graph_of(f, skin=1.5))
-    assert torch.allclose(narrow.energy, wide.energy, atol=1e-12)
-    assert torch.allclose(narrow.forces, wide.forces, atol=1e-12)
 
 
 @EVERY
@@ -145,20 +83,6 @@ def test_asking_for_one_head_or_both_gives_the_same_answers(model, head, trainin
     assert not torch.allclose(both.direct, both.conservative, atol=1e-3)  # two outputs, not one under two names
     for prediction in (fast, both, own):
         assert torch.allclose(prediction.energy, fast.energy, atol=1e-12)
-
-
-@WITH_DIRECT_HEAD
-@settings(deadline=None, max_examples=8)
-@given(seed=st.integers(0, 10**6), reflect=st.booleans())
-def test_both_forces_turn_with_the_molecule(model, head, seed, reflect):
-    """Direct forces are polar vectors: a reflection must not flip them the other way."""
-    potential, f = make(model, head), rattled("CH3CH2OH", seed=seed)
-    matrix = torch.from_numpy(Rotation.random(random_state=seed).as_matrix() * (-1 if reflect else 1))
-    graph = graph_of(f)
-    here, there = (potential(g, forces="both") for g in (graph, graph.at(graph.positions @ matrix.T)))
-    assert torch.allclose(here.direct @ matrix.T, there.direct, atol=1e-10)
-    assert torch.allclose(here.conservative @ matrix.T, there.conservative, atol=1e-10)
-    assert float(here.direct.detach().abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -228,22 +152,6 @@ def test_one_layer_with_l_2_tells_a_square_from_a_tetrahedron(model, sees):
 
 
 @EVERY
-def test_gradcheck_and_gradgradcheck(model, head):
-    """Training differentiates forces, so second derivatives must be right as well."""
-    potential, graph = make(model, head, channels=4, layers=2), graph_of(rattled("H2O"))
-    start = graph.positions.clone().requires_grad_()
-
-    def energy_and_forces(positions):
-        return potential(graph.at(positions))[:2]
-
-    def energy(positions):
-        return potential(graph.at(positions), forces=False).energy
-
-    assert torch.autograd.gradcheck(energy_and_forces, (start,), atol=1e-6)
-    assert torch.autograd.gradgradcheck(energy, (start,), atol=1e-5)
-
-
-@EVERY
 def test_parameter_gradient_of_a_force_loss(model, head):
     """The double backward that training runs, against finite differences in one weight of every tensor."""
     potential, graph = make(model, head, channels=4), graph_of(rattled("CH4"))
@@ -266,19 +174,6 @@ def test_parameter_gradient_of_a_force_loss(model, head):
         below = float(loss().detach())
         flat[index] += step
         assert (above - below) / (2 * step) == pytest.approx(float(gradient.view(-1)[index]), rel=1e-5, abs=1e-7)
-
-
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("f", [rattled("CH3CH2OH"), crystal()], ids=["molecule", "crystal"])
-def test_conservative_forces_are_finite_differences(model, f):
-    potential = make(model, "conservative")
-    _, forces = answer(potential, f)
-    step = 5e-6
-    for atom, axis in itertools.product(range(len(f.numbers)), range(3)):
-        shift = np.zeros_like(f.positions)
-        shift[atom, axis] = step
-        above, below = answer(potential, moved(f, f.positions + shift), moved(f, f.positions - shift))[0]
-        assert -(above - below) / (2 * step) == pytest.approx(forces[atom, axis], abs=1e-7)
 
 
 @EVERY
