@@ -2,18 +2,8 @@
 
 from piwsl_lab.analysis.conservation import conservation
 from piwsl_lab.analysis.self_consistency import force_jacobian, jacobian_antisymmetry, loop_work, pitc_residual
-from piwsl_lab.analysis.survival import (
-    Bonds,
-    Survival,
-    alive_ps,
-    bond_errors,
-    bond_lengths,
-    distance_error,
-    distances,
-    fraction_alive,
-    reference_bonds,
-    spectrum,
-)
+from piwsl_lab.analysis.spectra import bond_lengths, distance_error, distances, spectrum
+from piwsl_lab.analysis.survival import Bonds, Survival, alive_ps, bond_errors, fraction_alive, reference_bonds
 from piwsl_lab.analysis.trial import Trial, try_out
 
 __all__ = [

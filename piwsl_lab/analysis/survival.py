@@ -1,11 +1,7 @@
-"""Does it hold? Stability of trajectories as the field measures it (Fu et al. 2022, "Forces are not enough").
+"""How long does it hold? Survival of replicas as the field measures it (Fu et al. 2022, "Forces are not enough").
 
-| what | here |
-|---|---|
-| a bond is farther than Δ from its mean length in the reference trajectory: max |r_ij(t) − b_ij| > Δ | `alive_ps` |
-| the temperature or the conserved energy runs away | `alive_ps` |
-| distribution of interatomic distances, and its error ∫ |h(r) − h_ref(r)| dr | `distances`, `distance_error` |
-| vibrational spectrum: the Fourier transform of Σ m ⟨v(0)·v(t)⟩ | `spectrum` |
+A replica ends when a bond is farther than Δ from its mean length in the reference trajectory, |r_ij(t) − b_ij| > Δ,
+when its temperature or its conserved energy runs away, or when it is lost.
 """
 
 from __future__ import annotations
@@ -16,19 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from ase import units
 from ase.data import covalent_radii
-from ase.geometry import find_mic
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from piwsl_lab.analysis.spectra import bond_lengths
 from piwsl_lab.atoms.neighbours import neighbours
 from piwsl_lab.data import Frame
-from piwsl_lab.md.constraints import degrees_of_freedom, masses
+from piwsl_lab.md.constraints import degrees_of_freedom
 from piwsl_lab.md.trajectory import Trajectory
 
 BONDED = 1.3  # times the sum of two covalent radii
 BOND_TOLERANCE = 0.5  # Å, Δ of Fu et al.
 HOT = 10.0  # times the temperature it was set to: no fluctuation, also not of a molecule of two atoms
-AT_ONCE = 100_000  # vectors whose periodic images are looked at together
-SPEED_OF_LIGHT = 2.99792458e-5  # cm/fs
 
 
 @dataclass(frozen=True)
@@ -41,8 +36,8 @@ class Bonds:
     length : array [B], Å
     """
 
-    pairs: np.ndarray
-    length: np.ndarray
+    pairs: NDArray[np.int64]
+    length: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Survival:
     reason: str
 
 
-def reference_bonds(frame: Frame, positions: np.ndarray | None = None) -> Bonds:
+def reference_bonds(frame: Frame, positions: NDArray[np.float64] | None = None) -> Bonds:
     """Pairs nearer than 1.3 times their covalent radii in a frame, and their mean lengths over reference positions.
 
     Parameters
@@ -71,7 +66,7 @@ def reference_bonds(frame: Frame, positions: np.ndarray | None = None) -> Bonds:
     return Bonds(pairs, bond_lengths(places, pairs, frame).mean(axis=0))
 
 
-def bond_errors(trajectory: Trajectory, replica: int, bonds: Bonds) -> np.ndarray:
+def bond_errors(trajectory: Trajectory, replica: int, bonds: Bonds) -> NDArray[np.float64]:
     """|r_ij(t) − b_ij| of every bond of a replica, [T, B], Å."""
     places = trajectory.positions[:, trajectory.atoms(replica)]
     return np.abs(bond_lengths(places, bonds.pairs, trajectory.frames[replica]) - bonds.length)
@@ -134,11 +129,13 @@ def _endings(
         yield float(trajectory.time[at]), f"the conserved energy changed by {change[at]:.2f} eV"
 
 
-def _first(flags: np.ndarray) -> int | None:
+def _first(flags: NDArray[np.bool_]) -> int | None:
     return int(flags.argmax()) if flags.any() else None
 
 
-def fraction_alive(survivals: Sequence[Survival], times: np.ndarray, level: float = 0.95) -> np.ndarray:
+def fraction_alive(
+    survivals: Sequence[Survival], times: NDArray[np.float64], level: float = 0.95
+) -> NDArray[np.float64]:
     """Share of replicas alive at every time (ps) and its Wilson interval: [len(times), 3], share, low, high."""
     n, rows = len(survivals), []
     for time in times:
@@ -146,75 +143,3 @@ def fraction_alive(survivals: Sequence[Survival], times: np.ndarray, level: floa
         interval = binomtest(k, n).proportion_ci(level, method="wilson")
         rows.append((k / n, interval.low, interval.high))
     return np.array(rows)
-
-
-def distances(positions: np.ndarray, frame: Frame, edges: np.ndarray) -> np.ndarray:
-    """h(r): how often two atoms are r apart, over all pairs and times, as a density, [len(edges) − 1], 1/Å.
-
-    Parameters
-    ----------
-    positions : array [T, n, 3], Å
-    frame : Frame of n atoms
-    edges : array, Å
-        Of the bins; a distance beyond them still counts in the norm.
-    """
-    i, j = np.triu_indices(len(frame), k=1)
-    lengths = bond_lengths(np.asarray(positions), np.stack([i, j], 1), frame)
-    counts, _ = np.histogram(lengths, edges)
-    return counts / (lengths.size * np.diff(edges))
-
-
-def distance_error(h: np.ndarray, reference: np.ndarray, edges: np.ndarray) -> float:
-    """∫ |h(r) − h_ref(r)| dr, no unit: 0 for the same distribution, 2 for two that share no distance."""
-    return float((np.abs(h - reference) * np.diff(edges)).sum())
-
-
-def spectrum(velocities: np.ndarray, frame: Frame, interval: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vibrational density of states from the mass-weighted velocities.
-
-    Parameters
-    ----------
-    velocities : array [T, n, 3], Å/fs
-        At equal times.
-    frame : Frame of n atoms
-    interval : float, fs
-        Between two of the times; twice it is the shortest period that can be told.
-
-    Returns
-    -------
-    wavenumber : array [F], 1/cm
-    density : array [F]
-        Its integral over the wavenumbers is 1.
-
-    Raises
-    ------
-    ValueError
-        Fewer than 16 times.
-    """
-    velocities = np.asarray(velocities)
-    steps = len(velocities)
-    if steps < 16:
-        raise ValueError(f"a spectrum of {steps} times says nothing; record at least 16, thousands for sharp lines")
-    weighted = np.sqrt(masses(frame))[None, :, None] * velocities
-    window = np.hanning(steps)[:, None, None]
-    # Wiener and Khinchin: the transform of the autocorrelation is the power of the transform.
-    power = (np.abs(np.fft.rfft(window * weighted, axis=0)) ** 2).sum(axis=(1, 2))
-    wavenumber = np.fft.rfftfreq(steps, interval) / SPEED_OF_LIGHT
-    area = power.sum() * wavenumber[1]
-    return wavenumber, power / area if area > 0 else power
-
-
-def bond_lengths(positions: np.ndarray, pairs: np.ndarray, frame: Frame) -> np.ndarray:
-    """Distances of pairs [B, 2] at T places [T, n, 3] → [T, B], Å, to the nearest periodic image."""
-    if not frame.pbc.any():
-        return np.linalg.norm(positions[:, pairs[:, 1]] - positions[:, pairs[:, 0]], axis=2)
-    lengths = np.empty((len(positions), len(pairs)))
-    # Some times after the other: every vector is tried in all neighbouring cells.
-    some = max(1, AT_ONCE // max(1, len(pairs)))
-    for start in range(0, len(positions), some):
-        places = positions[start : start + some]
-        vectors = places[:, pairs[:, 1]] - places[:, pairs[:, 0]]
-        lengths[start : start + some] = find_mic(vectors.reshape(-1, 3), frame.cell, frame.pbc)[1].reshape(
-            vectors.shape[:2]
-        )
-    return lengths

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from piwsl_lab.analysis.survival import Survival, alive_ps, distance_error, distances, reference_bonds
+from piwsl_lab.analysis.spectra import distance_error, distances
+from piwsl_lab.analysis.survival import Survival, alive_ps, reference_bonds
 from piwsl_lab.data import Dataset
 from piwsl_lab.md.limits import check_states
 from piwsl_lab.md.simulation import Simulation, fly
@@ -19,7 +20,7 @@ from piwsl_lab.md.trajectory import Trajectory
 EDGES = np.linspace(0.5, 10.0, 191)  # Å, bins of h(r): 0.05 Å, as Fu et al.
 TIME_STEP = 0.5  # fs
 INTERVAL = 10.0  # fs between two states that are kept
-LOOK = 100  # states after which it is asked whether any replica is left to fly on for
+ASK_EVERY = 100  # states after which it is asked whether any replica is left to fly on for
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,8 @@ def try_out(
     frames = starts[[k for _ in temperatures for k in range(number)]]
     kelvin = [t for t in temperatures for _ in range(number)]
     simulation = Simulation(source, frames, temperature=kelvin, time_step=TIME_STEP, ensemble=ensemble, seed=seed)
-    steps = max(1, round(1000 * ps / TIME_STEP))
     check_states(2 + round(1000 * ps / INTERVAL), sum(len(frame) for frame in frames))
-    bonds = [reference_bonds(frame) for frame in frames]
-    snapshots: list[Snapshot] = []
-    for snapshot in fly(simulation, steps, round(INTERVAL / TIME_STEP)):
-        # Velocities and forces of tens of thousands of states would fill the memory, and nothing here asks for them.
-        snapshots.append(_without_vectors(snapshot))
-        if len(snapshots) % LOOK == 0:
-            trajectory = Trajectory.of(simulation.frames, snapshots, simulation.lost)
-            if all(survival.reason for survival in alive_ps(trajectory, bonds, kelvin, energy=ensemble == "nve")):
-                break
-    trajectory = Trajectory.of(simulation.frames, snapshots, simulation.lost)
-    survivals = alive_ps(trajectory, bonds, kelvin, energy=ensemble == "nve")
+    trajectory, survivals = _judged(simulation, kelvin, ps)
     drift = np.abs(trajectory.drift())
     trials = []
     for k, temperature in enumerate(temperatures):
@@ -114,11 +104,27 @@ def try_out(
             Trial(
                 float(temperature),
                 [survivals[s] for s in mine],
-                float(np.median(sound)) if sound else float("nan"),
-                _distance_error(trajectory, survivals, mine, reference) if reference is not None else float("nan"),
+                float(np.median(sound)) if sound else math.nan,
+                _distance_error(trajectory, survivals, mine, reference) if reference is not None else math.nan,
             )
         )
     return trials
+
+
+def _judged(simulation: Simulation, kelvin: Sequence[float], ps: float) -> tuple[Trajectory, list[Survival]]:
+    """Fly for a time, or until no replica is alive; what flew, and how long each replica survived."""
+    bonds = [reference_bonds(frame) for frame in simulation.frames]
+    energy = simulation.ensemble == "nve"
+    snapshots: list[Snapshot] = []
+    for snapshot in fly(simulation, max(1, round(1000 * ps / TIME_STEP)), round(INTERVAL / TIME_STEP)):
+        # Velocities and forces of tens of thousands of states would fill the memory, and nothing here asks for them.
+        snapshots.append(_without_vectors(snapshot))
+        if len(snapshots) % ASK_EVERY == 0:
+            trajectory = Trajectory.of(simulation.frames, snapshots, simulation.lost)
+            if all(survival.reason for survival in alive_ps(trajectory, bonds, kelvin, energy=energy)):
+                break
+    trajectory = Trajectory.of(simulation.frames, snapshots, simulation.lost)
+    return trajectory, alive_ps(trajectory, bonds, kelvin, energy=energy)
 
 
 def _distance_error(

@@ -52,7 +52,7 @@ class Calculator(AseCalculator):
 
     @torch.inference_mode(False)
     def __init__(self, potential: AnyPotential, skin: float = SKIN, head: str | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # ASE's has no annotations
         if getattr(potential, "reference", None) is None:
             raise ValueError("the potential has no reference energies yet: train it, or calibrate it on labels")
         if head not in (None, "direct") or (head and _head(potential) == "conservative"):
@@ -69,7 +69,7 @@ class Calculator(AseCalculator):
         self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
     ) -> None:
         """Fill `results` for the atoms; called by ASE."""
-        super().calculate(atoms, properties, system_changes)
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]  # as above
         assert self.atoms is not None  # ASE has just set them
         properties = properties or ["energy", "forces"]
         graph, numbers = self._neighbours(self.atoms), self.atoms.numbers

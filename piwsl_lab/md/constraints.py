@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_masses
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Frame
 
 
-def masses(frame: Frame) -> np.ndarray:
+def masses(frame: Frame) -> NDArray[np.float64]:
     """Masses [n], u: those of the frame (isotopes), else the standard atomic weights."""
-    return atomic_masses[frame.numbers] if frame.masses is None else frame.masses
+    return np.asarray(atomic_masses[frame.numbers] if frame.masses is None else frame.masses, dtype=np.float64)
 
 
-def free_coordinates(frame: Frame) -> np.ndarray:
+def free_coordinates(frame: Frame) -> NDArray[np.bool_]:
     """Which coordinates no constraint holds, bool [n, 3]."""
     return np.ones((len(frame), 3), dtype=bool) if frame.fixed is None else ~frame.fixed
 
@@ -38,7 +39,7 @@ def degrees_of_freedom(frame: Frame, centre_at_rest: bool) -> int:
 
 def words(frames: Iterable[Frame]) -> str:
     """What is held and which masses are special, in words; "" where nothing is."""
-    found = {}  # in order, each once
+    found: dict[str, None] = {}  # in order, each once
     for frame in frames:
         found |= dict.fromkeys(_of_one(frame))
     return "; ".join(found)

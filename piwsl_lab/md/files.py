@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from ase.io.trajectory import Trajectory as AseTrajectory
+from ase.io.trajectory import TrajectoryWriter
 
 from piwsl_lab.data import Dataset
 from piwsl_lab.data.frames.convert import to_atoms
@@ -51,10 +51,11 @@ class TrajectoryFile:
         self._ends = np.cumsum([len(frame) for frame in frames])
         # Exclusive: a link of that name is not followed, and no file of another flight is emptied.
         self._text = self.path.open("xb", buffering=0)
-        self._trajectory, self._empty = None, True
+        self._trajectory: TrajectoryWriter | None = None
+        self._empty = True
         if self.path.suffix == ".traj":
             self._text.close()
-            self._trajectory = AseTrajectory(str(self.path), "w")
+            self._trajectory = TrajectoryWriter(str(self.path), "w")
 
     def write(self, snapshot: Snapshot) -> None:
         """Append the replicas that are alive: all of them, or none.
@@ -68,7 +69,7 @@ class TrajectoryFile:
         if not images:
             return
         if self._trajectory is not None:
-            self._append_images(images)
+            self._append_images(self._trajectory, images)
         else:
             text = io.StringIO()
             write(text, images, format="extxyz")
@@ -85,20 +86,20 @@ class TrajectoryFile:
             self._text.seek(end)
             raise
 
-    def _append_images(self, images: list[Atoms]) -> None:
+    def _append_images(self, trajectory: TrajectoryWriter, images: list[Atoms]) -> None:
         size = self.path.stat().st_size
         with self.path.open("rb") as file:
             head = file.read(HEAD)
         try:
             for atoms in images:
-                self._trajectory.write(atoms)
+                trajectory.write(atoms)
         except BaseException:
             with suppress(OSError):  # it tries to write once more what did not fit
-                self._trajectory.backend.fd.close()
+                trajectory.backend.fd.close()
             with self.path.open("r+b", buffering=0) as file:
                 file.truncate(size)
                 file.write(head)
-            self._trajectory = AseTrajectory(str(self.path), "a")
+            self._trajectory = TrajectoryWriter(str(self.path), "a")
             raise
 
     def _image(self, snapshot: Snapshot, s: int) -> Atoms:

@@ -79,7 +79,7 @@ def checked_temperatures(value: float | Sequence[float], replicas: int) -> list[
     ValueError
         One of them is no number, below 0 or above the limit, or there is not one for each.
     """
-    given = [value] * replicas if _is_one(value) else list(value)
+    given = _listed(value, replicas)
     for kelvin in given:
         if not (_is_number(kelvin) and 0 <= kelvin <= TEMPERATURE):
             raise ValueError(f"temperature={kelvin} K must be a finite number, 0 or larger and at most {TEMPERATURE:g}")
@@ -105,6 +105,11 @@ def _one_each(name: str, values: list[Any], replicas: int) -> list[Any]:
     if len(values) != replicas:
         raise ValueError(f"{name} has {len(values)} values for {replicas} replicas; give one number, or one for each")
     return values
+
+
+def _listed(value: Any, replicas: int) -> list[Any]:
+    """What was given for all, or one for each."""
+    return [value] * replicas if _is_one(value) else list(value)
 
 
 def _is_one(value: Any) -> bool:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from ase import units
+from numpy.typing import NDArray
 from torch import Tensor
 
 from piwsl_lab.data.frames.frame import FARTHEST
@@ -123,7 +124,7 @@ class Simulation:
         self._time_step = checked_time_step(value)
 
     @property
-    def temperature(self) -> np.ndarray:
+    def temperature(self) -> NDArray[np.float64]:
         """Temperature of the bath, or that the velocities were last drawn or scaled for, [S], K."""
         return self._target.cpu().numpy()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from piwsl_lab.data import Frame
 
@@ -47,17 +49,17 @@ class Snapshot:
 
     step: int
     time: float
-    positions: np.ndarray
-    velocities: np.ndarray
-    forces: np.ndarray
-    potential: np.ndarray
-    kinetic: np.ndarray
-    conserved: np.ndarray
-    temperature: np.ndarray
-    alive: np.ndarray
+    positions: NDArray[np.floating[Any]]
+    velocities: NDArray[np.floating[Any]]
+    forces: NDArray[np.floating[Any]]
+    potential: NDArray[np.float64]
+    kinetic: NDArray[np.float64]
+    conserved: NDArray[np.float64]
+    temperature: NDArray[np.float64]
+    alive: NDArray[np.bool_]
 
 
-def wild(forces: np.ndarray, frame: Frame) -> str:
+def wild(forces: NDArray[np.float64], frame: Frame) -> str:
     """What is wrong with forces, in words."""
     bad = np.argwhere(~np.isfinite(forces).all(1))
     if len(bad):

@@ -19,7 +19,7 @@ from piwsl_lab.md.forces import LearnedForces
 from piwsl_lab.models.interface import AnyPotential, dtype_and_device, total_energies
 
 
-class TorchSimModel(ModelInterface):
+class TorchSimModel(ModelInterface):  # type: ignore[misc, unused-ignore]  # Any where torch-sim is not installed
     """Total energies [S] (eV) and forces [N, 3] (eV/Å) of a potential for the states of torch-sim; no stress.
 
     Neighbour lists are kept while the systems are the same, and made anew where half the skin is used. Masses are those

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piwsl_lab.data import Dataset
 from piwsl_lab.md.limits import check_states
@@ -31,15 +33,15 @@ class Trajectory:
     """
 
     frames: Dataset
-    time: np.ndarray
-    positions: np.ndarray
-    velocities: np.ndarray
-    forces: np.ndarray
-    potential: np.ndarray
-    kinetic: np.ndarray
-    conserved: np.ndarray
-    temperature: np.ndarray
-    alive: np.ndarray
+    time: NDArray[np.float64]
+    positions: NDArray[np.floating[Any]]
+    velocities: NDArray[np.floating[Any]]
+    forces: NDArray[np.floating[Any]]
+    potential: NDArray[np.float64]
+    kinetic: NDArray[np.float64]
+    conserved: NDArray[np.float64]
+    temperature: NDArray[np.float64]
+    alive: NDArray[np.bool_]
     lost: dict[int, LostReplica]
 
     @classmethod
@@ -62,7 +64,7 @@ class Trajectory:
         first = sum(len(frame) for frame in self.frames[:replica])
         return slice(first, first + len(self.frames[replica]))
 
-    def drift(self) -> np.ndarray:
+    def drift(self) -> NDArray[np.float64]:
         """Slope of the conserved energy of every replica, [S], eV per atom and ps; nan for a lost one.
 
         Least squares over all times.
@@ -73,7 +75,8 @@ class Trajectory:
             # From its first value: the square of a total energy of thousands of eV would eat the digits.
             change = self.conserved[:, alive] - self.conserved[0, alive]
             slopes[alive] = np.polyfit(self.time / 1000.0, change, 1)[0]
-        return slopes / np.array([len(frame) for frame in self.frames])
+        per_atom: NDArray[np.float64] = slopes / np.array([len(frame) for frame in self.frames])
+        return per_atom
 
 
 def record(simulation: Simulation, steps: int, every: int = 10) -> Trajectory:
