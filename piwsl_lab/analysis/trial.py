@@ -78,8 +78,7 @@ def try_out(
     references : dict of Dataset, optional
         Frames of the oracle's own dynamics at a temperature, for h(r).
     ensemble, seed
-        As for `Simulation`, which also uses masses and constraints of the frames. Replicas of different temperatures
-        have different seeds.
+        As for `Simulation`, which also uses masses and constraints of the frames. Every replica has its own seed.
 
     Raises
     ------
@@ -89,7 +88,7 @@ def try_out(
     if not 0 < ps < math.inf:
         raise ValueError(f"ps={ps} must be a finite number above 0")
     number = len(starts)
-    frames = starts[[k for _ in temperatures for k in range(number)]]
+    frames = starts[list(range(number)) * len(temperatures)]
     kelvin = [t for t in temperatures for _ in range(number)]
     simulation = Simulation(source, frames, temperature=kelvin, time_step=TIME_STEP, ensemble=ensemble, seed=seed)
     check_states(2 + round(1000 * ps / INTERVAL), sum(len(frame) for frame in frames))
@@ -100,14 +99,9 @@ def try_out(
         mine = range(k * number, (k + 1) * number)
         sound = [drift[s] for s in mine if not survivals[s].reason]
         reference = (references or {}).get(temperature)
-        trials.append(
-            Trial(
-                float(temperature),
-                [survivals[s] for s in mine],
-                float(np.median(sound)) if sound else math.nan,
-                _distance_error(trajectory, survivals, mine, reference) if reference is not None else math.nan,
-            )
-        )
+        error = math.nan if reference is None else _distance_error(trajectory, survivals, mine, reference)
+        middle = float(np.median(sound)) if sound else math.nan
+        trials.append(Trial(float(temperature), [survivals[s] for s in mine], middle, error))
     return trials
 
 
