@@ -92,7 +92,8 @@ def _header(potential: Potential) -> dict[str, Any]:
     names = {cls: name for name, cls in MODELS.items()}
     if type(potential) not in names:
         raise CheckpointError(
-            f"a {type(potential).__name__} cannot be saved: only {', '.join(MODELS)} can be made again"
+            f"a {type(potential).__name__} cannot be saved, as only {', '.join(MODELS)} can be made again: "
+            "add its class to piwsl_lab.models.MODELS, or keep its state_dict() yourself"
         )
     return {
         "format": FORMAT,
