@@ -92,11 +92,27 @@ def jacobian_antisymmetry(potential: AnyPotential, data: Dataset) -> float:
 
 
 def force_jacobian(potential: Callable[..., Prediction], graph: AtomGraph) -> Tensor:
-    """∂F_a/∂r_b of one structure, [3N, 3N], eV/Å²; minus the Hessian where forces are conservative."""
+    """∂F_a/∂r_b of one structure, [3N, 3N], eV/Å²; minus the Hessian where forces are conservative.
+
+    Raises
+    ------
+    ValueError
+        The forces do not remember the positions they came from.
+    """
     positions = graph.positions.detach().requires_grad_()
-    forces = forces_of(potential(graph.at(positions))).flatten()
-    rows = [torch.autograd.grad(f, positions, retain_graph=True)[0].flatten() for f in forces]
-    return torch.stack(rows).detach()
+    with torch.enable_grad():
+        forces = forces_of(potential(graph.at(positions))).flatten()
+    rows = [
+        torch.autograd.grad(f, positions, retain_graph=True, allow_unused=True)[0] if f.requires_grad else None
+        for f in forces
+    ]
+    if all(row is None for row in rows):
+        raise ValueError(
+            "the forces cannot be differentiated with respect to the positions: the potential must not detach "
+            "graph.positions where they require a gradient, and must create the graph of its own gradient"
+        )
+    whole = [torch.zeros_like(positions) if row is None else row for row in rows]
+    return torch.stack(whole).flatten(1).detach()
 
 
 def _batches(frames: int, size: int) -> list[list[int]]:
