@@ -49,19 +49,19 @@ def requirements(metadata, extra: str = "") -> dict[str, Requirement]:
 
 
 def test_the_wheel_carries_the_notebooks(wheel):
-    packed = {name for name in wheel.namelist() if name.startswith("piwsl_lab/notebooks/")}
-    assert packed == {f"piwsl_lab/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert "piwsl_lab/notebooks/00_quickstart.ipynb" in packed
+    packed = {name for name in wheel.namelist() if name.startswith("piwsl_lab/share/notebooks/")}
+    assert packed == {f"piwsl_lab/share/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert (
-        wheel.read("piwsl_lab/notebooks/00_quickstart.ipynb") == (ROOT / "notebooks/00_quickstart.ipynb").read_bytes()
+        wheel.read("piwsl_lab/share/notebooks/00_quickstart.ipynb")
+        == (ROOT / "notebooks/00_quickstart.ipynb").read_bytes()
     )
 
 
 def test_the_wheel_carries_the_studies_that_the_notebooks_draw(wheel):
-    packed = {name for name in wheel.namelist() if name.startswith("piwsl_lab/studies/")}
+    packed = {name for name in wheel.namelist() if name.startswith("piwsl_lab/share/studies/")}
     kept = [*(ROOT / "studies").glob("*.toml"), *(ROOT / "studies").glob("*/*.csv")]
-    assert packed == {f"piwsl_lab/{path.relative_to(ROOT).as_posix()}" for path in kept}
-    assert "piwsl_lab/studies/sparse-labels.toml" in packed
+    assert packed == {f"piwsl_lab/share/{path.relative_to(ROOT).as_posix()}" for path in kept}
+    assert "piwsl_lab/share/studies/sparse-labels.toml" in packed
 
 
 def test_the_wheel_carries_the_embedded_data(wheel):

@@ -6,20 +6,16 @@ import argparse
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 
-def add(commands: Any) -> None:
-    """Add the command ``check`` to the subparsers of a command line."""
-    check = commands.add_parser(
-        "check",
-        help="what a data set holds, and what looks wrong in it",
-        description="Print what data sets hold and what looks wrong: copies with two energies, units and signs that "
-        "do not match, outliers, mixed charges and methods. The exit code is 1 where something is wrong.",
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
+    parser.description = (
+        "Print what data sets hold and what looks wrong: copies with two energies, units and signs that do not match, "
+        "outliers, mixed charges and methods. The exit code is 1 where something is wrong."
     )
-    check.add_argument("data", nargs="+", metavar="NAME|FILE", help="see `piwsl-lab datasets`, or files of your own")
-    check.add_argument("--json", type=Path, metavar="OUT", help="write the findings here")
-    check.set_defaults(run=run)
+    parser.add_argument("data", nargs="+", metavar="NAME|FILE", help="see `piwsl-lab datasets`, or files of your own")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the findings here")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -28,10 +28,9 @@ LONGEST = 32_000  # characters of a cell; spreadsheets stop at 32,767
 _FORMULA = "=+-@＝＋－＠"  # what a spreadsheet takes for the beginning of a formula
 
 
-def add(commands: Any) -> None:
-    """Add the command ``course`` to the subparsers of a command line."""
-    course = commands.add_parser("course", help="for teachers: what a class has answered")
-    actions = course.add_subparsers(metavar="action", required=True)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the only action, ``collect``, and its flags."""
+    actions = parser.add_subparsers(metavar="action", required=True)
     collect = actions.add_parser(
         "collect",
         help="a table of the progress files that learners handed in",
@@ -44,10 +43,9 @@ def add(commands: Any) -> None:
     collect.add_argument(
         "--out", type=Path, default=OUT, metavar="FILE.csv", help=f"written anew each time ({OUT} in this folder)"
     )
-    collect.set_defaults(run=main_collect)
 
 
-def main_collect(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Collect, write the CSV, print two tables; 0 when it worked, 1 when a file could not be read.
 
     Raises

@@ -5,6 +5,7 @@ Reads package metadata and files only; no widget library is imported, so that a 
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -44,6 +45,15 @@ class Check:
     def __str__(self) -> str:
         line = f"{self.status:<8} {self.topic:<14} {self.finding}"
         return f"{line}\n{'':>23} -> {self.remedy}" if self.remedy else line
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command has no flags."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Examine and report."""
+    return report(examine())
 
 
 def examine(folder: Path | None = None) -> list[Check]:
@@ -95,7 +105,7 @@ def check_packages() -> Iterator[Check]:
 def _check_requirement(text: str) -> Iterator[Check]:
     requirement = Requirement(text)
     core = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    front_room = not core and requirement.marker.evaluate({"extra": "lab"})
+    front_room = requirement.marker is not None and not core and requirement.marker.evaluate({"extra": "lab"})
     if requirement.name == "tblite" and not core and not _installed("tblite"):
         remedy = "conda install -c conda-forge tblite-python"
         yield Check(WARNING, "tblite", "no wheel for this platform: no live labels", remedy)

@@ -18,8 +18,9 @@ from piwsl_lab.support.signals import FAILED, INTERRUPTED
 from piwsl_lab.support.streams import say
 
 if TYPE_CHECKING:
-    from piwsl_lab.analysis.survival import Survival
+    from piwsl_lab.analysis.survival import Bonds, Survival
     from piwsl_lab.data import Dataset, Frame
+    from piwsl_lab.md.simulation import Simulation
     from piwsl_lab.md.snapshot import Snapshot
     from piwsl_lab.md.trajectory import Trajectory
 
@@ -27,29 +28,28 @@ RECORDS = 1000  # states kept at most
 EVERY = 10  # steps between two of them at least
 
 
-def add(commands: Any) -> None:
-    """Add the command ``fly`` to the subparsers of a command line."""
-    fly = commands.add_parser(
-        "fly",
-        help="molecular dynamics with a trained potential: does it survive?",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("potential", metavar="CHECKPOINT", help="a saved potential, or the oracle gfn2-xtb or gfn1-xtb")
+    parser.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="where the first frame comes from")
+    parser.add_argument("--frame", type=int, default=0, help="number of that frame")
+    parser.add_argument("--replicas", type=int, default=8, help="copies with velocities of their own")
+    parser.add_argument("--temperature", type=float, default=300.0, help="K")
+    parser.add_argument(
+        "--ensemble", choices=("nvt", "nve"), default="nvt", help="with a heat bath or at constant energy"
     )
-    fly.add_argument("potential", metavar="CHECKPOINT", help="a saved potential, or the oracle gfn2-xtb or gfn1-xtb")
-    fly.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="where the first frame comes from")
-    fly.add_argument("--frame", type=int, default=0, help="number of that frame")
-    fly.add_argument("--replicas", type=int, default=8, help="copies with velocities of their own")
-    fly.add_argument("--temperature", type=float, default=300.0, help="K")
-    fly.add_argument("--ensemble", choices=("nvt", "nve"), default="nvt", help="with a heat bath or at constant energy")
-    fly.add_argument("--dt", type=float, default=0.5, help="time step, fs")
-    fly.add_argument("--ps", type=float, default=5.0, help="length of the flight, ps")
-    fly.add_argument("--seed", type=int, default=0, help="of velocities and noise")
-    fly.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    fly.add_argument("--out", type=Path, metavar="FILE.extxyz", help="write the frames here while they come (or .traj)")
-    fly.add_argument("--json", type=Path, metavar="OUT", help="write the figures here")
-    fly.set_defaults(run=main_fly)
+    parser.add_argument("--dt", type=float, default=0.5, help="time step, fs")
+    parser.add_argument("--ps", type=float, default=5.0, help="length of the flight, ps")
+    parser.add_argument("--seed", type=int, default=0, help="of velocities and noise")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.extxyz", help="write the frames here while they come (or .traj)"
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here")
 
 
-def main_fly(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Fly, write the figures, print a table.
 
     Returns
@@ -66,10 +66,9 @@ def main_fly(arguments: argparse.Namespace) -> int:
     KeyboardInterrupt
         It came before the first state.
     """
-    from piwsl_lab.analysis.survival import alive_ps, reference_bonds
+    from piwsl_lab.analysis.survival import alive_ps
     from piwsl_lab.data.catalog import own_files
     from piwsl_lab.md.constraints import words
-    from piwsl_lab.md.simulation import Simulation
     from piwsl_lab.support.outputs import check_outputs
 
     steps = _steps(arguments)
@@ -81,19 +80,11 @@ def main_fly(arguments: argparse.Namespace) -> int:
     frames = _frames(arguments)
     start = frames[arguments.frame]
     _tell_unseen(source, start)
-    simulation = Simulation(
-        source,
-        frames[[arguments.frame] * arguments.replicas],
-        temperature=arguments.temperature,
-        time_step=arguments.dt,
-        ensemble=arguments.ensemble,
-        seed=arguments.seed,
-    )
-    same = [f.positions for f in frames if f.numbers.tolist() == start.numbers.tolist()]
-    bonds = reference_bonds(start, same)
-    flight, seconds, trouble, code = _fly(simulation, steps, arguments)
-    survivals = alive_ps(flight, bonds, arguments.temperature, energy=arguments.ensemble == "nve")
-    result = _figures(flight, survivals, seconds, simulation.step_count) | {
+    bonds = _bonds(start, frames)
+    simulation = _simulation(source, frames, arguments)
+    trajectory, seconds, trouble, code = _fly(simulation, steps, arguments)
+    survivals = alive_ps(trajectory, bonds, arguments.temperature, energy=arguments.ensemble == "nve")
+    result = _figures(trajectory, survivals, seconds, simulation.step_count) | {
         "potential": arguments.potential,
         "data": arguments.data,
         "ensemble": arguments.ensemble,
@@ -111,6 +102,29 @@ def main_fly(arguments: argparse.Namespace) -> int:
         say(trouble)
     print(_table(result))
     return code
+
+
+def _simulation(source: Any, frames: Dataset, arguments: argparse.Namespace) -> Simulation:
+    from piwsl_lab.md.simulation import Simulation
+
+    return Simulation(
+        source,
+        frames[[arguments.frame] * arguments.replicas],
+        temperature=arguments.temperature,
+        time_step=arguments.dt,
+        ensemble=arguments.ensemble,
+        seed=arguments.seed,
+    )
+
+
+def _bonds(start: Frame, frames: Dataset) -> Bonds:
+    """The bonds of the start, with their lengths in all frames of the same molecule."""
+    import numpy as np
+
+    from piwsl_lab.analysis.survival import reference_bonds
+
+    same = [frame.positions for frame in frames if frame.numbers.tolist() == start.numbers.tolist()]
+    return reference_bonds(start, np.stack(same))
 
 
 def _steps(arguments: argparse.Namespace) -> int:

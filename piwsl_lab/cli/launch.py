@@ -6,6 +6,7 @@ to ``./piwsl-lab-notebooks`` first; a file that its owner changed is never overw
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
 import json
@@ -48,6 +49,17 @@ class CopyReport:
         return [f"{', '.join(names)}: {what} {folder}" for names, what in sentences if names]
 
 
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open no window")
+    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (8888, or the next that is free)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Open the laboratory; the exit code of JupyterLab."""
+    return launch(browser=not arguments.no_browser, port=arguments.port)
+
+
 def find_notebooks(package: Path | None = None) -> tuple[Path, bool]:
     """Folder that holds the notebooks, and whether they were packaged (True) or lie in a checkout (False).
 
@@ -57,7 +69,7 @@ def find_notebooks(package: Path | None = None) -> tuple[Path, bool]:
         Neither a packaged folder nor a checkout beside ``package`` has a notebook.
     """
     package = package or Path(__file__).resolve().parent.parent
-    for folder, packaged in ((package / "notebooks", True), (package.parent / "notebooks", False)):
+    for folder, packaged in ((package / "share" / "notebooks", True), (package.parent / "notebooks", False)):
         if any(folder.glob("*.ipynb")):
             return folder, packaged
     raise LaunchError(

@@ -11,19 +11,35 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import piwsl_lab
-from piwsl_lab.cli import check as cli_check
-from piwsl_lab.cli import course as cli_course
-from piwsl_lab.cli import fly as cli_fly
-from piwsl_lab.cli import study as cli_study
-from piwsl_lab.cli import train as cli_train
+from piwsl_lab.cli import check, compare, course, datasets, doctor, fly, launch, study, train
 from piwsl_lab.support.files import describe_error
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED, as_interrupts, deaf_at_the_end
 from piwsl_lab.support.streams import say, silence, spell_what_can_be
 
+
+class Command(Protocol):
+    """A module of this room that is a command: its flags, and what it does with them."""
+
+    def add(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int: ...
+
+
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "lab": (launch, "open the notebooks in JupyterLab"),
+    "datasets": (datasets, "list the data sets"),
+    "doctor": (doctor, "what is installed, what is wrong and how to mend it"),
+    "train": (train, "train one potential"),
+    "compare": (compare, "train with and without PIWSL on the same frames"),
+    "check": (check, "what a data set holds, and what looks wrong in it"),
+    "study": (study, "run many trainings of a grid, and report on them"),
+    "fly": (fly, "molecular dynamics with a trained potential: does it survive?"),
+    "course": (course, "for teachers: what a class has answered"),
+}
 NEED_TORCH = ("train", "compare", "study", "fly")
 NOBODY_READS = 141
 
@@ -120,52 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="piwsl-lab", description=piwsl_lab.__doc__.splitlines()[0], epilog="Without a command: lab.")
     parser.add_argument("--version", action="version", version=piwsl_lab.__version__)
     commands = parser.add_subparsers(metavar="command", required=True)
-
-    lab = commands.add_parser("lab", help="open the notebooks in JupyterLab")
-    lab.add_argument("--no-browser", action="store_true", help="print the address, open no window")
-    lab.add_argument("--port", type=int, help="port on 127.0.0.1 (8888, or the next that is free)")
-    lab.set_defaults(run=_lab)
-
-    datasets = commands.add_parser("datasets", help="list the data sets")
-    datasets.set_defaults(run=_datasets)
-
-    doctor = commands.add_parser("doctor", help="what is installed, what is wrong and how to mend it")
-    doctor.set_defaults(run=_doctor)
-
-    cli_train.add(commands)
-    cli_check.add(commands)
-    cli_study.add(commands)
-    cli_fly.add(commands)
-    cli_course.add(commands)
+    for name, (command, words) in COMMANDS.items():
+        own = commands.add_parser(name, help=words)
+        command.add(own)
+        own.set_defaults(run=command.run)
     return parser
-
-
-def _lab(arguments: argparse.Namespace) -> int:
-    from piwsl_lab.cli.launch import launch
-
-    return launch(browser=not arguments.no_browser, port=arguments.port)
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from piwsl_lab.cli import doctor
-
-    return doctor.report(doctor.examine())
-
-
-def _datasets(arguments: argparse.Namespace) -> int:
-    from piwsl_lab.data.catalog import datasets
-
-    for entry in datasets():
-        place = "embedded" if entry.embedded else f"download, {entry.size_mb:.1f} MB"
-        print(f"{entry.name:<16} {entry.title} ({entry.frames} frames, {place})")
-        print(f"{'':<16} {entry.method} · {entry.licence} · {entry.origin}")
-        print(f"{'':<16} parts: {', '.join(_part_names(entry))}\n")
-    return 0
-
-
-def _part_names(entry: Any) -> list[str]:
-    remarks = {entry.default: " (default)", entry.test: " (test)"}
-    return [f"{entry.name}:{part}{remarks.get(part, '')}" for part in entry.parts]
 
 
 if __name__ == "__main__":

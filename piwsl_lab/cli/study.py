@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from piwsl_lab.support.signals import FAILED, INTERRUPTED
 from piwsl_lab.support.streams import say, tell
@@ -28,27 +28,24 @@ ACTIONS = ("run", "report", "list")
 REDRAW = 0.5  # s between two drawings of the table
 
 
-def add(commands: Any) -> None:
-    """Add the command ``study`` to the subparsers of a command line."""
-    study = commands.add_parser(
-        "study",
-        help="run many trainings of a grid, and report on them",
-        usage="piwsl-lab study [run|list|report] STUDY.toml [options]",
-        description="Run every cell of a study that has no result yet. A study that was stopped or killed goes on "
-        "where it was; cells added to the file are run, finished ones are kept.",
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
+    parser.usage = "piwsl-lab study [run|list|report] STUDY.toml [options]"
+    parser.description = (
+        "Run every cell of a study that has no result yet. A study that was stopped or killed goes on where it was; "
+        "cells added to the file are run, finished ones are kept."
     )
-    study.add_argument("words", nargs="+", metavar="STUDY.toml", help="the study; before it run, list or report")
-    study.add_argument("--workers", type=int, default=None, help="trainings at the same time (one a core)")
-    study.add_argument("--out", type=Path, metavar="FOLDER", help="results (next to the file, without .toml)")
-    study.add_argument(
+    parser.add_argument("words", nargs="+", metavar="STUDY.toml", help="the study; before it run, list or report")
+    parser.add_argument("--workers", type=int, default=None, help="trainings at the same time (one a core)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="results (next to the file, without .toml)")
+    parser.add_argument(
         "--only", action="append", default=[], metavar="KEY=VALUE[,VALUE]", help="only these cells; can be repeated"
     )
-    study.add_argument("--limit", type=float, metavar="SECONDS", help="stop after this time")
-    study.add_argument("--retry", action="store_true", help="run failed cells again")
-    study.set_defaults(run=main_study)
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="stop after this time")
+    parser.add_argument("--retry", action="store_true", help="run failed cells again")
 
 
-def main_study(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Do one action; 0 when it worked, 1 when runs have failed, 130 when it was interrupted: runs in hand are kept."""
     words = arguments.words if len(arguments.words) > 1 else ["run", *arguments.words]
     if len(words) != 2 or words[0] not in ACTIONS:

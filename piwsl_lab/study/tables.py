@@ -97,7 +97,12 @@ def find_studies(package: Path | None = None) -> Path | None:
     """Folder of the laboratory's studies: beside or above the working directory, in a checkout, in a wheel; or None."""
     package = package or Path(__file__).resolve().parent.parent
     here = Path.cwd()
-    for folder in (here / "studies", here.parent / "studies", package.parent / "studies", package / "studies"):
+    for folder in (
+        here / "studies",
+        here.parent / "studies",
+        package.parent / "studies",
+        package / "share" / "studies",
+    ):
         if (folder / KNOWN_STUDY).is_file():
             return folder
     return None

@@ -14,7 +14,7 @@ from ase.io import write
 
 import piwsl_lab
 from piwsl_lab.cli import main as cli
-from piwsl_lab.cli import train as cli_train
+from piwsl_lab.cli.flags import choices
 from piwsl_lab.data import Dataset, load
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study import compare as comparison
@@ -51,7 +51,7 @@ def test_without_a_command_the_laboratory_opens(monkeypatch):
 
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_flags_have_the_defaults_of_the_library(command):
-    setup, objective = cli_train.choices(flags_of(command), seed=0)
+    setup, objective = choices(flags_of(command), seed=0)
     assert setup == Setup()
     assert objective == dataclasses.replace(Objective(), pitc=100.0)
     assert (setup.energies, setup.forces, setup.steps, setup.batch_size) == (50, 50, 3000, 8)
@@ -62,7 +62,7 @@ def test_every_flag_arrives():
     words = "compare --data x.xyz --energies 7 --forces 5 --model schnet --head conservative --pitc 3 --pisc 0.5"
     words += " --epsilon 0.02 --order 1 --steps 9 --batch-size 2 --seeds 4 --device cuda:1 --teachers 2 --json out.json"
     arguments = flags_of(*words.split())
-    setup, objective = cli_train.choices(arguments, seed=2)
+    setup, objective = choices(arguments, seed=2)
     assert setup == Setup(
         data="x.xyz",
         energies=7,

@@ -124,7 +124,7 @@ def test_packaged_notebooks_win_over_those_of_a_checkout(tmp_path):
         find_notebooks(package)
     checkout = folder_with(tmp_path / "site" / "notebooks", a="")
     assert find_notebooks(package) == (checkout, False)
-    packaged = folder_with(package / "notebooks", a="")
+    packaged = folder_with(package / "share" / "notebooks", a="")
     assert find_notebooks(package) == (packaged, True)
 
 

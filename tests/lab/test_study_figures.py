@@ -231,7 +231,7 @@ def test_the_studies_are_found_beside_above_and_in_the_package(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     package = tmp_path / "site" / "piwsl_lab"
     assert evidence.find_studies(package) is None
-    for place in (package / "studies", tmp_path / "studies"):
+    for place in (package / "share" / "studies", tmp_path / "studies"):
         place.mkdir(parents=True)
         assert evidence.find_studies(package) != place  # a folder of that name alone is not ours
         (place / evidence.KNOWN_STUDY).write_text("")

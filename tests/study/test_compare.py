@@ -12,8 +12,9 @@ import torch
 from ase.io import write
 from frames import labelled
 
+from piwsl_lab.cli import compare as cli_compare
+from piwsl_lab.cli import flags
 from piwsl_lab.cli import main as cli
-from piwsl_lab.cli import train as cli_train
 from piwsl_lab.data import load
 from piwsl_lab.models import HEADS, MODELS
 from piwsl_lab.piwsl.displacements import DIRECTIONS
@@ -326,9 +327,9 @@ def choices_of(command, flag):
 
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_command_line_spells_out_what_the_library_has(command):
-    assert cli_train.PISC_FORMS == PISC_FORMS == tuple(choices_of(command, "--pisc-form"))
-    assert cli_train.DIRECTIONS == tuple(DIRECTIONS) == tuple(choices_of(command, "--direction"))
-    assert cli_train.RIVALS == tuple(RIVALS) == tuple(choices_of("compare", "--rival"))
+    assert flags.PISC_FORMS == PISC_FORMS == tuple(choices_of(command, "--pisc-form"))
+    assert flags.DIRECTIONS == tuple(DIRECTIONS) == tuple(choices_of(command, "--direction"))
+    assert cli_compare.RIVALS == tuple(RIVALS) == tuple(choices_of("compare", "--rival"))
     assert tuple(choices_of(command, "--model")) == tuple(MODELS)
     assert sorted(choices_of(command, "--head")) == sorted(HEADS)
     assert tuple(choices_of(command, "--centres")) == CENTRES

@@ -251,9 +251,9 @@ def test_a_stop_signal_goes_the_way_of_ctrl_c_and_what_was_ignored_stays_so():
 @pytest.mark.parametrize("inside", ["raise", "return 130"], ids=["passed on", "caught"])
 def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(inside, tmp_path):
     """Python remembers an interrupt that met such text, as of a dataclass, and `python -m` then ends by SIGINT."""
-    lines = ["import sys", "from piwsl_lab.cli import main as cli", "def stopped(_):", "    try:"]
+    lines = ["import sys", "from piwsl_lab.cli import doctor, main as cli", "def stopped(_):", "    try:"]
     lines += ["        exec('raise KeyboardInterrupt')", "    except KeyboardInterrupt:"]
-    lines += [f"        {inside}", "cli._doctor = stopped"]
+    lines += [f"        {inside}", "doctor.run = stopped"]
     (tmp_path / "stopped.py").write_text("\n".join([*lines, "sys.exit(cli.main(['doctor']))"]))
     env = {**ENV, "PYTHONPATH": os.pathsep.join([str(tmp_path), ENV.get("PYTHONPATH", "")])}
     assert subprocess.run([sys.executable, "-m", "stopped"], check=False, env=env).returncode == 130
@@ -262,9 +262,9 @@ def test_an_interrupt_of_executed_text_does_not_change_the_exit_code(inside, tmp
 @pytest.mark.parametrize("second", ["INT", "TERM"])
 def test_a_second_signal_does_not_break_off_the_end(second):
     """It met the end of Python, whose libraries then printed tracebacks."""
-    lines = ["import atexit, signal, sys", "from piwsl_lab.cli import main as cli"]
+    lines = ["import atexit, signal, sys", "from piwsl_lab.cli import doctor, main as cli"]
     lines += [f"atexit.register(lambda: [signal.raise_signal(signal.SIG{second}), print('whole')])"]
-    lines += ["cli._doctor = lambda _: signal.raise_signal(signal.SIGTERM)", "sys.exit(cli.main(['doctor']))"]
+    lines += ["doctor.run = lambda _: signal.raise_signal(signal.SIGTERM)", "sys.exit(cli.main(['doctor']))"]
     command = [sys.executable, "-c", "\n".join(lines)]
     done = subprocess.run(command, check=False, env=ENV, capture_output=True, text=True, preexec_fn=listen)
     assert (done.returncode, done.stdout, done.stderr) == (143, "whole\n", "piwsl-lab: interrupted\n")
@@ -278,7 +278,7 @@ def test_an_interrupt_waits_for_the_import_of_torch(monkeypatch):
         seen.append(name)
 
     monkeypatch.setattr(cli.importlib, "import_module", importing)
-    monkeypatch.setattr(cli.cli_train, "main_train", lambda _: pytest.fail("it went on"))
+    monkeypatch.setattr("piwsl_lab.cli.train.run", lambda _: pytest.fail("it went on"))
     assert cli.main(["train"]) == 130
     assert seen == ["piwsl_lab.study"]
 

@@ -1,0 +1,111 @@
+"""The flags that ``train`` and ``compare`` share, and the run that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from piwsl_lab.support.outputs import check_outputs
+
+if TYPE_CHECKING:
+    from piwsl_lab.piwsl.objective import Objective
+    from piwsl_lab.study.setup import Setup
+
+# Spelt out here, so that --help needs no torch; a test holds them against the library.
+PISC_FORMS = ("same_point", "extrapolations", "reverse", "all", "two_point")
+DIRECTIONS = ("uniform", "fixed_length", "local", "covariance", "adversarial")
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a training to the parser of a command."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="see `piwsl-lab datasets`")
+    parser.add_argument("--energies", type=int, default=50, help="energy labels to train on")
+    parser.add_argument("--forces", type=int, default=50, help="frames with force labels to train on")
+    parser.add_argument("--model", choices=("painn", "schnet", "tensornet"), default="painn", help="architecture")
+    parser.add_argument(
+        "--head", choices=("direct", "conservative", "dual"), default="direct",
+        help="where forces come from: a head of their own, the gradient of the energy, or both tied together",
+    )  # fmt: skip
+    _add_objective_flags(parser)
+    parser.add_argument(
+        "--teachers", type=int, default=0, metavar="N",
+        help="potentials trained on the labels first, whose mean forces stand in for missing force labels",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, default=3000, help="training steps")
+    parser.add_argument("--batch-size", type=int, default=8, help="frames in a step")
+    parser.add_argument("--device", type=_device, default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result here, in eV and eV/Å")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with this command where it was interrupted or killed"
+    )
+
+
+def _add_objective_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pitc", type=float, metavar="W", help="weight of the Taylor consistency (default: 100, with --head dual 0)"
+    )
+    parser.add_argument("--pisc", type=float, default=0.0, metavar="W", help="weight of the spatial consistency")
+    parser.add_argument("--pisc-form", choices=PISC_FORMS, default="same_point", help="which paths PISC compares")
+    parser.add_argument(
+        "--gradient-consistency", type=float, metavar="W", dest="gradient",
+        help="weight of direct forces = −gradient at displaced places (default: 0, with --head dual 50)",
+    )  # fmt: skip
+    parser.add_argument("--epsilon", type=float, default=0.05, help="size of the displacements, Å")
+    parser.add_argument("--order", type=_order, default=2, metavar="1|2|symmetric", help="order of the Taylor step")
+    parser.add_argument("--direction", choices=DIRECTIONS, default="uniform", help="how displacements are drawn")
+    parser.add_argument(
+        "--relative", action="store_true", help="epsilon is a fraction of every atom's shortest bond instead of Å"
+    )
+    parser.add_argument(
+        "--centres", choices=("labelled", "pool"), default="labelled",
+        help="ask the model about itself at the labelled frames, or at those that got no label",
+    )  # fmt: skip
+
+
+def _order(text: str) -> int | str:
+    if text not in ("1", "2", "symmetric"):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of 1, 2, symmetric")
+    return text if text == "symmetric" else int(text)
+
+
+def _device(text: str) -> str:
+    """Checked here, because torch's own message lists devices that nothing in this package was tried on."""
+    if text not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:1")
+    return text
+
+
+def choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective]:
+    """The flags as the two objects that the library takes."""
+    from piwsl_lab.piwsl.objective import Objective, suited
+    from piwsl_lab.study.setup import Setup
+
+    flags = vars(arguments)
+    setup_names = ("data", "energies", "forces", "model", "head", "teachers", "steps", "batch_size", "device")
+    objective_names = ("pisc", "pisc_form", "epsilon", "order", "direction", "relative", "centres")
+    given = {name: flags[name] for name in ("pitc", "gradient") if flags[name] is not None}
+    return (
+        Setup(seed=seed, **{name: flags[name] for name in setup_names}),
+        Objective(**suited(flags["head"]) | given, **{name: flags[name] for name in objective_names}),
+    )
+
+
+def config_of(setup: Setup, objective: Objective) -> dict[str, Any]:
+    """All that decides a run, as JSON has it."""
+    return asdict(setup) | {"objective": asdict(objective)}
+
+
+def check_files(arguments: argparse.Namespace) -> None:
+    """Fail before the training, not after it, and never write over what is read or kept."""
+    from piwsl_lab.data.catalog import own_files
+    from piwsl_lab.training.kept_run import FOLDER
+
+    outputs = {f"--{name}": getattr(arguments, name, None) for name in ("save", "json")}
+    check_outputs(outputs, {"--data": own_files(arguments.data)})
+    for flag, path in outputs.items():
+        if path is not None and path.resolve().parent.name == FOLDER:
+            raise ValueError(f"{flag} {path}: interrupted runs are kept in that folder; choose another")
