@@ -92,16 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
         "steps": simulation.step_count,
         "constraints": words([start]) or None,
     }
-    if arguments.json:
-        try:
-            write_json(arguments.json, result)
-        except OSError as error:  # the table is still to be seen
-            unwritten = f"--json {arguments.json}: not written, {error.strerror}; the table holds its figures"
-            trouble, code = "; ".join(filter(None, (trouble, unwritten))), FAILED
-    if trouble:
-        say(trouble)
+    unwritten = _write(arguments.json, result) if arguments.json else ""
+    if trouble or unwritten:
+        say("; ".join(filter(None, (trouble, unwritten))))
     print(_table(result))
-    return code
+    return FAILED if unwritten else code
+
+
+def _write(path: Path, result: dict[str, Any]) -> str:
+    """Write the figures; in words why not, as the table is still to be seen."""
+    try:
+        write_json(path, result)
+    except OSError as error:
+        return f"--json {path}: not written, {error.strerror}; the table holds its figures"
+    return ""
 
 
 def _simulation(source: Any, frames: Dataset, arguments: argparse.Namespace) -> Simulation:

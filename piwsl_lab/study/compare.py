@@ -70,10 +70,8 @@ def compare_methods(
 
     Parameters
     ----------
-    setup : Setup
-        `setup.seed` is the first seed.
-    objective : Objective
-        Of the PIWSL twin; the rival has it without consistency terms.
+    setup, objective
+        Of the PIWSL twin; `setup.seed` is the first seed. The rival has no consistency terms.
     seeds : int
     on_step : callable, optional
         Called as on_step(twin, seed, record) after every step.
@@ -90,12 +88,7 @@ def compare_methods(
         {"config": …, "supervised" (or the rival): {"energy_mae": [one a seed], …, "seconds": […], "steps": […]},
         "piwsl": {…}}, in eV and eV/Å.
     """
-    check_seeds(seeds)
-    if equal_time and "teachers" in RIVALS.get(against, {}):
-        raise ValueError(
-            f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
-            "in its seconds; compare for equal steps and read the seconds"
-        )
+    _check(seeds, against, equal_time)
     kept = kept or Kept()
     methods = {against: rival(against, setup, objective), PIWSL: (setup, objective)}
     for one, _ in methods.values():
@@ -110,12 +103,17 @@ def compare_methods(
             own, goal = methods[name]
             report = None if on_step is None else partial(on_step, name, seed)
             rows.append(_row(name, replace(own, seed=seed), goal, task, report, kept, budget))
-            if equal_time:
-                budget = rows[-1]["seconds"]
-    config = {**asdict(setup), **asdict(objective), "seeds": seeds, **task.counts(), "torch": torch.__version__}
-    config |= {"device": rows[-1]["device"], "rival": against, "equal_time": equal_time}
-    config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
+            budget = rows[-1]["seconds"] if equal_time else None
+    asked = {"device": rows[-1]["device"], "rival": against, "equal_time": equal_time}
+    config = _config(setup, objective, seeds=seeds, **task.counts(), torch=torch.__version__, **asked)
     return {"config": config} | {name: _columns(rows, name) for name in methods}
+
+
+def _config(setup: Setup, objective: Objective, **others: Any) -> dict[str, Any]:
+    """All that decided a comparison; `energy` and `force` of the objective are called weights in it."""
+    config = {**asdict(setup), **asdict(objective), **others}
+    config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
+    return config
 
 
 def _columns(rows: Sequence[Row], method: str) -> dict[str, list[Any]]:
@@ -128,11 +126,16 @@ def twin_part(name: str, seed: int) -> str:
     return f"{name}, seed {seed}"
 
 
-def check_seeds(seeds: int) -> None:
-    """Raise a ValueError unless so many seeds make sense."""
+def _check(seeds: int, against: str, equal_time: bool) -> None:
+    """Raise a ValueError for a comparison that makes no sense."""
     if not 1 <= seeds <= MOST_SEEDS:
         raise ValueError(
             f"seeds={seeds} must be at least 1 and at most {MOST_SEEDS}; use 3 or more before you claim anything"
+        )
+    if equal_time and "teachers" in RIVALS.get(against, {}):
+        raise ValueError(
+            f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
+            "in its seconds; compare for equal steps and read the seconds"
         )
 
 

@@ -30,6 +30,15 @@ class Best:
     weights: dict[str, Tensor] | None = None
 
 
+def is_better(
+    metrics: Metrics, best: Metrics | None, objective: Objective, validation: AtomGraph, training: AtomGraph
+) -> bool:
+    """Whether a validation leaves less variance unexplained than the best so far; labels are those of the graphs."""
+    spread = label_variances(training, objective.per_atom)
+    score = unexplained_variance(metrics, objective, validation, spread)
+    return score < (math.inf if best is None else unexplained_variance(best, objective, validation, spread))
+
+
 def unexplained_variance(
     metrics: Metrics, objective: Objective, labels: AtomGraph, variances: tuple[float, float]
 ) -> float:

@@ -1,9 +1,14 @@
-"""Settings of a training: what they may be, and the learning rate that they give."""
+"""Settings and frames of a training: what they may be, and the learning rate of a step."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from piwsl_lab.data import require_disjoint
+
+if TYPE_CHECKING:
+    from piwsl_lab.data import Dataset
 
 SCHEDULES = ("cosine", "constant")
 
@@ -28,3 +33,13 @@ def check_settings(settings: dict[str, Any]) -> None:
         raise ValueError(f"weight_decay={settings['weight_decay']} must be 0 or larger")
     if settings["schedule"] not in SCHEDULES:
         raise ValueError(f"schedule={settings['schedule']!r} does not exist; choose one of {', '.join(SCHEDULES)}")
+
+
+def check_frames(train: Dataset, validation: Dataset | None, pool: Dataset | None) -> None:
+    """Raise a ValueError unless there is a label to train on, and no frame is held out and learned from."""
+    if len(train) == 0:
+        raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
+    if validation is not None:
+        require_disjoint(train=train, validation=validation)
+    if pool is not None:
+        require_disjoint(pool=pool, **({} if validation is None else {"validation": validation}))

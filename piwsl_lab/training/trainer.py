@@ -6,7 +6,6 @@ change a weight while it runs. The optimiser is AdamW (Loshchilov and Hutter 201
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import GraphSet
-from piwsl_lab.data import require_disjoint
 from piwsl_lab.models.interface import as_graphs, require_gradients
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.support.device import pick_device
@@ -25,12 +23,12 @@ from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.training.attempt import Attempt
 from piwsl_lab.training.batches import Batches
-from piwsl_lab.training.best_step import Best, label_variances, unexplained_variance
+from piwsl_lab.training.best_step import Best, is_better
 from piwsl_lab.training.errors import Metrics, evaluate
 from piwsl_lab.training.named_tensors import moments_of, require_like, restore_moments, under
 from piwsl_lab.training.reach import Reach
 from piwsl_lab.training.record import Record, diverged
-from piwsl_lab.training.settings import check_settings, learning_rate_at
+from piwsl_lab.training.settings import check_frames, check_settings, learning_rate_at
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -106,7 +104,7 @@ class Trainer:
         self.train_data = train.labelled()
         self.validation_data = validation if validation is not None and len(validation) else None
         self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
-        _check_frames(self.train_data, self.validation_data, self.pool_data)
+        check_frames(self.train_data, self.validation_data, self.pool_data)
         keep_memory()
         self.device = torch.device(pick_device(device))
         self.potential = _calibrated(potential.to(self.device), self.train_data)
@@ -207,8 +205,8 @@ class Trainer:
         if self.validation is None:
             return None
         metrics = evaluate(self.potential, self.validation)
-        best = self.best.metrics
-        if self._score(metrics) < (math.inf if best is None else self._score(best)):
+        labels = self.validation.graph
+        if is_better(metrics, self.best.metrics, self.objective, labels, self.graphs.all()):
             weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
             self.best = Best(self.done if self._taken is None else self._taken.step, metrics, weights)
         return metrics
@@ -250,12 +248,6 @@ class Trainer:
             raise diverged("the gradient", norm.item(), self.done + 1, self.settings, self.current, self.best.step)
         begun.watch(self)
         self.optimiser.step()
-
-    def _score(self, metrics: Metrics) -> float:
-        if self.validation is None:
-            return math.inf
-        labels, spread = self.validation.graph, label_variances(self.graphs.all(), self.objective.per_atom)
-        return unexplained_variance(metrics, self.objective, labels, spread)
 
     def state(self, moments: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What it needs to go on bit for bit, as plain values and as tensors by name.
@@ -309,16 +301,6 @@ class Trainer:
         self.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
         restore_moments(self.optimiser, under(tensors, "optimiser."), self.done)
         self.reach.cover(values.get("radius", 0.0))
-
-
-def _check_frames(train: Dataset, validation: Dataset | None, pool: Dataset | None) -> None:
-    """Something to train on, and no frame in two places but the pool and the training set."""
-    if len(train) == 0:
-        raise ValueError("no frame of the training set has a label: give the budget some energies or forces")
-    if validation is not None:
-        require_disjoint(train=train, validation=validation)
-    if pool is not None:
-        require_disjoint(pool=pool, **({} if validation is None else {"validation": validation}))
 
 
 def _calibrated(potential: Any, train: Dataset) -> Any:
