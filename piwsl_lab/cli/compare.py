@@ -9,8 +9,8 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from piwsl_lab.cli.deliver import ROWS, bar_of, deliver, interrupted, kept_for, table_of
 from piwsl_lab.cli.flags import add_training_flags, check_files, choices, config_of
+from piwsl_lab.cli.hand_over import ROWS, bar_of, hand_over, interrupted, kept_for, table_of
 from piwsl_lab.support.files import write_json
 from piwsl_lab.support.streams import say
 
@@ -79,7 +79,7 @@ def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, 
         + f"; {config['seeds']} seed(s), {config['test_frames']} test frames"
     )
     table = table_of({arguments.rival: result[arguments.rival], "PIWSL": result["piwsl"]})
-    return deliver(arguments, kept, writers, f"{head}\n{table}")
+    return hand_over(arguments, kept, writers, f"{head}\n{table}")
 
 
 def _finished(arguments: argparse.Namespace, kept: KeptRun) -> str:

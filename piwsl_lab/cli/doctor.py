@@ -34,7 +34,7 @@ FRONT_ENDS = {
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One line of the report."""
 
     status: str
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     return report(examine())
 
 
-def examine(folder: Path | None = None) -> list[Check]:
+def examine(folder: Path | None = None) -> list[Diagnosis]:
     """Run every check; ``folder`` (the working directory) is where files would be written."""
     folder = folder or Path.cwd()
     return [
@@ -71,7 +71,7 @@ def examine(folder: Path | None = None) -> list[Check]:
     ]
 
 
-def report(checks: list[Check]) -> int:
+def report(checks: list[Diagnosis]) -> int:
     """Print the checks and a verdict; exit code 1 when one of them is a problem."""
     for check in checks:
         print(check)
@@ -81,34 +81,34 @@ def report(checks: list[Check]) -> int:
     return 1 if problems else 0
 
 
-def check_python() -> Iterator[Check]:
+def check_python() -> Iterator[Diagnosis]:
     """Version of Python and where it lies."""
     finding = f"{platform.python_version()} ({sys.executable}, {platform.system()} {platform.machine()})"
     if (3, 10) <= sys.version_info[:2] <= (3, 13):
-        yield Check(OK, "python", finding)
+        yield Diagnosis(OK, "python", finding)
     else:
-        yield Check(PROBLEM, "python", finding, "use Python 3.10-3.13, in an environment of its own")
+        yield Diagnosis(PROBLEM, "python", finding, "use Python 3.10-3.13, in an environment of its own")
 
 
-def check_packages() -> Iterator[Check]:
+def check_packages() -> Iterator[Diagnosis]:
     """Every package that this project asks for: installed, and within the bounds it was tested with."""
     try:
         requirements = metadata.requires("piwsl-lab") or []
     except metadata.PackageNotFoundError:
-        yield Check(PROBLEM, "piwsl-lab", "runs from its source, not installed", "pip install -e '.[lab]'")
+        yield Diagnosis(PROBLEM, "piwsl-lab", "runs from its source, not installed", "pip install -e '.[lab]'")
         return
-    yield Check(OK, "piwsl-lab", metadata.version("piwsl-lab"))
+    yield Diagnosis(OK, "piwsl-lab", metadata.version("piwsl-lab"))
     for text in requirements:
         yield from _check_requirement(text)
 
 
-def _check_requirement(text: str) -> Iterator[Check]:
+def _check_requirement(text: str) -> Iterator[Diagnosis]:
     requirement = Requirement(text)
     core = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
     front_room = requirement.marker is not None and not core and requirement.marker.evaluate({"extra": "lab"})
     if requirement.name == "tblite" and not core and not _installed("tblite"):
         remedy = "conda install -c conda-forge tblite-python"
-        yield Check(WARNING, "tblite", "no wheel for this platform: no live labels", remedy)
+        yield Diagnosis(WARNING, "tblite", "no wheel for this platform: no live labels", remedy)
     if not (core or front_room):
         return
     install = f"pip install '{requirement.name}{requirement.specifier}'"
@@ -116,35 +116,37 @@ def _check_requirement(text: str) -> Iterator[Check]:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         if core:
-            yield Check(PROBLEM, requirement.name, "missing", install)
+            yield Diagnosis(PROBLEM, requirement.name, "missing", install)
         else:
-            yield Check(WARNING, requirement.name, "missing, the dashboard needs it", "pip install 'piwsl-lab[lab]'")
+            yield Diagnosis(
+                WARNING, requirement.name, "missing, the dashboard needs it", "pip install 'piwsl-lab[lab]'"
+            )
         return
     if requirement.specifier.contains(version, prereleases=True):
-        yield Check(OK, requirement.name, version)
+        yield Diagnosis(OK, requirement.name, version)
     else:
-        yield Check(WARNING, requirement.name, f"{version}, tested with {requirement.specifier}", install)
+        yield Diagnosis(WARNING, requirement.name, f"{version}, tested with {requirement.specifier}", install)
 
 
-def check_device() -> Iterator[Check]:
+def check_device() -> Iterator[Diagnosis]:
     """Where ``--device auto`` computes, and on how many threads."""
     if importlib.util.find_spec("torch") is None:
         return
     import torch
 
     if torch.cuda.is_available():
-        yield Check(OK, "device", f"cuda: {torch.cuda.get_device_name()} (CUDA {torch.version.cuda})")
+        yield Diagnosis(OK, "device", f"cuda: {torch.cuda.get_device_name()} (CUDA {torch.version.cuda})")
     elif shutil.which("nvidia-smi"):
         reason = "its build is CPU only" if torch.version.cuda is None else "CUDA does not start"
         remedy = "see https://pytorch.org/get-started/locally for a build that fits the driver"
-        yield Check(
+        yield Diagnosis(
             WARNING,
             "device",
             f"cpu, although there is an NVIDIA driver: torch cannot use it, {reason}",
             remedy,
         )
     else:
-        yield Check(OK, "device", f"cpu: {torch.get_num_threads()} thread(s) on {os.cpu_count()} core(s)")
+        yield Diagnosis(OK, "device", f"cpu: {torch.get_num_threads()} thread(s) on {os.cpu_count()} core(s)")
 
 
 def jupyter_folders(kind: str) -> list[Path]:
@@ -161,24 +163,24 @@ def labextension_folders() -> list[Path]:
     return jupyter_folders("labextensions")
 
 
-def check_front_ends(folders: list[Path]) -> Iterator[Check]:
+def check_front_ends(folders: list[Path]) -> Iterator[Diagnosis]:
     """The browser halves of the widgets, as JupyterLab finds them on disk."""
     for name, package in FRONT_ENDS.items():
         version = quirks.front_end_version(name, folders)
         if version is not None:
-            yield Check(OK, "front end", f"{name} {version}")
+            yield Diagnosis(OK, "front end", f"{name} {version}")
         elif _installed(package):
             remedy = f"pip install --force-reinstall --no-deps {package}"
-            yield Check(PROBLEM, "front end", f"{name} is missing although {package} is installed", remedy)
+            yield Diagnosis(PROBLEM, "front end", f"{name} is missing although {package} is installed", remedy)
     yield from check_nglview(folders)
 
 
-def check_nglview(folders: list[Path]) -> Iterator[Check]:
+def check_nglview(folders: list[Path]) -> Iterator[Diagnosis]:
     """Compare the front end that nglview asks for with the one it brought (4.0.1 disagrees with itself)."""
     disagreement = quirks.nglview_disagreement(folders)
     if disagreement is not None:
         asked, brought = disagreement
-        yield Check(
+        yield Diagnosis(
             OK,
             "nglview",
             f"asks for front end {asked} and brings {brought}; the dashboard corrects this. "
@@ -194,7 +196,7 @@ def _installed(package: str) -> bool:
     return True
 
 
-def check_kernels(folders: list[Path]) -> Iterator[Check]:
+def check_kernels(folders: list[Path]) -> Iterator[Diagnosis]:
     """A ``python3`` kernel that starts another Python is the usual cause of "No module named piwsl_lab"."""
     for folder in folders:
         description = folder / "python3" / "kernel.json"
@@ -204,12 +206,12 @@ def check_kernels(folders: list[Path]) -> Iterator[Check]:
         try:
             program = json.loads(description.read_text(encoding="utf-8"))["argv"][0]
         except (json.JSONDecodeError, KeyError, IndexError):
-            yield Check(PROBLEM, "kernel", f"{description} is damaged", remedy)
+            yield Diagnosis(PROBLEM, "kernel", f"{description} is damaged", remedy)
             return
         if os.path.isabs(program) and not _same_environment(program):
-            yield Check(WARNING, "kernel", f"notebooks start {program} ({description})", remedy)
+            yield Diagnosis(WARNING, "kernel", f"notebooks start {program} ({description})", remedy)
         else:
-            yield Check(OK, "kernel", f"notebooks start this Python ({description})")
+            yield Diagnosis(OK, "kernel", f"notebooks start this Python ({description})")
         return
 
 
@@ -218,31 +220,31 @@ def _same_environment(program: str) -> bool:
     return os.path.dirname(os.path.abspath(program)) == os.path.dirname(os.path.abspath(sys.executable))
 
 
-def check_notebooks() -> Iterator[Check]:
+def check_notebooks() -> Iterator[Diagnosis]:
     """How many notebooks there are to open, and where."""
     try:
         folder, packaged = launch.find_notebooks()
     except launch.LaunchError as error:
-        yield Check(PROBLEM, "notebooks", "none", str(error))
+        yield Diagnosis(PROBLEM, "notebooks", "none", str(error))
         return
     count = len(list(folder.glob("*.ipynb")))
     where = "packaged" if packaged else "of the checkout"
-    yield Check(OK, "notebooks", f"{count}, {where}: {folder}")
+    yield Diagnosis(OK, "notebooks", f"{count}, {where}: {folder}")
 
 
-def check_data(mirror: str | None) -> Iterator[Check]:
+def check_data(mirror: str | None) -> Iterator[Diagnosis]:
     """Data that the wheel carries, and where the larger sets come from."""
     embedded = sorted((Path(__file__).parent.parent / "data" / "embedded").glob("*.npz"))
     if embedded:
-        yield Check(OK, "data", f"embedded: {', '.join(path.stem for path in embedded)}")
+        yield Diagnosis(OK, "data", f"embedded: {', '.join(path.stem for path in embedded)}")
     else:
-        yield Check(PROBLEM, "data", "no embedded data", "pip install --force-reinstall --no-deps piwsl-lab")
+        yield Diagnosis(PROBLEM, "data", "no embedded data", "pip install --force-reinstall --no-deps piwsl-lab")
     if mirror is None:
-        yield Check(OK, "data", f"the other sets are downloaded on first use, to {_cache_folder()}")
+        yield Diagnosis(OK, "data", f"the other sets are downloaded on first use, to {_cache_folder()}")
     elif Path(mirror).is_dir():
-        yield Check(OK, "data", f"the other sets are read from PIWSL_LAB_DATA={mirror}")
+        yield Diagnosis(OK, "data", f"the other sets are read from PIWSL_LAB_DATA={mirror}")
     else:
-        yield Check(PROBLEM, "data", f"PIWSL_LAB_DATA={mirror} is no folder", "correct or unset PIWSL_LAB_DATA")
+        yield Diagnosis(PROBLEM, "data", f"PIWSL_LAB_DATA={mirror} is no folder", "correct or unset PIWSL_LAB_DATA")
 
 
 def _cache_folder() -> Path:
@@ -255,7 +257,7 @@ def _nearest_existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def check_writable(*folders: Path) -> Iterator[Check]:
+def check_writable(*folders: Path) -> Iterator[Diagnosis]:
     """Whether notebooks and results can be written here, and downloads kept."""
     for folder in folders:
         try:
@@ -263,6 +265,6 @@ def check_writable(*folders: Path) -> Iterator[Check]:
                 pass
         except OSError as error:
             remedy = "change to a folder of your own"
-            yield Check(PROBLEM, "write access", f"none in {folder} ({error.strerror})", remedy)
+            yield Diagnosis(PROBLEM, "write access", f"none in {folder} ({error.strerror})", remedy)
         else:
-            yield Check(OK, "write access", str(folder))
+            yield Diagnosis(OK, "write access", str(folder))

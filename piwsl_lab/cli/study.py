@@ -20,7 +20,7 @@ from piwsl_lab.support.signals import FAILED, INTERRUPTED
 from piwsl_lab.support.streams import say, tell
 
 if TYPE_CHECKING:
-    from piwsl_lab.study.engine import Progress
+    from piwsl_lab.study.engine import StudyProgress
     from piwsl_lab.study.grid import Cell, Study
     from piwsl_lab.study.store import Store
 
@@ -137,7 +137,7 @@ class Table:
         self.height = 0
         self.drawn = 0.0
 
-    def watch(self, progress: Progress, news: str) -> None:
+    def watch(self, progress: StudyProgress, news: str) -> None:
         """What the runner calls after every event."""
         if not self.live:
             if news:
@@ -150,12 +150,12 @@ class Table:
             return
         self._draw(progress)
 
-    def close(self, progress: Progress) -> None:
+    def close(self, progress: StudyProgress) -> None:
         """Draw the last state."""
         if self.live:
             self._draw(progress)
 
-    def _draw(self, progress: Progress) -> None:
+    def _draw(self, progress: StudyProgress) -> None:
         self._erase()
         rows = lines(self.study, progress)
         try:
@@ -172,7 +172,7 @@ class Table:
         self.height = 0
 
 
-def lines(study: Study, progress: Progress) -> list[str]:
+def lines(study: Study, progress: StudyProgress) -> list[str]:
     """The table as text."""
     states = ("done", "running", "failed", "waiting")
     names = [m for m in study.methods if any(c.method == m.name for c in progress.cells)]
@@ -188,7 +188,7 @@ def lines(study: Study, progress: Progress) -> list[str]:
     return [*rows, summary(progress)]
 
 
-def summary(progress: Progress) -> str:
+def summary(progress: StudyProgress) -> str:
     """The state in one line: "12 of 60 cells, about 8 min left"."""
     left = progress.seconds_left()
     ending = "" if left is None else ", finished" if left == 0 else f", about {duration(left)} left"

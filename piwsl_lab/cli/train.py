@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from piwsl_lab.cli.deliver import ROWS, bar_of, deliver, interrupted, kept_for, table_of
 from piwsl_lab.cli.flags import add_training_flags, check_files, choices, config_of
+from piwsl_lab.cli.hand_over import ROWS, bar_of, hand_over, interrupted, kept_for, table_of
 from piwsl_lab.support.files import write_json
 from piwsl_lab.support.signals import BAD_INPUT
 from piwsl_lab.support.streams import say
@@ -72,7 +72,7 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
     if arguments.json:
         writers.append(lambda: write_json(arguments.json, {"config": config_of(setup, objective), **result}))
     head = f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames"
-    return deliver(arguments, kept, writers, f"{head}\n{table_of({'result': result})}")
+    return hand_over(arguments, kept, writers, f"{head}\n{table_of({'result': result})}")
 
 
 def _diverged(arguments: argparse.Namespace, kept: KeptRun, error: TrainingDiverged) -> int:

@@ -18,7 +18,7 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, build_trainer, labelled_at_most, prepare
 from piwsl_lab.study.teachers import with_teachers
-from piwsl_lab.training.drive import finish
+from piwsl_lab.training.drive import train_to_end
 from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import Kept
 from piwsl_lab.training.record import Record
@@ -72,7 +72,7 @@ def train(
             "use teachers=4 (--teachers 4) or the head conservative",
             stacklevel=2,
         )
-    trainer = finish(build_trainer(setup, task, objective), kept, part, on_step)
+    trainer = train_to_end(build_trainer(setup, task, objective), kept, part, on_step)
     return trainer, seconds + trainer.seconds
 
 
@@ -125,7 +125,7 @@ def flight_part(temperature: float) -> str:
     return f"flight at {temperature:g} K"
 
 
-def kind_of(part: str) -> str:
+def row_kind(part: str) -> str:
     """The kind of a row that was stored without it, from the name of its part."""
     return FLIGHT if part.startswith("flight at ") else TEST
 

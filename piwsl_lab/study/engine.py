@@ -22,7 +22,7 @@ TICK = 0.5  # s between two looks at the clock
 
 
 @dataclass
-class Progress:
+class StudyProgress:
     """How far a study is: one state a run, and what the finished ones took.
 
     Attributes
@@ -73,7 +73,7 @@ class Progress:
         return total / self.workers
 
 
-Watch = Callable[[Progress, str], None]
+Watch = Callable[[StudyProgress, str], None]
 
 
 def run_cells(
@@ -85,7 +85,7 @@ def run_cells(
     limit: float | None = None,
     watch: Watch | None = None,
     command: Sequence[str] = WORKER,
-) -> Progress:
+) -> StudyProgress:
     """Run every cell that has no result yet.
 
     Parameters
@@ -124,10 +124,10 @@ def run_cells(
     return progress
 
 
-def progress_of(cells: Sequence[Cell], store: Store, retry: bool = False) -> Progress:
+def progress_of(cells: Sequence[Cell], store: Store, retry: bool = False) -> StudyProgress:
     """What is finished already, without running anything."""
     finished, failed = store.finished(), store.failed()
-    progress = Progress(cells, {c.key: "waiting" for c in cells})
+    progress = StudyProgress(cells, {c.key: "waiting" for c in cells})
     for cell in cells:
         if cell.key in finished:
             progress.state[cell.key] = "done"
@@ -144,7 +144,7 @@ class _Pool:
 
     def __init__(
         self,
-        progress: Progress,
+        progress: StudyProgress,
         store: Store,
         waiting: deque[Cell],
         watch: Watch,

@@ -78,7 +78,7 @@ def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Ro
             "## In flight",
             "Replicas of all seeds together; intervals of shares are Wilson's, and as if replicas of one training were "
             "independent. The drift is that of the replicas that survived.",
-            _table(*flights.table(study, flown, rows)),
+            _table(*flights.survival_lines(study, flown, rows)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

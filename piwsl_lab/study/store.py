@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from piwsl_lab.study.cell import FLIGHT, TEST, kind_of
+from piwsl_lab.study.cell import FLIGHT, TEST, row_kind
 from piwsl_lab.study.grid import Cell
 from piwsl_lab.support.files import PARTIAL, write_json
 from piwsl_lab.support.shapes import ANYTHING, Number, Text, read_json, require
@@ -113,7 +113,7 @@ class Store:
                         f"default: write {name} into the study, or delete the file, and the run is repeated"
                     )
         for row in stored["result"]["rows"]:
-            row.setdefault("kind", kind_of(row["part"]))
+            row.setdefault("kind", row_kind(row["part"]))
         return stored
 
     def write(self, cell: Cell, answer: Mapping[str, Any]) -> Path:

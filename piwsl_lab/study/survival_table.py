@@ -41,7 +41,7 @@ def columns(study: Study) -> list[str]:
     return [*place_columns(study), *COLUMNS]
 
 
-def table(study: Study, replicas: Sequence[Row], results: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def survival_lines(study: Study, replicas: Sequence[Row], results: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Head and lines: a method at a temperature, all seeds together.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import Any
 from piwsl_lab.data import DataError, published_test
 from piwsl_lab.study import statistics
 from piwsl_lab.study import survival_table as flights
-from piwsl_lab.study.cell import SCORES, kind_of
+from piwsl_lab.study.cell import SCORES, row_kind
 from piwsl_lab.study.report import RATIOS, STATISTICS
 
 Row = dict[str, Any]
@@ -89,7 +89,7 @@ def _row(row: dict[str, Any], line: int) -> Row:
         if name == "shown" and value not in ("", *VERDICTS):
             raise ValueError(f"line {line}: shown is {value[:40]!r} and should be one of {', '.join(VERDICTS)}")
     if "part" in found:
-        found["kind"] = kind_of(found["part"])
+        found["kind"] = row_kind(found["part"])
     return found
 
 

@@ -12,7 +12,7 @@ from piwsl_lab.piwsl.objective import Objective, supervised
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, build_trainer
 from piwsl_lab.support.shapes import Number
-from piwsl_lab.training.drive import finish
+from piwsl_lab.training.drive import train_to_end
 from piwsl_lab.training.kept import Forces, Kept
 from piwsl_lab.training.record import Record
 
@@ -60,7 +60,7 @@ def _teacher(
         return kept.arrays(part, [len(frame) for frame in task.train]), float(spent)
     # Far from the seeds of the students, so that no student is a copy of a teacher.
     own = replace(setup, head="conservative", teachers=0, seed=setup.seed + 1000 * (number + 1))
-    trainer = finish(build_trainer(own, task, supervised(objective)), kept, part, on_step)
+    trainer = train_to_end(build_trainer(own, task, supervised(objective)), kept, part, on_step)
     forces = trainer.potential.predict(task.train)[1]
     kept.note_arrays(part, forces, trainer.seconds)
     return forces, trainer.seconds

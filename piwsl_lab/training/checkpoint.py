@@ -24,7 +24,7 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import Schedule
 from piwsl_lab.support.files import write_whole
 from piwsl_lab.training.checkpoint_file import DTYPES, FORMAT, HEADER, CheckpointError, damaged, read
-from piwsl_lab.training.named_tensors import under
+from piwsl_lab.training.named_tensors import tensors_under
 from piwsl_lab.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def load_potential(path: str | Path) -> Potential:
         potential = build(header["model"], **header["hyperparameters"]).to(DTYPES[header["dtype"]])
         reference = header["reference"]
         potential.reference = None if reference is None else {int(z): energy for z, energy in reference.items()}
-        potential.load_state_dict(under(tensors, "potential."))
+        potential.load_state_dict(tensors_under(tensors, "potential."))
     return potential.eval()
 
 
@@ -179,7 +179,7 @@ def go_on(path: str | Path, trainer: Trainer) -> None:
                 raise CheckpointError(f"{path}: is not what this command left ({words}); delete it and begin anew")
     with damaged(path):
         _restore_reference(trainer.potential, header["reference"])
-        trainer.potential.load_state_dict(under(tensors, "potential."))
+        trainer.potential.load_state_dict(tensors_under(tensors, "potential."))
         trainer.load(header["trainer"], tensors)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from piwsl_lab.models import HEADS, MODELS, build
 from piwsl_lab.support.files import describe_error, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
-from piwsl_lab.training.named_tensors import under
+from piwsl_lab.training.named_tensors import tensors_under
 
 FORMAT = 2  # 1: before potentials had a shift
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -130,7 +130,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if header["format"] == 1:
             zero = torch.zeros(len(header["hyperparameters"]["elements"]), dtype=tensors["potential.scale"].dtype)
             tensors |= {name.replace("scale", "shift"): zero for name in tensors if name.endswith(".scale")}
-        _check_weights(header, under(tensors, "potential."))
+        _check_weights(header, tensors_under(tensors, "potential."))
         _check_trainer(header, tensors)
     return header, tensors
 
@@ -166,5 +166,5 @@ def _check_trainer(header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     if state["best_metrics"] is not None:
         require(state["best_metrics"], {str: Number(nan=True)}, "trainer.best_metrics")
     for prefix in ("best.", "optimiser."):
-        for name, value in under(tensors, prefix).items():
+        for name, value in tensors_under(tensors, prefix).items():
             _check_finite(f"{prefix}{name}", value)

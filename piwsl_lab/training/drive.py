@@ -1,4 +1,4 @@
-"""What takes a trainer to its last step: `fit`, and `finish`, which keeps what is done on the way."""
+"""What takes a trainer to its last step: `fit`, and `train_to_end`, which keeps what is done on the way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) ->
     trainer.restore_best()
 
 
-def finish(trainer: Trainer, kept: Kept, part: str = "", on_step: Callable[[Record], None] | None = None) -> Trainer:
+def train_to_end(
+    trainer: Trainer, kept: Kept, part: str = "", on_step: Callable[[Record], None] | None = None
+) -> Trainer:
     """Take a fresh training to its last step and its best weights; it begins with what is kept of it.
 
     Parameters

@@ -16,9 +16,9 @@ class TrainingDiverged(ValueError):
     Attributes
     ----------
     part : str
-        What `piwsl_lab.training.drive.finish` calls the training.
+        What `piwsl_lab.training.drive.train_to_end` calls the training.
     potential : Potential or None
-        From `finish`, with the weights of the best validation.
+        From `train_to_end`, with the weights of the best validation.
     best_step : int
         That those weights are of; 0 where nothing was validated before.
     """

@@ -25,7 +25,7 @@ from piwsl_lab.training.attempt import Attempt
 from piwsl_lab.training.batches import Batches
 from piwsl_lab.training.best_step import Best, is_better
 from piwsl_lab.training.errors import Metrics, evaluate
-from piwsl_lab.training.named_tensors import moments_of, require_like, restore_moments, under
+from piwsl_lab.training.named_tensors import moments_of, require_like, restore_moments, tensors_under
 from piwsl_lab.training.reach import Reach
 from piwsl_lab.training.record import Record, diverged
 from piwsl_lab.training.settings import check_frames, check_settings, learning_rate_at
@@ -289,7 +289,7 @@ class Trainer:
         """
         self.done, self.seconds = values["done"], values["seconds"]
         present = self.potential.state_dict()
-        best = under(tensors, "best.")
+        best = tensors_under(tensors, "best.")
         if values.get("best_is_present"):
             best = {name: value.clone() for name, value in present.items()}
         require_like(present if best else {}, best, "best")
@@ -299,7 +299,7 @@ class Trainer:
         self.noise.set_state(tensors["noise"])
         self.batches.restore(tensors["batches"], tensors["queue"])
         self.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
-        restore_moments(self.optimiser, under(tensors, "optimiser."), self.done)
+        restore_moments(self.optimiser, tensors_under(tensors, "optimiser."), self.done)
         self.reach.cover(values.get("radius", 0.0))
 
 

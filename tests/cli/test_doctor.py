@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from piwsl_lab.cli import doctor, launch
-from piwsl_lab.cli.doctor import OK, PROBLEM, WARNING, Check
+from piwsl_lab.cli.doctor import OK, PROBLEM, WARNING, Diagnosis
 
 
 def extension(folder: Path, name: str, version: str) -> None:
@@ -23,8 +23,8 @@ def statuses(checks) -> list[str]:
 
 
 def test_exit_code_is_one_for_a_problem_only(capsys):
-    assert doctor.report([Check(OK, "a", "fine"), Check(WARNING, "b", "odd", "mend it")]) == 0
-    assert doctor.report([Check(OK, "a", "fine"), Check(PROBLEM, "b", "broken", "mend it")]) == 1
+    assert doctor.report([Diagnosis(OK, "a", "fine"), Diagnosis(WARNING, "b", "odd", "mend it")]) == 0
+    assert doctor.report([Diagnosis(OK, "a", "fine"), Diagnosis(PROBLEM, "b", "broken", "mend it")]) == 1
     assert "-> mend it" in capsys.readouterr().out
 
 

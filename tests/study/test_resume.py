@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,13 +44,14 @@ from piwsl_lab.study import compare as comparison
 from piwsl_lab.study.cell import run, train
 from piwsl_lab.study.compare import compare_methods
 from piwsl_lab.study.setup import Setup
-from piwsl_lab.study.task import prepare
+from piwsl_lab.study.task import build_trainer, prepare
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.signals import as_interrupts
 from piwsl_lab.training.checkpoint import load_potential
 from piwsl_lab.training.checkpoint_file import HEADER, CheckpointError
 from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import MARK, Kept
+from piwsl_lab.training.kept_run import KeptRun
 from piwsl_lab.training.record import TrainingDiverged
 from piwsl_lab.training.trainer import Trainer
 
@@ -342,8 +344,6 @@ def test_two_at_once_do_not_touch_each_other(tmp_path):
 
 
 def test_a_run_in_hand_is_not_gone_on_with_by_another(small, tmp_path):
-    from piwsl_lab.training.kept_run import KeptRun
-
     one = KeptRun("train", {"a": 1}, [Path()])
     task = prepare(small())
     with pytest.raises(KeyboardInterrupt):
@@ -355,6 +355,16 @@ def test_a_run_in_hand_is_not_gone_on_with_by_another(small, tmp_path):
     assert len(kept_in(tmp_path)) == 2
     assert one.path != other.path
     assert not KeptRun("train", {"a": 2}, [Path()]).left_behind()
+
+
+def test_what_is_kept_is_written_again_where_its_folder_was_taken_away(small):
+    trainer, kept = build_trainer(small(), prepare(small()), Objective()), KeptRun("train", {"a": 1}, [Path()])
+    trainer.step()
+    kept.keep("it", trainer)
+    shutil.rmtree(kept.path.parent)
+    kept.keep("it", trainer)
+    assert kept.is_kept
+    assert not kept.failure
 
 
 def test_a_damaged_file_is_not_held(small, monkeypatch, capsys, tmp_path):

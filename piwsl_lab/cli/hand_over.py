@@ -50,7 +50,7 @@ def bar_of(total: int | None, kept: KeptRun) -> Any:
     return tqdm(total=total, initial=sum(kept.steps.values()), unit="step", disable=None)
 
 
-def deliver(arguments: argparse.Namespace, kept: KeptRun, writers: Sequence[Callable[[], Path]], printed: str) -> int:
+def hand_over(arguments: argparse.Namespace, kept: KeptRun, writers: Sequence[Callable[[], Path]], printed: str) -> int:
     """Files first: a reader of the table may have gone away. What is kept goes when the result has arrived."""
     failures = []
     for write in writers:
