@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from fuzz.worker import limit, serve
+from address_space import limit
+
+from fuzz.worker import serve
 from piwsl_lab.data.frames.frame import DataWarning
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -14,14 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOM = 1 << 30  # bytes of address space above what the imported libraries take
+from address_space import limit
+
 ORDER = ("ok", "refused", "unnamed", "traceback", "memory")  # from best to worst
-
-
-def limit(room: int = ROOM) -> None:
-    """Leave that much address space above what is taken now."""
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (taken + room, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def attempt(step: Callable[[], object], path: Path) -> dict[str, Any]:

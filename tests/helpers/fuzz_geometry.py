@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from address_space import limit
 
 from piwsl_lab.atoms.neighbours import neighbours
 from piwsl_lab.data import DataError, Frame
@@ -33,6 +34,7 @@ def wild(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 
 def main(first: int, last: int) -> None:
+    limit()
     answered = refused = 0
     for seed in range(first, last):
         positions, cell, pbc, cutoff = wild(np.random.default_rng(seed))
