@@ -160,7 +160,7 @@ class Frame:
         return f"Frame({', '.join(parts)})"
 
 
-def energy_of(frame: Frame) -> float:
+def required_energy(frame: Frame) -> float:
     """Energy of a frame, eV.
 
     Raises
@@ -173,7 +173,7 @@ def energy_of(frame: Frame) -> float:
     return frame.energy
 
 
-def forces_of(frame: Frame) -> NDArray[np.float64]:
+def required_forces(frame: Frame) -> NDArray[np.float64]:
     """Forces of a frame, (N, 3) eV/Å.
 
     Raises

@@ -20,12 +20,12 @@ from piwsl_lab.data.sets.findings import (
     extents,
     forces,
     labels,
-    listed,
     methods,
     net_forces,
     short_distances,
     state,
     states,
+    with_counts,
     zero_forces,
 )
 from piwsl_lab.data.sets.relations import copies, equal_energies, units
@@ -142,7 +142,7 @@ def _states_held(frames: Sequence[Frame]) -> list[str]:
     """Cells, charges, constraints and masses."""
     periodic = Counter("".join(n for n, on in zip("abc", frame.pbc, strict=True) if on) for frame in frames)
     cells = [f"{n} frames {'periodic along ' + axes if axes else 'not periodic'}" for axes, n in periodic.most_common()]
-    said = [f"cells: {', '.join(cells)}", "charge and multiplicity: " + listed(Counter(map(state, frames)))]
+    said = [f"cells: {', '.join(cells)}", "charge and multiplicity: " + with_counts(Counter(map(state, frames)))]
     fixed = sum(frame.fixed is not None and bool(frame.fixed.any()) for frame in frames)
     if fixed:
         said.append(f"constraints: atoms are held in {fixed} frames")

@@ -14,7 +14,7 @@ from ase import units
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from piwsl_lab.data.frames.frame import Frame, energy_of, forces_of
+from piwsl_lab.data.frames.frame import Frame, required_energy, required_forces
 from piwsl_lab.data.frames.geometry import Lattice
 from piwsl_lab.data.sets.integrated import integrated
 
@@ -210,8 +210,8 @@ def _joined(group: list[Frame]) -> list[tuple[float, float, float]]:
     for a, b in _neighbours(group):
         move, turned = _superposed(group[a], group[b])
         if np.square(move).sum(1).max() < REACH**2:
-            start, end = float((move * forces_of(group[a])).sum()), float((move * turned).sum())
-            found.append((-(start + end) / 2, energy_of(group[b]) - energy_of(group[a]), abs(end - start)))
+            start, end = float((move * required_forces(group[a])).sum()), float((move * turned).sum())
+            found.append((-(start + end) / 2, required_energy(group[b]) - required_energy(group[a]), abs(end - start)))
     if not found:
         return []
     # The forces' change along the way bounds what the trapezoid leaves out.
@@ -255,11 +255,11 @@ def _superposed(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray]:
     if a.pbc.any():
         move = _nearest_image(b.positions - a.positions, a)
         move = _nearest_image(move - move.mean(axis=0), a)
-        return move - move.mean(axis=0), forces_of(b)
+        return move - move.mean(axis=0), required_forces(b)
     here, there = a.positions - a.positions.mean(axis=0), b.positions - b.positions.mean(axis=0)
     left, _, right = np.linalg.svd(there.T @ here)
     turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
-    return there @ turn - here, forces_of(b) @ turn
+    return there @ turn - here, required_forces(b) @ turn
 
 
 # -- Gaussian process on forces --------------------------------------------------------------------------------------
@@ -280,5 +280,5 @@ def _fits(group: list[Frame]) -> Iterator[tuple[list[Frame], np.ndarray, np.ndar
     for part in (_spread(group[k::fits], size) for k in range(fits)):
         if min(size, len(part)) < 5:
             break
-        from_forces = integrated(np.stack([f.positions for f in part]), np.stack([forces_of(f) for f in part]))
-        yield part, from_forces, np.array([energy_of(frame) for frame in part])
+        from_forces = integrated(np.stack([f.positions for f in part]), np.stack([required_forces(f) for f in part]))
+        yield part, from_forces, np.array([required_energy(frame) for frame in part])

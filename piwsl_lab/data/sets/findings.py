@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import chemical_symbols
 
-from piwsl_lab.data.frames.frame import Frame, energy_of, forces_of
+from piwsl_lab.data.frames.frame import Frame, required_energy, required_forces
 from piwsl_lab.data.sets.outliers import (
     CONFORMER_GAP,
     ENERGY_GAP,
@@ -57,7 +57,7 @@ def states(frames: Sequence[Frame]) -> list[Finding]:
         return []
     usual = counts.most_common(1)[0][0]
     text = (
-        f"Frames of different charge or multiplicity: {listed(counts)}. No potential here sees either: "
+        f"Frames of different charge or multiplicity: {with_counts(counts)}. No potential here sees either: "
         "keep one electronic state in a data set."
     )
     return [Finding("states", "doubt", text, tuple(i for i, frame in enumerate(frames) if state(frame) != usual))]
@@ -68,14 +68,14 @@ def methods(frames: Sequence[Frame]) -> list[Finding]:
     for key in METHOD_KEYS:
         counts = Counter(str(frame.info[key]) for frame in frames if key in frame.info)
         if len(counts) > 1:
-            text = f"The frames name {len(counts)} values of '{key}': {listed(counts)}. Keep one method in a data set."
+            text = f"The frames name {len(counts)} values of '{key}': {with_counts(counts)}. Keep one method in a data set."
             found.append(Finding("methods", "doubt", text))
     return found
 
 
 def zero_forces(frames: Sequence[Frame]) -> list[Finding]:
     labelled = [i for i, frame in enumerate(frames) if frame.forces is not None and len(frame) > 1]
-    zero = tuple(i for i in labelled if not forces_of(frames[i]).any())
+    zero = tuple(i for i in labelled if not required_forces(frames[i]).any())
     if len(zero) < 2:
         return []
     many = "All" if len(zero) == len(labelled) else f"{len(zero)} of"
@@ -91,7 +91,7 @@ def constrained_forces(frames: Sequence[Frame]) -> list[Finding]:
     """Held atoms whose forces are exactly zero in every frame though other atoms have some."""
     where, most = [], 0
     for members in same_atoms(frames):
-        forces = np.stack([forces_of(frames[i]) for i in members])
+        forces = np.stack([required_forces(frames[i]) for i in members])
         zero = (forces == 0).all(axis=0)
         fixed = np.any([zero & False if (mask := frames[i].fixed) is None else mask for i in members], axis=0)
         rows = fixed.any(axis=1) & (zero | ~fixed).all(axis=1)
@@ -125,7 +125,7 @@ def energies(frames: Sequence[Frame]) -> list[Finding]:
     found = []
     absurd = implausible_energies(frames)
     if absurd:
-        per_atom = {i: energy_of(frames[i]) / len(frames[i]) for i in absurd}
+        per_atom = {i: required_energy(frames[i]) / len(frames[i]) for i in absurd}
         worst = max(absurd, key=lambda i: abs(per_atom[i]))
         text = (
             f"{len(absurd)} frames have an energy no unit of eV makes plausible: {numbered(absurd[:1])} has "
@@ -153,7 +153,7 @@ def forces(frames: Sequence[Frame]) -> list[Finding]:
     odd, usual = force_outliers(frames)
     if not odd:
         return []
-    largest = max(np.abs(forces_of(frames[i])).max() for i in odd)
+    largest = max(np.abs(required_forces(frames[i])).max() for i in odd)
     text = (
         f"{len(odd)} frames have forces up to {largest:.4g} eV/Å that no short distance explains ({numbered(odd)}); "
         f"half of all frames stay below {usual:.3g} eV/Å. Remove them or compute them again."
@@ -225,7 +225,7 @@ def state(frame: Frame) -> str:
     return f"{frame.charge:+g} e{spin}" if frame.charge else f"neutral{spin}"
 
 
-def listed(counts: Counter[str], most: int = 4) -> str:
+def with_counts(counts: Counter[str], most: int = 4) -> str:
     names = [f"{name} ({n} frame{'s' if n > 1 else ''})" for name, n in counts.most_common(most)]
     return ", ".join(names) + (f" and {len(counts) - most} more" if len(counts) > most else "")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from piwsl_lab.data.frames.duplicates import SAME_GEOMETRY, bridges, close_pairs, shared
-from piwsl_lab.data.frames.frame import Frame, energy_of
+from piwsl_lab.data.frames.frame import Frame, required_energy
 from piwsl_lab.data.sets.consistency import Ratio, WorkComparison, causes
 from piwsl_lab.data.sets.findings import METHOD_KEYS, Finding, numbered
 
@@ -44,7 +44,7 @@ def copies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]:
 
 def _unlike_energies(frames: Sequence[Frame], group: Sequence[int]) -> tuple[list[int], float]:
     """The frames of a group whose energies the forces do not explain, and the largest difference, eV."""
-    known = sorted((i for i in group if frames[i].energy is not None), key=lambda i: energy_of(frames[i]))
+    known = sorted((i for i in group if frames[i].energy is not None), key=lambda i: required_energy(frames[i]))
     if len(known) < 2:
         return [], 0.0
     gap = 0.0
@@ -52,7 +52,7 @@ def _unlike_energies(frames: Sequence[Frame], group: Sequence[int]) -> tuple[lis
     whole = pairs == [[0, len(known) - 1]]
     unlike: set[int] = set()
     for a, b in ((known[a], known[b]) for a, b in pairs):
-        apart = abs(energy_of(frames[b]) - energy_of(frames[a]))
+        apart = abs(required_energy(frames[b]) - required_energy(frames[a]))
         if apart > _same_energy([frames[a], frames[b]]):
             unlike |= set(group) if whole else {a, b}
             gap = max(gap, apart)
@@ -94,7 +94,7 @@ def equal_energies(frames: Sequence[Frame], groups: np.ndarray) -> list[Finding]
     n = len(shown)
     if n < 3:
         return []
-    counts = Counter(energy_of(frames[i]) for i in shown)
+    counts = Counter(required_energy(frames[i]) for i in shown)
     (value, most), *others = counts.most_common(2)
     if most == n:
         text = (
