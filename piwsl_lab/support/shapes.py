@@ -26,6 +26,7 @@ class Number:
         return kind if self == Number(whole=self.whole) else f"{kind} from {self.low:g} to {self.high:g}"
 
     def holds(self, value: Any) -> bool:
+        """Whether a value is such a number."""
         if value is None:
             return self.null
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
@@ -44,6 +45,7 @@ class Text:
         return f"one of {', '.join(self.choices)}" if self.choices else "a text"
 
     def holds(self, value: Any) -> bool:
+        """Whether a value is such a text."""
         if value is None:
             return self.null
         return isinstance(value, str) and _can_be_written(value) and (not self.choices or value in self.choices)

@@ -39,6 +39,7 @@ class Arrays:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, role: str) -> str:
+        """How the file calls the array of a role."""
         return self.names.get(role, role)
 
 

@@ -17,7 +17,13 @@ AGAIN = "the file is cut: copy or download it again"
 
 
 def refuse_cut(path: Path, source: str) -> None:
-    """Raise `DataError` for a text whose format says how it ends, and that does not end so."""
+    """Refuse a text whose format says how it ends, and that does not end so.
+
+    Raises
+    ------
+    DataError
+        The file is cut.
+    """
     suffix = path.suffix.lower()
     if suffix == ".gro":
         _check_gro(_lines(path), source)

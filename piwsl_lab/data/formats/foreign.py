@@ -52,7 +52,7 @@ WORDS = (
 
 
 def refuse(path: Path, source: str, labels: bool) -> None:
-    """Raise `DataError` for a file that is known not to be read; say nothing about others.
+    """Refuse a file of a kind that is known not to be read; say nothing about others.
 
     Parameters
     ----------
@@ -62,6 +62,11 @@ def refuse(path: Path, source: str, labels: bool) -> None:
         How the person called it.
     labels : bool
         Whether energies or forces are needed: an SDF can be a start structure.
+
+    Raises
+    ------
+    DataError
+        What kind of file it is, and how to convert it.
     """
     with path.open("rb") as handle:
         head = handle.read(4096)
@@ -104,7 +109,13 @@ def _zip(path: Path) -> tuple[str, str]:
 
 
 def refuse_folder(path: Path, source: str) -> None:
-    """Raise `DataError` that says which kind of folder this is and how its files are read."""
+    """Refuse a folder, and say how its files are read.
+
+    Raises
+    ------
+    DataError
+        Always: which kind of folder it is, and what to give in its place.
+    """
     names = sorted(entry.name for entry in path.iterdir())
     if "type.raw" in names or any(name.startswith("set.") for name in names):
         raise DataError(

@@ -93,7 +93,13 @@ def _doubt_energies(remarks: Sequence[str], source: str) -> None:
 
 
 def read_frames(path: Path, labels: bool = True) -> Dataset:
-    """Every frame of one file as it stands there, isolated atoms among them."""
+    """Every frame of one file as it stands there, isolated atoms among them.
+
+    Raises
+    ------
+    DataError
+        As for `read`, but a file without any label is accepted.
+    """
     source = str(path)
     if exists(path) and path.is_dir():
         refuse_folder(path, source)

@@ -54,7 +54,13 @@ def read_xsf_files(paths: Iterable[Path]) -> Dataset:
 
 
 def parse(text: str) -> Frame:
-    """The frame that the text of an XSF file describes: ``CRYSTAL`` (periodic) or ``ATOMS`` (not), one image."""
+    """The frame that the text of an XSF file describes: ``CRYSTAL`` (periodic) or ``ATOMS`` (not), one image.
+
+    Raises
+    ------
+    DataError
+        Another kind of XSF, atoms that are not announced, something that is no number, no energy in eV.
+    """
     energy = _energy(text)
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     kind = lines[0][0] if lines else "nothing"

@@ -41,6 +41,7 @@ class Notes:
     stale_frames: int = 0
 
     def remarks(self) -> list[str]:
+        """Sentences on all that was counted, in the order of the alphabet."""
         said = say_passed_over(self.passed_over) + gradient_remarks(self.passed_over)
         return said + [f"{number} frames: {what}." for what, number in sorted(self.differing.items())]
 

@@ -260,7 +260,13 @@ class Dataset(Sequence[Frame]):
 
 
 def require_disjoint(**parts: Dataset) -> None:
-    """Raise `DataError` when two parts share a geometry, e.g. ``require_disjoint(train=a, test=b)``."""
+    """Refuse parts that share a geometry: ``require_disjoint(train=a, test=b)``.
+
+    Raises
+    ------
+    DataError
+        Names one frame of each part that are copies of each other.
+    """
     owners = [(name, i) for name, part in parts.items() for i in range(len(part))]
     groups = duplicate_groups([frame for part in parts.values() for frame in part])
     first: dict[int, tuple[str, int]] = {}

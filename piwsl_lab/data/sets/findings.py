@@ -52,6 +52,7 @@ class Finding:
 
 
 def states(frames: Sequence[Frame]) -> list[Finding]:
+    """Frames of different charge or spin multiplicity."""
     counts = Counter(map(state, frames))
     if len(counts) < 2:
         return []
@@ -64,16 +65,19 @@ def states(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def methods(frames: Sequence[Frame]) -> list[Finding]:
+    """Frames whose ``info`` names different methods."""
     found = []
     for key in METHOD_KEYS:
         counts = Counter(str(frame.info[key]) for frame in frames if key in frame.info)
         if len(counts) > 1:
-            text = f"The frames name {len(counts)} values of '{key}': {with_counts(counts)}. Keep one method in a data set."
+            values = f"{len(counts)} values of '{key}': {with_counts(counts)}"
+            text = f"The frames name {values}. Keep one method in a data set."
             found.append(Finding("methods", "doubt", text))
     return found
 
 
 def zero_forces(frames: Sequence[Frame]) -> list[Finding]:
+    """Frames with more than one atom whose forces are all exactly zero."""
     labelled = [i for i, frame in enumerate(frames) if frame.forces is not None and len(frame) > 1]
     zero = tuple(i for i in labelled if not required_forces(frames[i]).any())
     if len(zero) < 2:
@@ -122,6 +126,7 @@ def same_atoms(frames: Sequence[Frame]) -> list[list[int]]:
 
 
 def energies(frames: Sequence[Frame]) -> list[Finding]:
+    """Energies that no electrons can bind, and energies that lie apart from the others."""
     found = []
     absurd = implausible_energies(frames)
     if absurd:
@@ -150,6 +155,7 @@ def energies(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def forces(frames: Sequence[Frame]) -> list[Finding]:
+    """Huge forces between atoms that are not near each other."""
     odd, usual = force_outliers(frames)
     if not odd:
         return []
@@ -162,6 +168,7 @@ def forces(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def short_distances(frames: Sequence[Frame]) -> list[Finding]:
+    """Atoms that are nearer than half the sum of their covalent radii."""
     near, shortest = too_close(frames)
     if not near:
         return []
@@ -186,6 +193,7 @@ def extents(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def net_forces(frames: Sequence[Frame]) -> list[Finding]:
+    """Frames whose forces do not add up to zero."""
     net = {i: float(np.linalg.norm(f.forces.sum(axis=0))) for i, f in enumerate(frames) if f.forces is not None}
     odd = tuple(i for i, size in net.items() if size > NET_FORCE and len(frames[i]) > 1)
     if not odd:
@@ -198,6 +206,7 @@ def net_forces(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def elements(frames: Sequence[Frame]) -> list[Finding]:
+    """Elements that too few frames hold."""
     rare = {z: n for z, n in element_counts(frames).items() if n < min(FEW_FRAMES, len(frames))}
     if not rare:
         return []
@@ -208,6 +217,7 @@ def elements(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def labels(frames: Sequence[Frame]) -> list[Finding]:
+    """Frames that lack a label which others have."""
     energies = sum(frame.energy is not None for frame in frames)
     forces = sum(frame.forces is not None for frame in frames)
     bare = tuple(i for i, frame in enumerate(frames) if frame.energy is None and frame.forces is None)
@@ -221,11 +231,13 @@ def labels(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def state(frame: Frame) -> str:
+    """Charge and multiplicity of a frame, in words."""
     spin = f", multiplicity {frame.multiplicity}" if frame.multiplicity is not None else ""
     return f"{frame.charge:+g} e{spin}" if frame.charge else f"neutral{spin}"
 
 
 def with_counts(counts: Counter[str], most: int = 4) -> str:
+    """The most common names with their numbers of frames, in words."""
     names = [f"{name} ({n} frame{'s' if n > 1 else ''})" for name, n in counts.most_common(most)]
     return ", ".join(names) + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
@@ -239,7 +251,7 @@ def element_counts(frames: Sequence[Frame]) -> Counter[int]:
 
 
 def numbered(frames: Iterable[int], most: int = 6) -> str:
-    """ "frames 3, 11, 17" """
+    """The first of some frames, in words: "frames 3, 11, 17, …"."""
     frames = list(frames)
     word = "frame" if len(frames) == 1 else "frames"
     return f"{word} {', '.join(map(str, frames[:most]))}" + (", …" if len(frames) > most else "")
