@@ -49,9 +49,7 @@ def shown(data: dict[str, Any]) -> dict[str, Any]:
 def _fold(cell: nbformat.NotebookNode) -> None:
     """Fold on the page what JupyterLab folds: plumbing, and measurements before a prediction."""
     folded = cell.metadata.get("jupyter", {})
-    tags = [
-        tag for key, tag in (("source_hidden", "hide-input"), ("outputs_hidden", "hide-output")) if folded.get(key)
-    ]
+    tags = [tag for key, tag in (("source_hidden", "hide-input"), ("outputs_hidden", "hide-output")) if folded.get(key)]
     if tags:
         cell.metadata["tags"] = [*cell.metadata.get("tags", []), *tags]
 

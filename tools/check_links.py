@@ -1,6 +1,6 @@
 """Look at a built site: every local link and anchor leads somewhere, and no page needs the network to be read.
 
-    python tools/check_links.py docs/_build/html
+python tools/check_links.py docs/_build/html
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ def broken(site: Path) -> list[str]:
     for path, page in pages.items():
         name = path.relative_to(site).as_posix()
         found += [
-            f"{name}: loads {link}"
-            for link in page.loads
-            if _is_remote(link) and not link.startswith(FROM_THE_NETWORK)
+            f"{name}: loads {link}" for link in page.loads if _is_remote(link) and not link.startswith(FROM_THE_NETWORK)
         ]
         for link in dict.fromkeys(page.links + page.loads):
             if not _is_remote(link) and not link.startswith(("data:", "mailto:")):

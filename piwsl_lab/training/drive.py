@@ -24,8 +24,12 @@ def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) ->
 
     Examples
     --------
-    >>> for record in fit(potential, train, Objective(pitc=100.0), steps=3000):
-    ...     print(record.step, record.loss)  # doctest: +SKIP
+    >>> import piwsl_lab as lab
+    >>> train, validation, test = lab.load("ethanol").split(train=20, val=5, test=5, seed=0)
+    >>> for record in fit(lab.PaiNN(channels=8), train, lab.Objective(pitc=100.0), steps=2, device="cpu"):
+    ...     print(record.step, sorted(record.terms))
+    1 ['energy', 'force', 'pitc']
+    2 ['energy', 'force', 'pitc']
     """
     trainer = Trainer(potential, train, objective, **options)
     try:
