@@ -235,7 +235,7 @@ def mend_nglview() -> None:
     if disagreement is not None and "nglview" not in sys.modules:
         # nglview opens a widget (its colour registry) while it is imported: the version is put right before that.
         stand_in = types.ModuleType("nglview._frontend")
-        stand_in.__frontend_version__ = disagreement[1]  # type: ignore[attr-defined]
+        vars(stand_in)["__frontend_version__"] = disagreement[1]
         sys.modules["nglview._frontend"] = stand_in
 
 
