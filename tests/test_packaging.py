@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import email
+import importlib.metadata
 import os
 import re
 import shutil
@@ -14,12 +16,17 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import piwsl_lab
 
 ROOT = Path(__file__).resolve().parent.parent
 # Names on conda-forge that differ from those on PyPI.
-CONDA_NAMES = {"pytorch": "torch", "python-vesin": "vesin", "tblite-python": "tblite"}
+CONDA_NAMES = {"pytorch": "torch", "python-vesin": "vesin", "tblite-python": "tblite", "jupyter_core": "jupyter-core"}
+# Distributions that need not be installed where the tests run.
+ABSENT_HERE = {
+    "google": "google-colab", "h5py": "h5py", "tblite": "tblite", "tomli": "tomli", "torch_sim": "torch-sim-atomistic",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +107,59 @@ def test_torch_has_both_bounds(metadata):
 
 def test_the_core_has_few_requirements_and_all_are_bounded(metadata):
     core = requirements(metadata)
-    assert set(core) == {"tomli", "torch", "numpy", "ase", "scipy", "vesin", "tblite", "pooch", "safetensors", "tqdm"}
+    assert set(core) == {
+        "ase", "numpy", "packaging", "pooch", "safetensors", "scipy", "tblite", "tomli", "torch", "tqdm", "vesin",
+    }  # fmt: skip
     for found in (core | requirements(metadata, "lab")).values():
         operators = {specifier.operator for specifier in found.specifier}
         assert operators == {">=", "<"}, f"{found} needs a lower and an upper bound"
+
+
+def imported(*folders: str) -> dict[str, set[str]]:
+    """Names of other distributions that the modules of these folders import, with the modules that do."""
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if "_build" not in path.parts]
+    own = {path.stem for path in paths} | {path.name for folder in folders for path in (ROOT / folder).iterdir()}
+    distributions = importlib.metadata.packages_distributions()
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - own - {"piwsl_lab"}:
+                distribution = ABSENT_HERE.get(name) or distributions.get(name, [name])[0]
+                found.setdefault(canonicalize_name(distribution), set()).add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def declared(metadata, *extras: str) -> set[str]:
+    """Names of the core requirements and of those of some extras."""
+    found = set(requirements(metadata)).union(*(requirements(metadata, extra) for extra in extras))
+    return {canonicalize_name(name) for name in found} - {"piwsl-lab"}
+
+
+def test_what_the_package_imports_is_declared(metadata):
+    """Google's package comes with Colab and with nothing else."""
+    found = imported("piwsl_lab")
+    missing = set(found) - declared(metadata, "lab", "hdf5", "torch-sim") - {"google-colab"}
+    assert {name: found[name] for name in missing} == {}
+
+
+def test_what_tests_and_tools_import_is_declared(metadata):
+    found = imported("tests", "tools", "docs")
+    missing = set(found) - declared(metadata, "lab", "hdf5", "docs", "test", "torch-sim")
+    assert {name: found[name] for name in missing} == {}
+
+
+def test_what_is_declared_for_all_is_imported(metadata):
+    assert declared(metadata) - set(imported("piwsl_lab")) == set()
+
+
+def test_the_extra_test_contains_the_others_that_tests_need(metadata):
+    inner = [set(requirements(metadata, extra)) for extra in ("lab", "hdf5", "docs", "test")]
+    lab, hdf5, docs, test = inner
+    assert lab < docs < test
+    assert hdf5 < test
 
 
 @pytest.mark.parametrize(
