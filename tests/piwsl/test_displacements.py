@@ -302,7 +302,7 @@ def bending(n_frames=40, amplitude=0.1, seed=0, second=0.0):
     modes = np.linalg.qr(np.concatenate([rigid, rng.normal(size=(2, 27))]).T)[0].T[6:].reshape(2, 9, 3)
     steps = rng.uniform(-1, 1, (n_frames, 2)) * (amplitude, second)
     frames = [
-        frame(atoms.numbers, (rest + np.tensordot(step, modes, 1)) @ Rotation.random(rng=rng).as_matrix()
+        frame(atoms.numbers, (rest + np.tensordot(step, modes, 1)) @ Rotation.from_quat(rng.normal(size=4)).as_matrix()
               + rng.normal(size=3))
         for step in steps
     ]  # fmt: skip
