@@ -40,6 +40,8 @@ exclude_patterns = [
 
 # What is stored in the notebooks is shown; nothing runs here.
 nb_execution_mode = "off"
+# Tables that a cell has printed as Markdown.
+nb_render_markdown_format = "myst"
 nb_custom_formats = {".ipynb": "pictures.read"}
 # Widgets are shown by their still pictures, so no page asks a server for their code.
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
@@ -59,6 +61,8 @@ default_role = "code"
 
 html_theme = "furo"
 html_title = "piwsl-lab"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 templates_path = ["_templates"]
