@@ -6,6 +6,7 @@ The root of the sources is the root of the repository, so that a link from docs/
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,12 @@ def _with_contents(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] += (ROOT / "docs" / "contents.md").read_text(encoding="utf-8")
 
 
+def _plain_bars(_app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """In a docstring |x| is an absolute value; to Sphinx it is a substitution."""
+    lines[:] = [re.sub(r"(``.*?``|`[^`]*`)|\|", lambda found: found[1] or r"\|", line) for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _with_contents)
+    app.connect("autodoc-process-docstring", _plain_bars)
