@@ -9,7 +9,7 @@ import ipywidgets as W
 import numpy as np
 from ase.geometry import wrap_positions
 
-from piwsl_lab.analysis.survival import bond_lengths
+from piwsl_lab.analysis.spectra import bond_lengths
 from piwsl_lab.data import Frame
 from piwsl_lab.lab.figures.md import BROKEN
 from piwsl_lab.lab.molecule import scene

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from piwsl_lab.analysis.survival import Bonds, bond_lengths, reference_bonds
+from piwsl_lab.analysis.spectra import bond_lengths
+from piwsl_lab.analysis.survival import Bonds, reference_bonds
 from piwsl_lab.data import Dataset, Frame
 from piwsl_lab.lab.sessions.loop import Drive, Driven
 from piwsl_lab.md.constraints import words
