@@ -231,7 +231,7 @@ def test_neighbour_lists_are_made_anew_in_time(make):
     data, flights = dataset(make()), {}
     for skin in (0.1, 1.0, 12.0):
         field = LearnedForces(potential, data, skin)
-        flights[skin] = record(Simulation(field, data, temperature=3000.0), 60).potential, field.rebuilds
+        flights[skin] = record(Simulation(field, data, temperature=3000.0), 60).potential, field.neighbours.rebuilds
     (tight, often), (middle, some), (wide, never) = flights.values()
     assert often > 10
     assert often > some > 0

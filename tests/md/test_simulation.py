@@ -485,7 +485,7 @@ def test_a_study_run_flies_where_it_is_asked_to():
     found = run(setup, Objective())
     flown = [row for row in found["rows"] if row["part"].startswith("flight")]
     assert [row["part"] for row in flown] == ["flight at 300 K", "flight at 500 K"]
-    assert set(flown[0]) == {"part", "output", "alive_ps", "alive_share", "flight_drift", "distance_error"}
+    assert set(flown[0]) == {"kind", "part", "output", "alive_ps", "alive_share", "flight_drift", "distance_error"}
     assert [len(replicas) for replicas in found["flights"].values()] == [3, 3]
     assert all(0 <= row["distance_error"] <= 2 for row in flown)
     with pytest.raises(ValueError, match=r"flight_ps=-1\.0"):
