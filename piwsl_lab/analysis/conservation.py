@@ -1,4 +1,4 @@
-"""How far a force field is from having a potential."""
+"""Four numbers that say whether forces conserve energy."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 def conservation(potential: Any, data: Dataset, seed: int = 0, steps: int = 2000) -> dict[str, float]:
     """How far a force field is from having a potential, in four numbers.
 
+    Parameters
+    ----------
+    potential : AnyPotential
+    data : Dataset
+    seed : int
+        Of triangles and velocities.
+    steps : int
+        Of the simulation at constant energy.
+
     Returns
     -------
     dict
-        "loop_work" (eV, root mean square around random triangles of 0.1 Å), "antisymmetry" (of the force Jacobian),
+        "loop_work" (eV, see `loop_work`, at 0.1 Å), "antisymmetry" (of the force Jacobian),
         "drift" (eV per atom and ps: median size of the slope of the total energy over `steps` steps of 0.5 fs at
         constant energy and 300 K from every frame) and "alive" (share of those flights that kept their forces in
         bounds).

@@ -34,10 +34,29 @@ def pitc_residual(
     seed: int = 0,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """Root mean square Taylor-consistency residual of a potential at each ε (Å), eV, [len(epsilons)].
+    """Root mean square Taylor-consistency residual (PITC, see `piwsl.residuals`) of a potential at each ε.
 
-    On a smooth conservative potential it grows as ε² at order 1 and as ε³ at order 2; a constant or linear part is
+    On a smooth conservative potential it grows as ε² at order 1 and as ε³ at order 2. A constant or linear part is
     disagreement between the energies and the forces.
+
+    Parameters
+    ----------
+    potential : AnyPotential
+    data : Dataset
+        Labels are not read.
+    epsilons : sequence of float, Å
+    order : 1 or 2
+        Of the Taylor expansion.
+    direction : str
+        How displacements are drawn, as for `Displacer`.
+    seed : int
+        The same random numbers are used at every ε.
+    batch_size : int
+        Frames at a time.
+
+    Returns
+    -------
+    float64 array [len(epsilons)], eV
     """
     graphs = as_graphs(potential, data, skin=2 * longest(direction, max(epsilons)))
     squares = np.zeros(len(epsilons))
@@ -58,7 +77,18 @@ def loop_work(
 ) -> float:
     """Root mean square work of the forces around random closed triangles r → r+δ₁ → r+δ₂ → r, eV.
 
-    Zero for a conservative force field, but for the quadrature (Gauss-Legendre, `points` a leg).
+    Zero for a conservative force field, but for the error of the quadrature.
+
+    Parameters
+    ----------
+    potential : AnyPotential
+    data : Dataset
+        One triangle is walked around every frame.
+    epsilon : float, Å
+        Largest component of δ₁ and δ₂.
+    points : int
+        Of the Gauss-Legendre quadrature along each side.
+    seed, batch_size : int
     """
     graphs = as_graphs(potential, data, skin=2 * longest("uniform", epsilon))
     generator = torch.Generator().manual_seed(seed)
@@ -82,6 +112,17 @@ def jacobian_antisymmetry(potential: AnyPotential, data: Dataset) -> float:
     """How far a force field is from having a potential: mean over frames of ‖J − Jᵀ‖ / ‖J + Jᵀ‖, J = ∂F/∂r.
 
     0 for conservative forces, 1 for a Jacobian whose symmetric and antisymmetric parts are equally large.
+
+    Parameters
+    ----------
+    potential : AnyPotential
+    data : Dataset
+        Of small frames: a Jacobian takes one backward pass per coordinate.
+
+    Raises
+    ------
+    ValueError
+        The forces do not remember the positions they came from.
     """
     graphs = as_graphs(potential, data)
     ratios = []

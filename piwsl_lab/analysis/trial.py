@@ -1,4 +1,4 @@
-"""The test that errors do not give: fly many replicas in a heat bath, and say how many survive and how well."""
+"""What errors do not show: how many replicas survive a simulation, and how well."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def try_out(
     ensemble: str = "nvt",
     seed: int = 0,
 ) -> list[Trial]:
-    """Fly from every frame at every temperature, all at once, and judge the replicas.
+    """Simulate from every frame at every temperature, all at once, and judge the replicas.
 
     It ends early when no replica is alive. A conserved energy that runs away ends a replica at constant energy only.
 
     Parameters
     ----------
-    source : Potential, Oracle or ForceField
+    source : AnyPotential, Oracle or ForceField
     starts : Dataset of frames of one molecule
         A replica of each temperature starts from each.
     temperatures : sequence of float, K

@@ -40,7 +40,7 @@ def check_pairs(pairs: int, replicas: int) -> None:
 
 
 def check_steps(steps: float) -> None:
-    """Raise a ValueError where a flight has more steps than anyone waits for."""
+    """Raise a ValueError where a simulation has more steps than the limit."""
     if steps > STEPS:
         number = f"{steps:,.0f}" if steps < 1e15 else f"{steps:.3g}"
         raise ValueError(f"{number} steps are more than {STEPS:,}; make the flight shorter or the time step longer")

@@ -11,7 +11,7 @@ NOISE_STEPS = 64  # steps whose random numbers a replica draws at once
 
 
 class Noise:
-    """Normal random numbers, [N, 3] a call, each replica with a stream of its own whatever its company."""
+    """Normal random numbers, [N, 3] per call. The stream of a replica does not depend on the others."""
 
     def __init__(self, seeds: Sequence[int], sizes: Sequence[int], device: torch.device) -> None:
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
@@ -41,7 +41,7 @@ class Noise:
         return self.block, self.used
 
     def back_to(self, mark: tuple[Tensor, int]) -> None:
-        """Give the numbers since a mark out once more; at most one call of `next` ago."""
+        """Go back to a mark, at most one call of `next` ago: the same numbers come again."""
         block, used = mark
         # A block drawn since then begins with the numbers that are to come again.
         self.used = used if block is self.block else 0

@@ -6,8 +6,8 @@
 | BAOAB (Leimkuhler and Matthews 2013): its middle is r += ½ dt v; bath; r += ½ dt v | `_advance`, "nvt" |
 | bath: v = c v + √(1−c²) √(kT/m) ξ, c = exp(−γ dt) | `_bath`, `friction` γ |
 
-A replica whose forces go wild stops with a reason and the last frame that was sound; the others fly on. A coordinate
-that a constraint of its frame holds has no velocity, and is no degree of freedom: it moves by nothing at all.
+A replica whose forces go wild stops with a reason and the last frame that was sound. The others go on. A coordinate
+that a constraint of its frame holds has no velocity and is no degree of freedom: it never moves.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ FORCE = units.fs**2  # eV/Å/u in Å/fs²; energies of ½mv² are divided by it
 
 
 class Simulation:
-    """Replicas of molecules or crystals on their way, a step at a time.
+    """Replicas of molecules or crystals that are moved a step at a time.
 
     Parameters
     ----------
-    source : Potential, Oracle or ForceField
-        A `Potential`, any module with its call, `cutoff` and `reference`, or an oracle.
+    source : AnyPotential, Oracle or ForceField
     frames : Dataset of S frames
         Where the replicas start; repeat a frame for more replicas of it: `frames[[0] * 8]`. Their masses and
         constraints (`Frame.masses`, `Frame.fixed`) are used.

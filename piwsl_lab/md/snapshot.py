@@ -39,8 +39,8 @@ class Snapshot:
     positions, velocities, forces : array [N, 3], Å, Å/fs, eV/Å
     potential, kinetic : array [S], eV
     conserved : array [S], eV
-        Potential and kinetic energy less the heat that a bath or a hand has put in: constant but for the errors of
-        forces and integration.
+        Potential and kinetic energy less the heat from the bath and from rescaled velocities. It is constant but for
+        the errors of forces and integration.
     temperature : array [S], K
         2 × kinetic energy / (degrees of freedom × k); a molecule whose centre stands still has three fewer, and a held
         coordinate is none.

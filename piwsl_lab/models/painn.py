@@ -119,7 +119,7 @@ class Update(nn.Module):
 
 
 class ForceHead(nn.Module):
-    """Two gated equivariant blocks that end in one vector an atom, [N, 3]; figure 3 of the paper."""
+    """Two gated equivariant blocks that end in one vector per atom, [N, 3]; figure 3 of the paper."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
