@@ -82,7 +82,7 @@ def _answer(words: list[str]) -> int:
                 if words[0] in NEED_TORCH:
                     # C++ of other libraries aborts the process when an interrupt meets its import.
                     with held():
-                        importlib.import_module("piwsl_lab.study")
+                        importlib.import_module("piwsl_lab.study.cell")
                 return arguments.run(arguments)
             finally:
                 _flush()

@@ -81,7 +81,7 @@ def _report(study: Study, store: Store) -> int:
     if find_spec("plotly") is None or find_spec("ipywidgets") is None:
         print('Figures need the laboratory: pip install "piwsl-lab[lab]"')
         return 0
-    # By its command and not by an import: nothing below the front room depends on it.
+    # By its command and not by an import: only a function that is asked for figures may start the laboratory.
     return subprocess.run(
         [sys.executable, "-m", "piwsl_lab.lab.figures.page", str(store.folder), "--study", str(study.path)],
         check=False,

@@ -127,7 +127,7 @@ def main() -> int:
 
     import torch
 
-    from piwsl_lab.study import grid  # noqa: F401 - slow to import, so before the first run is timed
+    import piwsl_lab.study.cell  # noqa: F401 - slow to import, so before the first run is timed
 
     torch.set_num_threads(1)
     # From here on: an interrupt that meets the import of torch would end in a crash.

@@ -36,6 +36,17 @@ def flags_of(*words: str) -> argparse.Namespace:
     return cli._parser().parse_args(words)
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_is_a_module_with_flags_and_a_run(name, capsys):
+    module, words = cli.COMMANDS[name]
+    assert {"add", "run"} <= vars(module).keys()
+    assert words in cli._parser().format_help().replace("\n" + " " * 24, " ")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"piwsl-lab {name}" in capsys.readouterr().out
+
+
 def test_without_a_command_the_laboratory_opens(monkeypatch):
     calls = []
     monkeypatch.setattr("piwsl_lab.cli.launch.launch", lambda **options: calls.append(options) or 0)

@@ -280,9 +280,21 @@ def test_an_interrupt_waits_for_the_import_of_torch(monkeypatch):
         seen.append(name)
 
     monkeypatch.setattr(cli.importlib, "import_module", importing)
-    monkeypatch.setattr("piwsl_lab.cli.train.run", lambda _: pytest.fail("it went on"))
+    monkeypatch.setattr(cli.train, "run", lambda _: pytest.fail("it went on"))
     assert cli.main(["train"]) == 130
-    assert seen == ["piwsl_lab.study"]
+    assert seen == ["piwsl_lab.study.cell"]
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "study", "fly"])
+def test_what_is_imported_before_a_command_brings_torch_with_it(command):
+    """The face of a package imports nothing, and an interrupt then met the import of torch inside the command."""
+    lines = ["import sys", "from piwsl_lab.cli import main as cli", f"from piwsl_lab.cli import {command}"]
+    lines += [f"{command}.run = lambda _: print('torch' in sys.modules)"]
+    lines += [f"cli.main([{command!r}, *{{'study': ['a.toml'], 'fly': ['a']}}.get({command!r}, [])])"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], env=ENV, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def broken_off(done: list[str]) -> None:

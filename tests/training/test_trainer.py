@@ -245,6 +245,23 @@ def test_a_stopped_run_resumes_exactly(tmp_path, head, stop):
         assert torch.equal(a, b)
 
 
+def test_a_trainer_takes_the_state_that_another_gave():
+    first, second = stored_training.begun(), stored_training.begun()
+    for _ in range(stored_training.STOPPED_AT):
+        first.step()
+    values, tensors = first.state()
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    second.potential.load_state_dict(first.potential.state_dict())
+    second.load(json.loads(json.dumps(values)), tensors)
+    for _ in range(3):
+        one, other = (stored_training.numbers(trainer.step()) for trainer in (first, second))
+        assert one == other
+    with pytest.raises(ValueError, match="the frames still to come are not those of this set"):
+        second.load(values, tensors | {"queue": torch.tensor([99])})
+    with pytest.raises(KeyError, match="noise"):
+        second.load(values, {})
+
+
 def test_a_checkpoint_of_an_earlier_version_goes_on_to_the_same_numbers():
     """Its file and the steps that followed it were written before the trainer was split."""
     expected = json.loads(stored_training.FOLLOWING.read_text())
