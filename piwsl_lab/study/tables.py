@@ -15,7 +15,7 @@ from piwsl_lab.study import survival_table as flights
 from piwsl_lab.study.cell import SCORES, row_kind
 from piwsl_lab.study.report import RATIOS, STATISTICS
 
-Row = dict[str, Any]
+Row = statistics.Row
 KNOWN_STUDY = "sparse-labels.toml"  # tells the studies of this laboratory from another folder of that name
 PLACE = ("data", "method", "title", "kind", "part", "output")
 WORDS = (*PLACE, "quantity", "unit", "against", "paired", "shown", "reason")

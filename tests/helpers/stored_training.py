@@ -2,7 +2,7 @@
 
     PYTHONPATH=.:tests/helpers python tests/helpers/stored_training.py
 
-writes both anew. Do that only where the numbers of a training are meant to change (`RECIPE` of `piwsl_lab.study`).
+writes both anew. Do that only where the numbers of a training are meant to change (`RECIPE` in `study/setup.py`).
 """
 
 from __future__ import annotations
