@@ -18,8 +18,9 @@ def apply_style(figure: go.Figure) -> None:
         margin={"l": 56, "r": 24, "t": 26, "b": 44}, font={"size": 13}, uirevision="keep the reader's zoom",
         legend={"orientation": "h", "x": 1, "y": 1.0, "xanchor": "right", "yanchor": "bottom"},
     )  # fmt: skip
-    figure.update_xaxes(showline=True, linecolor="#888", ticks="outside", title_standoff=4)
-    figure.update_yaxes(showline=True, linecolor="#888", ticks="outside", title_standoff=4)
+    axis = {"showline": True, "linecolor": "#888", "ticks": "outside", "title": {"standoff": 4, "font": {"size": 13}}}
+    figure.update_xaxes(axis)
+    figure.update_yaxes(axis)
 
 
 def panel_title(text: str, top: float, left: float = 0.0, shift: int = 0) -> dict[str, Any]:

@@ -107,7 +107,6 @@ class Panels(LivePlot):
             figure.update_yaxes(type=kind["y"], range=_range(panel.y, kind["y"]), row=row + 1, col=column + 1)
             x_axis, y_axis = self._axes(figure, k)
             figure.add_annotation(panel_title(panel.title, y_axis.domain[1], x_axis.domain[0]))
-        figure.update_xaxes(title_font={"size": 13})
         super().__init__(figure, live)
         self.widget.layout.height = f"{height}px"
 
