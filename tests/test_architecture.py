@@ -20,13 +20,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What a room may import, and with it everything under that. A room is a folder, or a module that stands alone.
 ROOMS: dict[str, tuple[str, ...]] = {
     "support": (),
+    "names": (),
     "toys": (),
     "data.frames": ("support",),
     "data.sets": ("data.frames",),
     "data.formats": ("data.sets",),
     "data": ("data.formats",),
     "atoms": ("data",),
-    "models": ("atoms",),
+    "models": ("atoms", "names"),
     "piwsl": ("models",),
     "md": ("models",),
     "training": ("piwsl",),
@@ -58,10 +59,7 @@ FEWEST, MOST = 1, 15  # modules of a folder
 MODULE_LINES, FUNCTION_LINES = 425, 70  # on the way to 320 and 50
 NOT_YET = {"training.errors", "data.formats.opening"}  # imports that are still to go
 CIRCLES = {
-    ("lab.sessions.interrupt", "lab.sessions.loop"),
-    ("lab.sessions.saved", "lab.sessions.training"),
     ("data.sets.check", "data.sets.dataset"),
-    ("piwsl.terms", "piwsl.objective"),
     ("training.attempt", "training.trainer"),
 }
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.models.interface import AnyPotential, Prediction, as_graphs, ask, forces_of
 from piwsl_lab.piwsl.displacements import Displacer, longest, uniform
-from piwsl_lab.piwsl.residuals import pitc, split, work
+from piwsl_lab.piwsl.residuals import pitc, unjoin, work
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -66,7 +66,7 @@ def pitc_residual(
             # The same random numbers at every ε: the curve then shows the potential and not the draw.
             generator = torch.Generator().manual_seed(seed + indices[0])
             delta = Displacer(direction, float(epsilon)).draw(graph, generator, potential)
-            start, end = split(ask(potential, graph.displaced([delta])), graph)
+            start, end = unjoin(ask(potential, graph.displaced([delta])), graph)
             squares[k] += float(pitc(start, end, delta, graph, order).double().square().sum())
     return np.sqrt(squares / len(graphs))
 

@@ -9,8 +9,9 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from piwsl_lab.cli.flags import add_training_flags, check_files, choices, config_of
+from piwsl_lab.cli.flags import add_training_flags, check_files, choices, config_of, meanings
 from piwsl_lab.cli.hand_over import ROWS, bar_of, hand_over, interrupted, kept_for, table_of
+from piwsl_lab.names import RIVALS
 from piwsl_lab.support.files import write_json
 from piwsl_lab.support.streams import say
 
@@ -20,16 +21,14 @@ if TYPE_CHECKING:
     from piwsl_lab.training.kept_run import KeptRun
     from piwsl_lab.training.record import Record
 
-RIVALS = ("supervised", "noisy", "denoise", "weak", "curl", "ensemble")  # spelt out, so that --help needs no torch
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
     add_training_flags(parser)
     parser.add_argument("--seeds", type=int, default=3, help="repeat with this many seeds")
     parser.add_argument(
-        "--rival", choices=RIVALS, default="supervised",
-        help="what PIWSL is held against; with --head dual its head is conservative",
+        "--rival", choices=tuple(RIVALS), default="supervised",
+        help=f"what PIWSL is held against: {meanings(RIVALS)}; with --head dual its head is conservative",
     )  # fmt: skip
     parser.add_argument(
         "--equal-time", action="store_true", help="train the rival for as long as the PIWSL twin took, by the clock"

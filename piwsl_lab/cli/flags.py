@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piwsl_lab import names
 from piwsl_lab.support.outputs import check_outputs
 
 if TYPE_CHECKING:
     from piwsl_lab.piwsl.objective import Objective
     from piwsl_lab.study.setup import Setup
-
-# Spelt out here, so that --help needs no torch; a test holds them against the library.
-PISC_FORMS = ("same_point", "extrapolations", "reverse", "all", "two_point")
-DIRECTIONS = ("uniform", "fixed_length", "local", "covariance", "adversarial")
 
 
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +23,9 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="see `piwsl-lab datasets`")
     parser.add_argument("--energies", type=int, default=50, help="energy labels to train on")
     parser.add_argument("--forces", type=int, default=50, help="frames with force labels to train on")
-    parser.add_argument("--model", choices=("painn", "schnet", "tensornet"), default="painn", help="architecture")
+    parser.add_argument("--model", choices=tuple(names.MODELS), default="painn", help="architecture")
     parser.add_argument(
-        "--head", choices=("direct", "conservative", "dual"), default="direct",
+        "--head", choices=tuple(names.HEADS), default="direct",
         help="where forces come from: a head of their own, the gradient of the energy, or both tied together",
     )  # fmt: skip
     _add_objective_flags(parser)
@@ -49,27 +47,41 @@ def _add_objective_flags(parser: argparse.ArgumentParser) -> None:
         "--pitc", type=float, metavar="W", help="weight of the Taylor consistency (default: 100, with --head dual 0)"
     )
     parser.add_argument("--pisc", type=float, default=0.0, metavar="W", help="weight of the spatial consistency")
-    parser.add_argument("--pisc-form", choices=PISC_FORMS, default="same_point", help="which paths PISC compares")
+    parser.add_argument(
+        "--pisc-form", choices=tuple(names.PISC_FORMS), default="same_point",
+        help=f"which paths PISC compares: {meanings(names.PISC_FORMS)}",
+    )  # fmt: skip
     parser.add_argument(
         "--gradient-consistency", type=float, metavar="W", dest="gradient",
         help="weight of direct forces = −gradient at displaced places (default: 0, with --head dual 50)",
     )  # fmt: skip
     parser.add_argument("--epsilon", type=float, default=0.05, help="size of the displacements, Å")
-    parser.add_argument("--order", type=_order, default=2, metavar="1|2|symmetric", help="order of the Taylor step")
-    parser.add_argument("--direction", choices=DIRECTIONS, default="uniform", help="how displacements are drawn")
+    parser.add_argument(
+        "--order", type=_order, default=2, metavar="|".join(map(str, names.ORDERS)), help="order of the Taylor step"
+    )
+    parser.add_argument(
+        "--direction", choices=tuple(names.DIRECTIONS), default="uniform",
+        help=f"how displacements are drawn: {meanings(names.DIRECTIONS)}",
+    )  # fmt: skip
     parser.add_argument(
         "--relative", action="store_true", help="epsilon is a fraction of every atom's shortest bond instead of Å"
     )
     parser.add_argument(
-        "--centres", choices=("labelled", "pool"), default="labelled",
+        "--centres", choices=tuple(names.CENTRES), default="labelled",
         help="ask the model about itself at the labelled frames, or at those that got no label",
     )  # fmt: skip
 
 
 def _order(text: str) -> int | str:
-    if text not in ("1", "2", "symmetric"):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of 1, 2, symmetric")
-    return text if text == "symmetric" else int(text)
+    orders: dict[str, int | str] = {str(order): order for order in names.ORDERS}
+    if text not in orders:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(orders)}")
+    return orders[text]
+
+
+def meanings(choices: Mapping[str, str]) -> str:
+    """What each choice is, in one line for `--help`."""
+    return "; ".join(f"{name} = {meaning}" for name, meaning in choices.items())
 
 
 def _device(text: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piwsl_lab.names import ENSEMBLES
 from piwsl_lab.support.files import write_json
 from piwsl_lab.support.signals import FAILED, INTERRUPTED
 from piwsl_lab.support.streams import say
@@ -37,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replicas", type=int, default=8, help="copies with velocities of their own")
     parser.add_argument("--temperature", type=float, default=300.0, help="K")
     parser.add_argument(
-        "--ensemble", choices=("nvt", "nve"), default="nvt", help="with a heat bath or at constant energy"
+        "--ensemble", choices=tuple(ENSEMBLES), default="nvt", help="with a heat bath or at constant energy"
     )
     parser.add_argument("--dt", type=float, default=0.5, help="time step, fs")
     parser.add_argument("--ps", type=float, default=5.0, help="length of the flight, ps")

@@ -3,12 +3,11 @@
 from piwsl_lab.md.ase_calculator import Calculator
 from piwsl_lab.md.files import TrajectoryFile
 from piwsl_lab.md.forces import ForceField, LearnedForces, OracleForces, force_field
-from piwsl_lab.md.simulation import ENSEMBLES, Simulation, fly
+from piwsl_lab.md.simulation import Simulation, fly
 from piwsl_lab.md.snapshot import LostReplica, Snapshot
 from piwsl_lab.md.trajectory import Trajectory, record
 
 __all__ = [
-    "ENSEMBLES",
     "Calculator",
     "ForceField",
     "LearnedForces",

@@ -29,12 +29,12 @@ from piwsl_lab.md.forces import ForceField, force_field
 from piwsl_lab.md.limits import check_atoms, check_steps, checked_seeds, checked_temperatures, checked_time_step
 from piwsl_lab.md.noise import Noise
 from piwsl_lab.md.snapshot import TOO_LARGE, LostReplica, Snapshot, wild
+from piwsl_lab.names import ENSEMBLES
 from piwsl_lab.support.memory import keep_memory
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
 
-ENSEMBLES = ("nve", "nvt")
 FORCE = units.fs**2  # eV/Å/u in Å/fs²; energies of ½mv² are divided by it
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from piwsl_lab.models.contract import ContractReport, check_potential
 from piwsl_lab.models.contract_lines import ContractLine
-from piwsl_lab.models.force_heads import HEADS
 from piwsl_lab.models.interface import AnyPotential, Prediction, predict
 from piwsl_lab.models.painn import PaiNN
 from piwsl_lab.models.potential import Potential
 from piwsl_lab.models.schnet import SchNet
 from piwsl_lab.models.tensornet import TensorNet
+from piwsl_lab.names import HEADS
 
 MODELS: dict[str, type[Potential]] = {"painn": PaiNN, "schnet": SchNet, "tensornet": TensorNet}
 

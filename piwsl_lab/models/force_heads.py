@@ -12,7 +12,6 @@ from piwsl_lab.models.interface import Prediction, require_gradients
 from piwsl_lab.models.radial import Geometry
 
 Features = tuple[Tensor, ...]
-HEADS = ("conservative", "direct", "dual")
 
 
 class Headed(Protocol):

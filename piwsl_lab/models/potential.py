@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
-from piwsl_lab.models.force_heads import HEADS, Features, answer
+from piwsl_lab.models.force_heads import Features, answer
 from piwsl_lab.models.interface import Prediction, as_graphs, predict
 from piwsl_lab.models.radial import Geometry, geometry
+from piwsl_lab.names import HEADS
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset

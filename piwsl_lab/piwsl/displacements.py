@@ -9,7 +9,7 @@ atom), and random numbers come from a generator on the CPU, so that a seed means
     covariance     along the directions in which the training frames differ    √3·ε
     adversarial    where the model's forces are wrong, or disagree with E      ε
 
-`DIRECTIONS` names them, `Displacer` is the one door to all of them.
+`Displacer` is the one door to all of them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.interface import Prediction
+from piwsl_lab.models.interface import AnyPotential, Prediction, forces_of
+from piwsl_lab.names import DIRECTIONS
+from piwsl_lab.piwsl.residuals import pitc
 from piwsl_lab.piwsl.soft_modes import SoftModes
 
 LOCAL_REACH = 1.3  # times an atom's shortest distance: its first shell
@@ -59,7 +60,7 @@ def local(graph: AtomGraph, epsilon: float | Tensor, generator: Generator | None
 
 
 def adversarial(
-    potential: Callable[..., Prediction],
+    potential: AnyPotential,
     graph: AtomGraph,
     epsilon: float | Tensor,
     generator: Generator | None = None,
@@ -89,19 +90,19 @@ def adversarial(
     if prediction is None:
         with torch.no_grad():
             prediction = potential(graph, forces=True)
-    start = Prediction(prediction.energy.detach(), prediction.forces.detach())
+    energy, forces = prediction.energy.detach(), forces_of(prediction).detach()
     labelled = graph.has_forces[graph.structure][:, None]  # (N, 1)
-    towards = torch.where(labelled, graph.forces - start.forces, 0.0)
+    towards = torch.where(labelled, graph.forces - forces, 0.0)
     if not bool(graph.has_forces.all()):
-        towards = torch.where(labelled, towards, _residual_gradient(potential, graph, start, probe))
+        towards = torch.where(
+            labelled, towards, _residual_gradient(potential, graph, Prediction(energy, forces), probe)
+        )
     length = towards.norm(dim=1, keepdim=True)
     direction = torch.where(length > 0, towards / length.where(length > 0, 1.0), otherwise)
     return _column(epsilon, graph) * direction
 
 
-def _residual_gradient(
-    potential: Callable[..., Prediction], graph: AtomGraph, start: Prediction, displacement: Tensor
-) -> Tensor:
+def _residual_gradient(potential: AnyPotential, graph: AtomGraph, start: Prediction, displacement: Tensor) -> Tensor:
     """Gradient of the squared second-order PITC residual with respect to the displacement, [N, 3], eV²/Å.
 
     Scaled to a largest component of 1 in every structure, so that its square does not underflow.
@@ -109,8 +110,7 @@ def _residual_gradient(
     with torch.enable_grad():
         delta = displacement.detach().requires_grad_()
         end = potential(graph.at(graph.positions + delta), forces=True)
-        work = graph.sum_over_atoms((0.5 * (start.forces + end.forces) * delta).sum(1))
-        residual = end.energy - start.energy + work  # (S,)
+        residual = pitc(start, end, delta, graph, order=2)  # (S,)
         (slope,) = torch.autograd.grad(residual.sum(), delta, allow_unused=True, materialize_grads=True)
     # d(residual²) = 2·residual·slope; its length does not matter, its sign does.
     slope = slope * residual.detach().sign()[graph.structure][:, None]
@@ -151,17 +151,6 @@ def covariance(
     return modes.draw(graph, epsilon, generator)
 
 
-def _adversarial_alone(graph: AtomGraph, epsilon: float | Tensor, generator: Generator | None = None) -> Tensor:
-    raise ValueError(
-        'the direction "adversarial" needs a potential: draw it with Displacer("adversarial").draw(graph, generator, '
-        'potential), or choose "uniform"'
-    )
-
-
-Draw = Callable[[AtomGraph, "float | Tensor", "Generator | None"], Tensor]
-# These need a graph and nothing else.
-SIMPLE: dict[str, Draw] = {"uniform": uniform, "fixed_length": fixed_length, "local": local}
-DIRECTIONS: dict[str, Draw] = {**SIMPLE, "covariance": covariance, "adversarial": _adversarial_alone}
 _UNIT_LENGTH = ("fixed_length", "adversarial")
 
 
@@ -180,7 +169,7 @@ class Displacer:
 
     Attributes
     ----------
-    direction : one of DIRECTIONS
+    direction : one of `piwsl_lab.names.DIRECTIONS`
     epsilon : float
         Size, in Å, or as a fraction of every atom's shortest bond if `relative`.
     relative : bool
@@ -204,7 +193,7 @@ class Displacer:
         self,
         graph: AtomGraph,
         generator: Generator | None = None,
-        potential: Any = None,
+        potential: AnyPotential | None = None,
         prediction: Prediction | None = None,
     ) -> Tensor:
         """One displacement of every atom, [N, 3], Å, detached.
@@ -224,16 +213,23 @@ class Displacer:
         epsilon = self.per_atom(graph)
         if self.direction == "covariance":
             displacement = covariance(graph, epsilon, generator, self.modes)
-        elif self.direction == "adversarial" and potential is not None:
+        elif self.direction == "adversarial":
+            if potential is None:
+                raise ValueError(
+                    'the direction "adversarial" needs a potential: draw it with Displacer("adversarial").draw(graph, '
+                    'generator, potential), or choose "uniform"'
+                )
             displacement = adversarial(potential, graph, epsilon, generator, prediction)
         else:
-            displacement = DIRECTIONS[self.direction](graph, epsilon, generator)
-        if self.remove_drift:
-            displacement = without_drift(displacement, graph)
-            limit = longest(self.direction, 1.0) * _largest(_per_atom(epsilon, graph), graph)  # (S,)
-            farthest = _largest(displacement.norm(dim=1), graph)
-            displacement = displacement * (limit / farthest.clamp(min=1e-30)).clamp(max=1.0)[graph.structure][:, None]
-        return displacement.detach()
+            draw = {"uniform": uniform, "fixed_length": fixed_length, "local": local}[self.direction]
+            displacement = draw(graph, epsilon, generator)
+        return (self._without_drift(displacement, graph) if self.remove_drift else displacement).detach()
+
+    def _without_drift(self, displacement: Tensor, graph: AtomGraph) -> Tensor:
+        displacement = without_drift(displacement, graph)
+        limit = longest(self.direction, 1.0) * _largest(_per_atom(self.per_atom(graph), graph), graph)  # (S,)
+        farthest = _largest(displacement.norm(dim=1), graph)
+        return displacement * (limit / farthest.clamp(min=1e-30)).clamp(max=1.0)[graph.structure][:, None]
 
     @property
     def other(self) -> Displacer:
@@ -277,7 +273,8 @@ def _per_atom(epsilon: float | Tensor, graph: AtomGraph) -> Tensor:
 
 
 def _distances(graph: AtomGraph) -> Tensor:
-    return graph.vectors().detach().norm(dim=1)  # (E,)
+    distances: Tensor = graph.vectors().detach().norm(dim=1)
+    return distances  # (E,)
 
 
 def _largest(values: Tensor, graph: AtomGraph) -> Tensor:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.piwsl.displacements import DIRECTIONS, Displacer
-from piwsl_lab.piwsl.residuals import ORDERS, PISC_FORMS, TEACHERS, PotentialLike
+from piwsl_lab.names import (
+    CENTRES,
+    CONSISTENCY,
+    DIRECTIONS,
+    DISPLACED_LABELS,
+    GRADIENT_TEACHERS,
+    ORDERS,
+    PISC_FORMS,
+    WEIGHTS,
+)
+from piwsl_lab.piwsl.displacements import Displacer
 from piwsl_lab.piwsl.schedules import Schedule
 from piwsl_lab.piwsl.soft_modes import SoftModes
-from piwsl_lab.piwsl.terms import Batch
 
-CONSISTENCY = ("pitc", "pisc", "gradient", "curl")  # ask the model about itself, read no label
-RIVALS = ("weak", "noisy", "denoise")  # displaced inputs with labels
-WEIGHTS = ("energy", "force", *CONSISTENCY, *RIVALS)
 LARGEST_EPSILON = 5.0  # Å: neighbour lists reach as far as the cutoff and twice this
-CENTRES = ("labelled", "pool")
-CHOICES = {
+CHOICES: dict[str, Mapping[Any, str]] = {
     "order": ORDERS,
     "pisc_form": PISC_FORMS,
-    "teacher": TEACHERS,
-    "direction": tuple(DIRECTIONS),
+    "teacher": GRADIENT_TEACHERS,
+    "direction": DIRECTIONS,
     "centres": CENTRES,
 }
 
@@ -56,11 +59,11 @@ class Objective:
     order : 1, 2 or "symmetric"
         Taylor expansion of the paper, trapezoid rule, or central difference (of PITC; PISC then takes 2).
     pisc_form : str
-        One of `piwsl_lab.piwsl.residuals.PISC_FORMS`.
+        One of `piwsl_lab.names.PISC_FORMS`.
     teacher : "both", "direct" or "conservative"
         Which head the gradient consistency leaves as it is.
     direction : str
-        How displacements are drawn, one of `piwsl_lab.piwsl.displacements.DIRECTIONS`.
+        How displacements are drawn, one of `piwsl_lab.names.DIRECTIONS`.
     relative, remove_drift : bool
         Scale ε with the bonds of each atom; take the mean displacement of each structure away.
     centres : "labelled" or "pool"
@@ -69,6 +72,9 @@ class Objective:
         Divide energy and consistency residuals by the number of atoms, for sets of mixed size.
     schedules : dict of Schedule, or of any callable of the step
         Weights, epsilon or order that follow the step, by name: {"epsilon": ramp(0.01, 0.05, 1000)}.
+    extra : dict of float
+        Weights of terms that have a row in `piwsl_lab.piwsl.terms.TERMS` and no field here, by name. They count as
+        consistency terms.
     """
 
     energy: float = 10.0
@@ -90,6 +96,7 @@ class Objective:
     centres: str = "labelled"
     per_atom: bool = False
     schedules: dict[str, Callable[[int], Any]] = field(default_factory=dict)
+    extra: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A checkpoint or a TOML file knows schedules as plain tables.
@@ -101,8 +108,8 @@ class Objective:
 
     def check(self) -> None:
         """Raise a ValueError that names the field that makes no sense."""
-        for name in WEIGHTS:
-            weight = getattr(self, name)
+        for name in (*WEIGHTS, *self.extra):
+            weight = self.weight(name)
             if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"the weight {name}={weight} must be a finite number, 0 (off) or larger")
         if not (isinstance(self.epsilon, int | float) and 0 < self.epsilon <= LARGEST_EPSILON):
@@ -130,58 +137,32 @@ class Objective:
     def override(self, name: str, value: Any) -> None:
         """Set a field by hand; its schedule, if it had one, ends here."""
         self.schedules = {other: schedule for other, schedule in self.schedules.items() if other != name}
-        setattr(self, name, value)
+        if name in self.extra:
+            self.extra = {**self.extra, name: value}
+        else:
+            setattr(self, name, value)
+
+    def weight(self, name: str) -> float:
+        """The weight of a term; 0 where it has none."""
+        return getattr(self, name) if name in WEIGHTS else self.extra.get(name, 0.0)
 
     @property
     def displaces(self) -> bool:
         """Whether any term asks at displaced positions."""
-        return any(getattr(self, name) > 0 for name in ("pitc", "pisc", "gradient", "curl", *RIVALS))
+        return self.is_consistent or any(getattr(self, name) > 0 for name in DISPLACED_LABELS)
 
     @property
     def is_consistent(self) -> bool:
         """Whether any term asks the model to agree with itself."""
-        return any(getattr(self, name) > 0 for name in CONSISTENCY)
-
-    def terms(
-        self,
-        potential: PotentialLike,
-        graph: AtomGraph,
-        generator: Generator | None = None,
-        pool: AtomGraph | None = None,
-        modes: SoftModes | None = None,
-    ) -> dict[str, Tensor]:
-        """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
-
-        All places that need the same (energies alone, forces, or the forces of both heads) go through the potential in
-        one call.
-
-        Parameters
-        ----------
-        potential : callable
-            potential(graph, forces=True) → Prediction.
-        graph : AtomGraph of S structures
-        generator : torch.Generator on the CPU
-            Draws the displacements.
-        pool : AtomGraph, optional
-            Frames for the consistency terms where `centres` is "pool"; their labels are not read.
-        modes : SoftModes, optional
-            Soft directions of the training frames, for direction "covariance".
-        """
-        self.check()
-        return Batch(self, potential, graph, generator, pool, modes).values()
+        return any(getattr(self, name) > 0 for name in CONSISTENCY) or any(w > 0 for w in self.extra.values())
 
     def displacer(self, modes: SoftModes | None = None) -> Displacer:
         """What draws the displacements."""
         return Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
 
-    @property
-    def has_rivals(self) -> bool:
-        """Whether any term puts labels on displaced labelled frames."""
-        return any(getattr(self, name) > 0 for name in RIVALS)
-
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the terms, a scalar."""
-        return sum((getattr(self, name) * value for name, value in terms.items()), start=torch.zeros(()))
+        return sum((self.weight(name) * value for name, value in terms.items()), start=torch.zeros(()))
 
 
 def suited(head: str) -> dict[str, float]:
@@ -196,6 +177,8 @@ def suited(head: str) -> dict[str, float]:
 
 def supervised(objective: Objective) -> Objective:
     """The same objective without any term at displaced positions."""
-    return replace(objective, **dict.fromkeys((*CONSISTENCY, *RIVALS), 0.0), schedules={
-        name: schedule for name, schedule in objective.schedules.items() if name in ("energy", "force")
-    })  # fmt: skip
+    schedules = {name: schedule for name, schedule in objective.schedules.items() if name in ("energy", "force")}
+    alone = replace(objective, extra={}, schedules=schedules)
+    for name in (*CONSISTENCY, *DISPLACED_LABELS):
+        setattr(alone, name, 0.0)
+    return alone

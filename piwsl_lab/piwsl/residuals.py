@@ -1,7 +1,8 @@
-"""Residuals and losses: the labels' own, the consistency losses of PIWSL, and those of its rivals.
+"""Residuals and losses: those of labels, those of consistency (PIWSL), and those of labels at displaced places.
 
-Takamoto, Zaverkin, Niepert 2025 (arXiv 2408.05215). Let E(r) and F(r) be a potential's own predictions. If F is minus
-the gradient of E, a small displacement δ changes the energy by minus the work of the forces:
+The consistency losses are those of Takamoto, Zaverkin, Niepert 2025 (arXiv 2408.05215). Let E(r) and F(r) be a
+potential's own predictions. If F is minus the gradient of E, a small displacement δ changes the energy by minus the
+work of the forces:
 
     E(r + δ) = E(r) − Σ δ·F(r) + O(δ²)                    first order
     E(r + δ) = E(r) − ½ Σ δ·(F(r) + F(r + δ)) + O(δ³)     second order, the trapezoid rule
@@ -21,22 +22,18 @@ needs no label. Names: E energy, F forces, δ displacement, δ₁ first, δ₂ s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.interface import Prediction
-
-PotentialLike = Callable[..., Prediction]
-ORDERS = (1, 2, "symmetric")
-PISC_FORMS = ("same_point", "extrapolations", "reverse", "all", "two_point")
-TEACHERS = ("both", "direct", "conservative")
+from piwsl_lab.models.interface import AnyPotential, Prediction, forces_of
+from piwsl_lab.names import PISC_FORMS
 
 
 def energy_loss(prediction: Prediction, graph: AtomGraph, per_atom: bool = False) -> Tensor:
-    """Mean square energy error over the labelled structures, eV² (per atom: of E/N, eV²)."""
+    """Mean square energy error over the labelled structures, ⟨(E − E_label)²⟩, a scalar, eV² (per atom: of E/N)."""
     error = prediction.energy - graph.energy  # (S,)
     if per_atom:
         error = error / graph.atoms_per_structure()
@@ -44,15 +41,16 @@ def energy_loss(prediction: Prediction, graph: AtomGraph, per_atom: bool = False
 
 
 def force_loss(prediction: Prediction, graph: AtomGraph) -> Tensor:
-    """Mean square error of a force component over the atoms of the labelled structures, (eV/Å)².
+    """Mean square error of a force component over the atoms of the labelled structures, a scalar, (eV/Å)².
 
     Where the prediction has forces of two heads it is the mean of both heads' losses: a weight then means the same for
     every potential.
     """
-    both = prediction.direct is not None and prediction.conservative is not None
-    answers = (prediction.direct, prediction.conservative) if both else (prediction.forces,)
-    error = sum((forces - graph.forces).square().mean(1) for forces in answers) / len(answers)  # (N,)
-    return _masked_mean(error, graph.has_forces[graph.structure])
+    answers = [forces for forces in (prediction.direct, prediction.conservative) if forces is not None]
+    if len(answers) < 2:
+        answers = [forces_of(prediction)]
+    errors = [(forces - graph.forces).square().mean(1) for forces in answers]
+    return _masked_mean(torch.stack(errors).sum(0) / len(errors), graph.has_forces[graph.structure])
 
 
 def work(forces: Tensor, displacement: Tensor, graph: AtomGraph) -> Tensor:
@@ -63,8 +61,8 @@ def work(forces: Tensor, displacement: Tensor, graph: AtomGraph) -> Tensor:
 def pitc(start: Prediction, end: Prediction, displacement: Tensor, graph: AtomGraph, order: int = 2) -> Tensor:
     """Taylor-consistency residual of the step from `start` to `end`, [S], eV.
 
-    Order 1 is the PITC loss of the paper, E(r+δ) − [E(r) − Σ δ·F(r)]; order 2 is the trapezoid rule, with the mean of
-    both ends' forces.
+    Order 1 is that of the PITC loss of arXiv 2408.05215, E(r+δ) − [E(r) − Σ δ·F(r)]. Order 2 is the trapezoid rule,
+    E(r+δ) − [E(r) − ½ Σ δ·(F(r) + F(r+δ))].
 
     Parameters
     ----------
@@ -74,8 +72,15 @@ def pitc(start: Prediction, end: Prediction, displacement: Tensor, graph: AtomGr
     graph : AtomGraph
         Says which structure each atom belongs to.
     order : 1 or 2
+
+    Raises
+    ------
+    ValueError
+        A prediction has no forces where they are needed.
     """
-    forces = start.forces if order == 1 else 0.5 * (start.forces + end.forces)
+    forces = forces_of(start)
+    if order != 1:
+        forces = 0.5 * (forces + forces_of(end))
     return end.energy - start.energy + work(forces, displacement, graph)
 
 
@@ -83,7 +88,7 @@ def symmetric_pitc(
     centre: Prediction, plus: Prediction, minus: Prediction, displacement: Tensor, graph: AtomGraph
 ) -> Tensor:
     """Central-difference residual ½[E(r+δ) − E(r−δ)] + Σ δ·F(r), [S], eV; only the centre's forces are needed."""
-    return 0.5 * (plus.energy - minus.energy) + work(centre.forces, displacement, graph)
+    return 0.5 * (plus.energy - minus.energy) + work(forces_of(centre), displacement, graph)
 
 
 def pisc(
@@ -97,6 +102,9 @@ def pisc(
     form: str = "same_point",
 ) -> Tensor:
     """Spatial-consistency residual of the triangle A = r, B = r+δ₂, C = r+δ₁, [S], eV ("all": [3, S]).
+
+    `a`, `b` and `c` are the predictions at its corners, `first` is δ₁ and `second` δ₂, both [N, 3], Å. The form
+    "same_point" is that of the PISC loss of arXiv 2408.05215.
 
     =============== ==============================================================================
     form            residual at order 1
@@ -112,7 +120,7 @@ def pisc(
     `two_point` −PITC.
     """
     if form == "all":
-        parts = (pisc(a, b, c, first, second, graph, order, name) for name in PISC_FORMS[:3])
+        parts = (pisc(a, b, c, first, second, graph, order, name) for name in tuple(PISC_FORMS)[:3])
         return torch.stack(list(parts))
     if form == "same_point":
         return pitc(b, c, first - second, graph, order)
@@ -148,8 +156,15 @@ def gradient_consistency(prediction: Prediction, teacher: str = "both") -> Tenso
         With both heads' forces, usually at a displaced centre.
     teacher : "both", "direct" or "conservative"
         The head that stays as it is while the other learns from it; "both" lets them meet.
+
+    Raises
+    ------
+    ValueError
+        The prediction lacks the forces of a head.
     """
     direct, conservative = prediction.direct, prediction.conservative
+    if direct is None or conservative is None:
+        raise ValueError('gradient consistency compares two heads: ask a dual potential, with forces="both"')
     if teacher == "direct":
         direct = direct.detach()
     elif teacher == "conservative":
@@ -157,14 +172,14 @@ def gradient_consistency(prediction: Prediction, teacher: str = "both") -> Tenso
     return (direct - conservative).square().mean()
 
 
-def curl_loss(potential: PotentialLike, graph: AtomGraph, generator: Generator | None = None) -> Tensor:
+def curl_loss(potential: AnyPotential, graph: AtomGraph, generator: Generator | None = None) -> Tensor:
     """Squared antisymmetric part of the force Jacobian per degree of freedom, ‖½(J − Jᵀ)‖²/3N, a scalar, (eV/Å²)².
 
     Estimated with one pair of Gaussian probes u, v a structure: the mean of [uᵀ(J − Jᵀ)v]² is ‖J − Jᵀ‖². Two
     vector-Jacobian products; forces of a gradient have none of it.
     """
     positions = graph.positions.detach().requires_grad_()
-    forces = potential(graph.at(positions)).forces
+    forces = forces_of(potential(graph.at(positions)))
     shape, device = positions.shape, positions.device
     u, v = (torch.randn(shape, generator=generator, dtype=positions.dtype).to(device) for _ in range(2))
     along_u, along_v = (
@@ -185,18 +200,21 @@ def noise_loss(predicted: Tensor, displacement: Tensor, graph: AtomGraph, epsilo
     return _masked_mean(error, graph.has_forces[graph.structure])
 
 
-def split(prediction: Prediction, graphs: AtomGraph | list[AtomGraph]) -> list[Prediction]:
+def unjoin(prediction: Prediction, graphs: AtomGraph | list[AtomGraph]) -> list[Prediction]:
     """Cut the prediction of `AtomGraph.joined(graphs)` into that of each graph.
 
     A single graph stands for as many copies of itself as there are: the cut of `graph.displaced(…)`.
     """
     if isinstance(graphs, AtomGraph):
         graphs = [graphs] * (len(prediction.energy) // graphs.n_structures)
-    structures = [g.n_structures for g in graphs]
-    atoms = [g.positions.shape[0] for g in graphs]
-    columns = [prediction.energy.split(structures)]
-    columns += [[None] * len(graphs) if field is None else field.split(atoms) for field in prediction[1:]]
-    return [Prediction(*row) for row in zip(*columns, strict=True)]
+    sizes = [g.positions.shape[0] for g in graphs]
+    energies = torch.split(prediction.energy, [g.n_structures for g in graphs])
+
+    def cut(forces: Tensor | None) -> Sequence[Tensor | None]:
+        return [None] * len(sizes) if forces is None else torch.split(forces, sizes)
+
+    columns = cut(prediction.forces), cut(prediction.direct), cut(prediction.conservative)
+    return [Prediction(*row) for row in zip(energies, *columns, strict=True)]
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-KINDS = ("constant", "ramp", "cosine")
+from piwsl_lab.names import SCHEDULE_KINDS
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Schedule:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"schedule {self.kind!r} does not exist; choose one of {', '.join(KINDS)}")
+        if self.kind not in SCHEDULE_KINDS:
+            raise ValueError(f"schedule {self.kind!r} does not exist; choose one of {', '.join(SCHEDULE_KINDS)}")
         if self.kind != "constant" and (self.end is None or self.steps < 1):
             raise ValueError(f"a {self.kind} needs an end and at least 1 step, not end={self.end}, steps={self.steps}")
 
@@ -38,8 +38,8 @@ class Schedule:
         known = [f.name for f in fields(cls)]
         if "kind" not in table or "start" not in table or set(table) - set(known):
             raise ValueError(
-                f"the schedule of {name} has the keys {', '.join(table)}: write kind = {' | '.join(KINDS)}, start, end "
-                "and steps"
+                f"the schedule of {name} has the keys {', '.join(table)}: write kind = {' | '.join(SCHEDULE_KINDS)}, "
+                "start, end and steps"
             )
         return cls(**table)
 

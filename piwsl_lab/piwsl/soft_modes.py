@@ -81,7 +81,7 @@ class SoftModes:
         weights = weights * self.deviations / self.deviations.square().sum().div(3 * size).sqrt()
         pattern = torch.einsum("sk,kna->sna", weights, self.modes).to(device)
         positions = graph.positions.detach().double().view(structures, size, 3)
-        turned = pattern @ _rotations(self.mean.to(device), positions)  # (S, N, 3), mean square of a component 1
+        turned: Tensor = pattern @ _rotations(self.mean.to(device), positions)  # (S, N, 3), components of mean square 1
         limit = torch.as_tensor(epsilon, dtype=torch.float64, device=device).expand(len(positions) * size)
         limit = limit.view(structures, size)
         turned = turned * limit.square().mean(1).div(3).sqrt()[:, None, None]
@@ -99,7 +99,8 @@ def _rotations(reference: Tensor, positions: Tensor) -> Tensor:
     # A reflection may fit better than any rotation: then the direction of least weight is turned round.
     keep = torch.ones_like(left[:, 0])
     keep[:, 2] = torch.linalg.det(left @ right).sign()
-    return (left * keep[:, None]) @ right
+    rotations: Tensor = (left * keep[:, None]) @ right
+    return rotations
 
 
 def _without_rigid_motion(spread: Tensor, mean: Tensor) -> Tensor:
@@ -109,7 +110,8 @@ def _without_rigid_motion(spread: Tensor, mean: Tensor) -> Tensor:
     shifts = axes[:, None].expand(3, *mean.shape)
     left, values, _ = torch.linalg.svd(torch.cat([shifts, turns]).flatten(1).T, full_matrices=False)
     rigid = left[:, values > 1e-6 * values[0]]  # one rotation less for a linear molecule
-    return spread - (spread @ rigid) @ rigid.T
+    free: Tensor = spread - (spread @ rigid) @ rigid.T
+    return free
 
 
 def unsuited(why: str) -> ValueError:

@@ -1,20 +1,21 @@
-"""The terms of an objective on one batch: which places they ask at, one call of the potential for all, their values.
+"""The terms of an objective: a table with one `Term` a row, and `terms_of`, which evaluates all that are on.
 
-Places: "labels" is the batch; A = r the centre of the consistency terms (the batch, or a frame of the pool),
-B = r + δ₂, C = r + δ₁, D = r − δ₁; W a displaced copy of the batch whose labels a rival keeps.
+A new term is one more row. Its weight is a field of `Objective` or an entry of `Objective.extra`; curves, records and
+sentences take its name and its unit from here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
-from piwsl_lab.models.interface import Prediction
+from piwsl_lab.models.interface import AnyPotential
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.piwsl.places import BOTH, DRAWN, ENERGY, FORCES, Places, centre_of
 from piwsl_lab.piwsl.residuals import (
-    PotentialLike,
     curl_loss,
     energy_loss,
     force_loss,
@@ -22,191 +23,201 @@ from piwsl_lab.piwsl.residuals import (
     noise_loss,
     pisc,
     pitc,
-    split,
     symmetric_pitc,
     weak_label_loss,
 )
 from piwsl_lab.piwsl.soft_modes import SoftModes
 
-if TYPE_CHECKING:
-    from piwsl_lab.piwsl.displacements import Displacer
-    from piwsl_lab.piwsl.objective import Objective
 
-ENERGY, FORCES, BOTH = range(3)  # how much of a place must be known
-
-
-@dataclass
-class Batch:
-    """One batch and an objective; arguments as in `Objective.terms`.
+@dataclass(frozen=True)
+class Term:
+    """One row: a term of the loss.
 
     Attributes
     ----------
-    places : dict of AtomGraph
-        By the names above.
-    steps : dict of Tensor [N, 3], Å
-        The displacement that leads to a place.
+    name : str
+        Of its weight.
+    short, title : str
+        What knobs and sentences call it, and its full name in a plot.
+    unit, weight_unit : str
+        Of its value, and of its weight.
+    needs : function of Places → dict of place → DRAWN, ENERGY, FORCES or BOTH
+        What it must know. It is called before anything is drawn.
+    value : function of Places → Tensor, a scalar, or None
+        Its value without the weight; None where no label is found.
     """
 
-    objective: Objective
-    potential: PotentialLike
-    graph: AtomGraph
-    generator: Generator | None = None
-    pool: AtomGraph | None = None
-    modes: SoftModes | None = None
-    places: dict[str, AtomGraph] = field(default_factory=dict)
-    steps: dict[str, Tensor] = field(default_factory=dict)
+    name: str
+    short: str
+    title: str
+    unit: str
+    weight_unit: str
+    needs: Callable[[Places], Mapping[str, int]]
+    value: Callable[[Places], Tensor | None]
 
-    def __post_init__(self) -> None:
-        self.head = getattr(self.potential, "head", "")
-        self.has_energy = bool(self.graph.has_energy.any())
-        self.has_forces = bool(self.graph.has_forces.any())
 
-    def values(self) -> dict[str, Tensor]:
-        """Every term that is on and finds what it needs, unweighted, by name."""
-        needs = self._needs()
-        self._draw(needs)
-        known = self._ask(needs)
-        return self._supervised(known) | self._consistency(known) | self._rivals(known)
+def terms_of(
+    objective: Objective,
+    potential: AnyPotential,
+    graph: AtomGraph,
+    generator: Generator | None = None,
+    pool: AtomGraph | None = None,
+    modes: SoftModes | None = None,
+) -> dict[str, Tensor]:
+    """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
 
-    def _centre(self) -> AtomGraph:
-        if self.objective.centres != "pool" or not self.objective.is_consistent:
-            return self.graph
-        if self.pool is None:
-            raise ValueError(
-                'centres="pool" asks at frames without labels, and there are none: give the trainer a pool=…, '
-                'leave frames out of the budget, or use centres="labelled"'
-            )
-        return self.pool.unlabelled()
+    All places that need the same (energies alone, forces, or the forces of both heads) go through the potential in
+    one call.
 
-    def _draw(self, needs: dict[str, int]) -> None:
-        """Draw the displacements that are needed, and no other; δ₁ first, then δ₂, then those of the rivals."""
-        o, graph, centre = self.objective, self.graph, self._centre()
-        displacer = o.displacer(self.modes)
-        self.places |= {"labels": graph, "A": centre}
-        same = centre is graph
-        # The rivals displace the labelled frames: C itself where those are the centres.
-        if {"C", "D"} & set(needs) or o.curl > 0 or (o.has_rivals and same):
-            self._displace("C", centre, displacer)
-        if "B" in needs:
-            self._displace("B", centre, displacer.other)
-        if "D" in needs:
-            self.places["D"] = centre.at(centre.positions - self.steps["C"]).unlabelled()
-        if o.has_rivals and same:
-            self.places["W"], self.steps["W"] = self.places["C"], self.steps["C"]
-        elif o.has_rivals:
-            self._displace("W", graph, displacer)
+    Parameters
+    ----------
+    objective : Objective
+    potential : callable
+        potential(graph, forces=True) → Prediction.
+    graph : AtomGraph of S structures
+    generator : torch.Generator on the CPU
+        Draws the displacements.
+    pool : AtomGraph, optional
+        Frames for the consistency terms where `centres` is "pool"; their labels are not read.
+    modes : SoftModes, optional
+        Soft directions of the training frames, for direction "covariance".
 
-    def _displace(self, name: str, at: AtomGraph, displacer: Displacer) -> None:
-        self.steps[name] = displacer.draw(at, self.generator, self.potential)
-        self.places[name] = at.at(at.positions + self.steps[name]).unlabelled()
+    Raises
+    ------
+    ValueError
+        A field of the objective makes no sense, or the potential cannot do what a term asks; the message says which.
+    """
+    objective.check()
+    if unknown := [name for name in objective.extra if name not in TERMS]:
+        raise ValueError(f"extra: there is no term {unknown[0]!r}; choose one of {', '.join(TERMS)}, or add a row")
+    places = Places(objective, potential, graph, centre_of(objective, graph, pool), generator)
+    on = [term for term in TERMS.values() if objective.weight(term.name) > 0]
+    levels: dict[str, int] = {}
+    for term in on:
+        for place, level in term.needs(places).items():
+            levels[place] = max(levels.get(place, DRAWN), level)
+    places.draw(levels, objective.displacer(modes))
+    places.ask(levels)
+    values = {term.name: term.value(places) for term in on}
+    return {name: value for name, value in values.items() if value is not None}
 
-    def _needs(self) -> dict[str, int]:
-        """How much every place must know, ENERGY, FORCES or BOTH heads' forces, for the terms that are on."""
-        o = self.objective
-        needs: dict[str, int] = {}
 
-        def need(**levels: int) -> None:
-            for place, level in levels.items():
-                needs[place] = max(needs.get(place, 0), level)
+# -- labels ------------------------------------------------------------------------------------------------------------
 
-        supervised = BOTH if self.head == "dual" else FORCES
-        at_end = FORCES if o.order == 2 else ENERGY
-        if o.energy > 0 and self.has_energy:
-            need(labels=ENERGY)
-        if o.force > 0 and self.has_forces:
-            need(labels=supervised)
-        if o.pitc > 0:
-            need(A=FORCES, C=at_end)
-            if o.order == "symmetric":
-                need(D=ENERGY)
-        if o.pisc > 0:
-            at_end = ENERGY if o.order == 1 else FORCES
-            need(**{
-                "same_point": {"B": FORCES, "C": at_end},
-                "extrapolations": {"A": FORCES, "B": FORCES, "C": at_end},
-                "reverse": {"C": FORCES, "B": at_end},
-                "all": {"A": FORCES, "B": FORCES, "C": FORCES},
-                "two_point": {"C": FORCES, "A": at_end},
-            }[o.pisc_form])  # fmt: skip
-        if o.gradient > 0:
-            need(C=BOTH)
-        if o.weak > 0:
-            need(W=ENERGY)
-        if o.noisy > 0 and (self.has_energy or self.has_forces):
-            need(W=supervised if o.force > 0 and self.has_forces else ENERGY)
-        return needs
 
-    def _ask(self, needs: dict[str, int]) -> dict[str, Prediction]:
-        """What the potential says at every place, in one call for each level of knowledge.
+def _energy(places: Places) -> Tensor | None:
+    if not places.has_energy:
+        return None
+    return energy_loss(places.known["labels"], places.graph, places.objective.per_atom)
 
-        Forces of a direct head cost next to nothing, so that its energies alone are never asked for; a gradient is.
-        """
-        # One place by two names is asked once.
-        alias = {"A": "labels", "W": "C"} if self.places["A"] is self.graph else {}
-        levels: dict[str, int] = {}
-        for place, level in needs.items():
-            place = alias.get(place, place)
-            levels[place] = max(levels.get(place, 0), level)
-        if self.head == "direct":
-            levels = {place: max(level, FORCES) for place, level in levels.items()}
-        known: dict[str, Prediction] = {}
-        for level, forces in ((FORCES, True), (BOTH, "both"), (ENERGY, False)):
-            names = [name for name in self.places if levels.get(name) == level]
-            if names:
-                graphs = [self.places[name] for name in names]
-                known |= zip(names, split(self.potential(AtomGraph.joined(graphs), forces=forces), graphs), strict=True)
-        return known | {name: known[target] for name, target in alias.items() if target in known}
 
-    def _supervised(self, known: dict[str, Prediction]) -> dict[str, Tensor]:
-        o, values = self.objective, {}
-        if o.energy > 0 and self.has_energy:
-            values["energy"] = energy_loss(known["labels"], self.graph, o.per_atom)
-        if o.force > 0 and self.has_forces:
-            values["force"] = force_loss(known["labels"], self.graph)
-        return values
+def _force(places: Places) -> Tensor | None:
+    return force_loss(places.known["labels"], places.graph) if places.has_forces else None
 
-    def _consistency(self, known: dict[str, Prediction]) -> dict[str, Tensor]:
-        o, centre, values = self.objective, self.places["A"], {}
-        a, b, c, d = (known.get(place) for place in "ABCD")
-        first, second = self.steps.get("C"), self.steps.get("B")
-        if o.pitc > 0 and o.order == "symmetric":
-            values["pitc"] = self._mean_square(symmetric_pitc(a, c, d, first, centre))
-        elif o.pitc > 0:
-            values["pitc"] = self._mean_square(pitc(a, c, first, centre, o.order))
-        if o.pisc > 0:
-            order = 1 if o.order == 1 else 2
-            values["pisc"] = self._mean_square(pisc(a, b, c, first, second, centre, order, o.pisc_form))
-        if o.gradient > 0:
-            values["gradient"] = gradient_consistency(c, o.teacher)
-        if o.curl > 0:
-            values["curl"] = curl_loss(self.potential, self.places["C"], self.generator)
-        return values
 
-    def _rivals(self, known: dict[str, Prediction]) -> dict[str, Tensor]:
-        o, labels, values = self.objective, self.graph, {}
-        if o.weak > 0 and bool((labels.has_energy & labels.has_forces).any()):
-            values["weak"] = weak_label_loss(known["W"], self.steps["W"], labels, o.per_atom)
-        if o.noisy > 0 and (self.has_energy or self.has_forces):
-            values["noisy"] = self._kept_labels(known["W"])
-        if o.denoise > 0 and self.has_forces:
-            epsilon = o.displacer().per_atom(labels)
-            # The head says δ/ε, a number of order 1: in Å it would begin with an error of a hundred ε.
-            scale = epsilon[:, None] if isinstance(epsilon, Tensor) else epsilon
-            noise = scale * self.potential.denoised(self.places["W"], labels.forces)
-            values["denoise"] = noise_loss(noise, self.steps["W"], labels, epsilon)
-        return values
+# -- consistency -------------------------------------------------------------------------------------------------------
 
-    def _kept_labels(self, moved: Prediction) -> Tensor:
-        """NoisyNodes: the supervised losses at displaced places, as if the labels had not changed."""
-        o = self.objective
-        if self.head != "dual":  # another term may have asked for a gradient that nobody trains on labels
-            moved = moved._replace(direct=None, conservative=None)
-        value = o.energy * energy_loss(moved, self.graph, o.per_atom)
-        if o.force > 0 and self.has_forces:
-            value = value + o.force * force_loss(moved, self.graph)
-        return value
 
-    def _mean_square(self, residual: Tensor) -> Tensor:
-        if self.objective.per_atom:
-            residual = residual / self.places["A"].atoms_per_structure()
-        return residual.square().mean()
+def _pitc_needs(places: Places) -> dict[str, int]:
+    order = places.objective.order
+    needs = {"A": FORCES, "C": FORCES if order == 2 else ENERGY}
+    return needs | {"D": ENERGY} if order == "symmetric" else needs
+
+
+def _pitc(places: Places) -> Tensor:
+    known, step, order = places.known, places.displacements["C"], places.objective.order
+    if order == "symmetric":
+        return places.mean_square(symmetric_pitc(known["A"], known["C"], known["D"], step, places.centre))
+    return places.mean_square(pitc(known["A"], known["C"], step, places.centre, 1 if order == 1 else 2))
+
+
+def _pisc_needs(places: Places) -> dict[str, int]:
+    end = ENERGY if places.objective.order == 1 else FORCES
+    return {
+        "same_point": {"B": FORCES, "C": end},
+        "extrapolations": {"A": FORCES, "B": FORCES, "C": end},
+        "reverse": {"C": FORCES, "B": end},
+        "all": {"A": FORCES, "B": FORCES, "C": FORCES},
+        "two_point": {"C": FORCES, "A": end},
+    }[places.objective.pisc_form]
+
+
+def _pisc(places: Places) -> Tensor:
+    # A corner that the form does not read was not places; any stands in for it.
+    c, first = places.known["C"], places.displacements["C"]
+    a, b, second = places.known.get("A", c), places.known.get("B", c), places.displacements.get("B", first)
+    order = 1 if places.objective.order == 1 else 2
+    return places.mean_square(pisc(a, b, c, first, second, places.centre, order, places.objective.pisc_form))
+
+
+def _curl(places: Places) -> Tensor:
+    return curl_loss(places.potential, places.graphs["C"], places.generator)
+
+
+# -- labels at displaced places ----------------------------------------------------------------------------------------
+
+
+def _weak(places: Places) -> Tensor | None:
+    if not bool((places.graph.has_energy & places.graph.has_forces).any()):
+        return None
+    return weak_label_loss(places.known["W"], places.displacements["W"], places.graph, places.objective.per_atom)
+
+
+def _noisy_needs(places: Places) -> dict[str, int]:
+    if places.objective.force > 0 and places.has_forces:
+        return {"W": places.supervised_forces}
+    return {"W": ENERGY if places.has_energy or places.has_forces else DRAWN}
+
+
+def _noisy(places: Places) -> Tensor | None:
+    """NoisyNodes: the supervised losses at displaced places, as if the labels had not changed."""
+    if not places.has_energy and not places.has_forces:
+        return None
+    objective, moved = places.objective, places.known["W"]
+    if places.head != "dual":  # another term may have places for a gradient that nobody trains on labels
+        moved = moved._replace(direct=None, conservative=None)
+    value = objective.energy * energy_loss(moved, places.graph, objective.per_atom)
+    if objective.force > 0 and places.has_forces:
+        value = value + objective.force * force_loss(moved, places.graph)
+    return value
+
+
+def _denoise(places: Places) -> Tensor | None:
+    if not places.has_forces:
+        return None
+    denoised = getattr(places.potential, "denoised", None)
+    if denoised is None:
+        raise ValueError(
+            "denoise: this potential has no head for it; build a PaiNN with denoise=True, or set denoise=0"
+        )
+    epsilon = places.objective.displacer().per_atom(places.graph)
+    # The head says δ/ε, a number of order 1: in Å it would begin with an error of a hundred ε.
+    scale = epsilon[:, None] if isinstance(epsilon, Tensor) else epsilon
+    noise = scale * denoised(places.graphs["W"], places.graph.forces)
+    return noise_loss(noise, places.displacements["W"], places.graph, epsilon)
+
+
+TERMS: dict[str, Term] = {
+    term.name: term
+    for term in (
+        Term(
+            "energy", "energy weight", "energy", "eV²", "1/eV²",
+            needs=lambda places: {"labels": ENERGY} if places.has_energy else {}, value=_energy,
+        ),
+        Term(
+            "force", "force weight", "force", "(eV/Å)²", "Å²/eV²",
+            needs=lambda places: {"labels": places.supervised_forces} if places.has_forces else {}, value=_force,
+        ),
+        Term("pitc", "PITC", "Taylor consistency (PITC)", "eV²", "1/eV²", needs=_pitc_needs, value=_pitc),
+        Term("pisc", "PISC", "spatial consistency (PISC)", "eV²", "1/eV²", needs=_pisc_needs, value=_pisc),
+        Term(
+            "gradient", "gradient consistency", "gradient consistency", "(eV/Å)²", "Å²/eV²",
+            needs=lambda places: {"C": BOTH},
+            value=lambda places: gradient_consistency(places.known["C"], places.objective.teacher),
+        ),
+        Term("curl", "curl", "curl", "(eV/Å²)²", "Å⁴/eV²", needs=lambda places: {"C": DRAWN}, value=_curl),
+        Term("weak", "weak labels", "weak labels", "eV²", "1/eV²", needs=lambda places: {"W": ENERGY}, value=_weak),
+        Term("noisy", "noisy copies", "noisy copies", "weighted", "", needs=_noisy_needs, value=_noisy),
+        Term("denoise", "denoising", "denoising", "ε²", "", needs=lambda places: {"W": DRAWN}, value=_denoise),
+    )
+}  # fmt: skip

@@ -1,7 +1,8 @@
-"""Where tensors live."""
+"""Where tensors live, and how many cores they keep busy."""
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
@@ -23,3 +24,13 @@ def pick_device(name: str = "auto") -> str:
     if name != "cpu" and int(name.partition(":")[2] or 0) >= gpus:
         raise ValueError(f"device {name!r} was asked for, but this torch finds {gpus} CUDA GPUs; use 'auto' or 'cpu'")
     return name
+
+
+def leave_cores_to_the_browser() -> None:
+    """Take half of the cores at most, unless OMP_NUM_THREADS says otherwise.
+
+    A second thread makes a step on a small molecule about a tenth faster; when the browser needs that core to draw, the
+    threads wait for each other and every step takes several times as long.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))

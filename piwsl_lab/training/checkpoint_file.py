@@ -12,7 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from piwsl_lab.models import HEADS, MODELS, build
+from piwsl_lab.models import MODELS, build
+from piwsl_lab.names import HEADS
 from piwsl_lab.support.files import describe_error, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
 from piwsl_lab.training.named_tensors import tensors_under
@@ -33,7 +34,7 @@ HEADER_SHAPE = {
         "layers": Number(1, MOST_LAYERS, **WHOLE),
         "radial": Number(1, 1000, **WHOLE),
         "cutoff": Number(1e-3, LONGEST_CUTOFF),
-        "head": Text(HEADS),
+        "head": Text(tuple(HEADS)),
         "denoise?": FLAG,
     },
 }

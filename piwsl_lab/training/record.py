@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from piwsl_lab.piwsl.objective import WEIGHTS, Objective
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.piwsl.terms import TERMS
 from piwsl_lab.training.errors import Metrics
 
 
@@ -39,8 +40,7 @@ class Record:
     loss : float
         Weighted sum of the terms.
     terms : dict of float
-        Unweighted terms by name, those that were on and had a label: energy, pitc, pisc, weak (eV²), force, gradient
-        ((eV/Å)²), curl ((eV/Å²)²), denoise (no unit), and noisy, which has the weights of energy and force inside.
+        Unweighted terms by name, those that were on and had a label; `piwsl_lab.piwsl.terms.TERMS` has their units.
     seconds : float
         Time spent in steps so far, validation not counted.
     metrics : Metrics or None
@@ -59,7 +59,7 @@ def diverged(
 ) -> TrainingDiverged:
     """The error for a loss or a gradient that is not finite: what may have led to it, and which weights are left."""
     best = f"those of step {best_step} are the best" if best_step else "none were validated before"
-    weights = ", ".join(f"{name}={getattr(objective, name):g}" for name in WEIGHTS if getattr(objective, name))
+    weights = ", ".join(f"{name}={objective.weight(name):g}" for name in TERMS if objective.weight(name))
     return TrainingDiverged(
         f"{what} became {value} at step {step}: lower the learning rate ({settings['learning_rate']}) or the weights "
         f"of the objective ({weights}); of the weights of the potential, {best}"

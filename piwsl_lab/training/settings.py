@@ -6,11 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from piwsl_lab.data import require_disjoint
+from piwsl_lab.names import LEARNING_RATES
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
-
-SCHEDULES = ("cosine", "constant")
 
 
 def learning_rate_at(step: int, settings: dict[str, Any]) -> float:
@@ -31,8 +30,8 @@ def check_settings(settings: dict[str, Any]) -> None:
             raise ValueError(f"{name}={settings[name]} must be a finite number above 0")
     if settings["weight_decay"] < 0:
         raise ValueError(f"weight_decay={settings['weight_decay']} must be 0 or larger")
-    if settings["schedule"] not in SCHEDULES:
-        raise ValueError(f"schedule={settings['schedule']!r} does not exist; choose one of {', '.join(SCHEDULES)}")
+    if settings["schedule"] not in LEARNING_RATES:
+        raise ValueError(f"schedule={settings['schedule']!r} does not exist; choose one of {', '.join(LEARNING_RATES)}")
 
 
 def check_frames(train: Dataset, validation: Dataset | None, pool: Dataset | None) -> None:

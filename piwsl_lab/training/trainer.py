@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +18,7 @@ from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models.interface import as_graphs, require_gradients
 from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.piwsl.terms import terms_of
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.support.memory import keep_memory
@@ -100,7 +101,8 @@ class Trainer:
         }  # fmt: skip
         check_settings(self.settings)
         self.objective = objective
-        self.current = objective.at(0)  # the objective with its schedules at the step being taken
+        self.used = replace(objective)  # the objective as the last step read it, schedules and all
+        self.current = self.used.at(0)  # the same with its schedules at the step being taken
         self.train_data = train.labelled()
         self.validation_data = validation if validation is not None and len(validation) else None
         self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
@@ -159,7 +161,8 @@ class Trainer:
     def _attempt(self) -> Attempt:
         """Move the weights by one step; `_settle` undoes or keeps what was broken off."""
         start = time.perf_counter()
-        self.current = self.objective.at(self.done)
+        self.used = replace(self.objective)  # a copy: what is moved meanwhile waits for the next step
+        self.current = self.used.at(self.done)
         self.reach.follow(self.current)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.done, self.settings)
@@ -231,7 +234,7 @@ class Trainer:
 
     def _train_on(self, graph: AtomGraph, pool: AtomGraph | None, begun: Attempt) -> None:
         """One step of the optimiser; loss and unweighted terms are noted before the weights move."""
-        terms = self.current.terms(self.potential, graph, self.noise, pool, self.reach.modes(self.current))
+        terms = terms_of(self.current, self.potential, graph, self.noise, pool, self.reach.modes(self.current))
         if terms:  # else the weights in use find no label in this batch
             loss = self.current.total(terms)
             begun.loss = loss.item()

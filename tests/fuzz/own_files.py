@@ -280,7 +280,7 @@ def session() -> tuple[tuple[str, bytes], ...]:
     # Clocks that stand still: the same bytes every time.
     with (
         patch("piwsl_lab.training.trainer.time", SimpleNamespace(perf_counter=lambda: 0.5)),
-        patch("piwsl_lab.lab.sessions.saved.datetime", day),
+        patch("piwsl_lab.lab.sessions.saving.datetime", day),
         tempfile.TemporaryDirectory() as folder,
     ):
         Session(setup, monitor_every=5).run(10).save(folder)

@@ -15,12 +15,12 @@ import torch
 from frames import labelled
 from jupyter_client.manager import KernelManager
 
-from piwsl_lab.lab.sessions.fairlock import FairLock
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.support import interrupts
+from piwsl_lab.support.fairlock import FairLock
 from piwsl_lab.training.trainer import Trainer
 
 SMALL = {"energies": 10, "forces": 10, "test": 30, "channels": 8, "layers": 1, "batch_size": 4}
@@ -132,7 +132,7 @@ def built_again(built, setup):
     twins = []
     for twin in built.twins:
         trainer = build_trainer(twin.setup, built.task, Objective(pitc=twin.objective.pitc))
-        twins.append(Twin(twin.name, twin.setup, trainer, Objective(pitc=twin.objective.pitc), twin.kind))
+        twins.append(Twin(twin.name, twin.setup, trainer, twin.kind))
     again = _Built(setup, built.task, twins)
     for twin in twins:
         twin.monitor(again.monitored)

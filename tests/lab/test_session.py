@@ -15,13 +15,13 @@ import pytest
 import torch
 from potentials import Exact, linear
 
-from piwsl_lab.lab.sessions.fairlock import FairLock
 from piwsl_lab.lab.sessions.preview import simulate
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.twin import CannotStep, Twin, nearest, thinned
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import constant, ramp
 from piwsl_lab.study.setup import Setup
+from piwsl_lab.support.fairlock import FairLock
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
 
@@ -115,12 +115,51 @@ def test_a_change_reaches_the_running_loop_and_is_remembered():
     session.start()
     wait_for(lambda: session.step >= 3)
     session.twins[1].objective.epsilon = 0.1
-    assert wait_for(lambda: session.twins[1].trainer.objective.epsilon == 0.1) < 1.0
+    assert session.twins[1].objective is session.twins[1].trainer.objective
+    assert wait_for(lambda: session.twins[1].used.epsilon == 0.1) < 1.0
     session.stop()
     (begin, first), (step, changed) = session.twins[1].changes.items()
     assert (begin, first.epsilon, changed.epsilon) == (0, 0.05, 0.1)
     assert 3 <= step < session.step
     assert list(session.twins[0].changes) == [0]
+
+
+def test_a_knob_moved_in_the_middle_of_a_step_waits_for_the_next(monkeypatch):
+    session, undisturbed = small(), small().run(3)
+    last, total = session.twins[1], Objective.total
+
+    def meddling(objective, terms):
+        if objective is last.trainer.current and len(last.records) == 2:
+            last.objective.pitc = 0.0  # from a cell, without the lock
+        return total(objective, terms)
+
+    monkeypatch.setattr(Objective, "total", meddling)
+    session.run(4)
+    assert [r.loss for r in last.records[:3]] == [r.loss for r in undisturbed.twins[1].records]
+    assert ["pitc" in r.terms for r in last.records] == [True, True, True, False]
+    assert {step: one.pitc for step, one in last.changes.items()} == {0: 100.0, 3: 0.0}
+
+
+def test_a_slider_waits_until_the_step_is_over():
+    session, begun, over = small(), threading.Event(), threading.Event()
+
+    def step():
+        with session.lock:
+            begun.set()
+            over.wait(20.0)
+
+    threads = [threading.Thread(target=step)]
+    threads[0].start()
+    begun.wait(20.0)
+    threads.append(threading.Thread(target=lambda: session.set_objective("epsilon", 0.1)))
+    threads[1].start()
+    threads[1].join(0.3)
+    assert session.twins[1].objective.epsilon == 0.05
+    over.set()
+    for thread in threads:
+        thread.join(20.0)
+    assert session.twins[1].objective.epsilon == 0.1
+    assert session.twins[0].objective.epsilon == 0.05
 
 
 def test_a_schedule_drives_the_run_and_is_no_change():
@@ -380,17 +419,16 @@ def test_a_session_needs_no_widgets():
 
 def test_an_interrupted_cell_leaves_a_session_that_goes_on():
     session = Session(Setup(**SMALL, steps=20))
-    trainer = session.twins[1].trainer
-    terms, calls = trainer.objective.__class__.terms, []
+    total, calls = Objective.total, []
 
-    def interrupted(self, *arguments):
+    def interrupted(self, terms):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return terms(self, *arguments)
+        return total(self, terms)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Objective, "terms", interrupted)
+        patch.setattr(Objective, "total", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run(10)
     assert not session.running
@@ -578,16 +616,16 @@ def trained_on_a_thread() -> Session:
 
 def test_a_score_that_an_error_broke_off_is_made_up_for():
     session, whole = small(steps=30), small(steps=30).run()
-    look, calls = Twin.look, []
+    predict, calls = Twin.predict, []
 
     def failing(self, monitored):
         calls.append(1)
         if len(calls) == 2:  # the second twin at step 10
             raise MemoryError("no room")
-        return look(self, monitored)
+        return predict(self, monitored)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Twin, "look", failing)
+        patch.setattr(Twin, "predict", failing)
         with pytest.raises(MemoryError):
             session.run()
     session.run()

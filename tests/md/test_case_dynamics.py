@@ -32,8 +32,8 @@ from piwsl_lab.lab.figures.movie import _extxyz, _pilot
 from piwsl_lab.lab.molecule import scene
 from piwsl_lab.lab.molecule.view import MoleculeView
 from piwsl_lab.lab.sessions.md import FlightSession, Track
-from piwsl_lab.lab.sessions.md_views import BESIDE, Looks
-from piwsl_lab.lab.sessions.saved_arrays import pack_frames, unpack_frames
+from piwsl_lab.lab.sessions.md_views import BESIDE, Views
+from piwsl_lab.lab.sessions.packed import pack_frames, unpack_frames
 from piwsl_lab.md import Calculator, Simulation, Trajectory, TrajectoryFile, fly, record
 from piwsl_lab.md.forces import LearnedForces
 from piwsl_lab.models import build
@@ -314,7 +314,7 @@ def test_case_16_charge_and_spin_of_a_frame_reach_the_oracle_that_flies(info, wa
     oracle.heard.clear()
     session = FlightSession({"oracle": oracle}, start, replicas=1)
     session.run(2)
-    Looks(session).of("oracle", session.tracks["oracle"], 0, 0, BESIDE)
+    Views(session).of("oracle", session.tracks["oracle"], 0, 0, BESIDE)
     assert len(oracle.heard) >= 4
     assert oracle.heard == [wanted] * len(oracle.heard)
 

@@ -18,9 +18,8 @@ from scipy.spatial.transform import Rotation
 
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import build
+from piwsl_lab.names import DIRECTIONS
 from piwsl_lab.piwsl.displacements import (
-    DIRECTIONS,
-    SIMPLE,
     Displacer,
     adversarial,
     covariance,
@@ -32,7 +31,7 @@ from piwsl_lab.piwsl.displacements import (
     uniform,
     without_drift,
 )
-from piwsl_lab.piwsl.residuals import pitc, split
+from piwsl_lab.piwsl.residuals import pitc, unjoin
 from piwsl_lab.piwsl.soft_modes import SoftModes
 
 MIXED = ("H2O", "CH3CH2OH", "CH4", "O", "H2")
@@ -66,7 +65,7 @@ def displacer(direction, **options):
 
 
 def residuals(potential, graph, delta):
-    start, end = split(potential(graph.displaced([delta])), graph)
+    start, end = unjoin(potential(graph.displaced([delta])), graph)
     return pitc(start, end, delta, graph, order=2).detach()
 
 
@@ -151,7 +150,7 @@ def test_a_tensor_of_epsilons_is_one_for_every_atom(direction):
             return covariance(graph, epsilon, seeded(), ethanol_modes())
         if direction == "adversarial":
             return adversarial(curled(), graph, epsilon, seeded())
-        return SIMPLE[direction](graph, epsilon, seeded())
+        return Displacer(direction, epsilon).draw(graph, seeded())
 
     assert torch.allclose(draw(0.04), draw(0.04 * ones))
     still = ones.index_fill(0, torch.arange(9), 0.0)

@@ -17,12 +17,11 @@ from potentials import Exact, harmonic, morse
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import Prediction, build
-from piwsl_lab.piwsl.displacements import DIRECTIONS
-from piwsl_lab.piwsl.objective import CONSISTENCY, RIVALS, WEIGHTS, Objective, supervised
-from piwsl_lab.piwsl.residuals import PISC_FORMS
+from piwsl_lab.names import CONSISTENCY, DIRECTIONS, DISPLACED_LABELS, HEADS, PISC_FORMS, WEIGHTS
+from piwsl_lab.piwsl.objective import Objective, supervised
 from piwsl_lab.piwsl.soft_modes import SoftModes
+from piwsl_lab.piwsl.terms import terms_of
 
-HEADS = ("conservative", "direct", "dual")
 EPSILON = 0.08
 OFF = dict.fromkeys(WEIGHTS, 0.0)
 ALL = {"energy": 10.0, "force": 100.0, "pitc": 2.0, "pisc": 3.0, "gradient": 5.0, "curl": 0.7, "weak": 4.0}
@@ -100,7 +99,7 @@ class Slow:
 
     def terms(self, seed):
         o, generator, values = self.o, seeded(seed), {}
-        rivals = any(getattr(o, name) > 0 for name in RIVALS)
+        rivals = any(getattr(o, name) > 0 for name in DISPLACED_LABELS)
         first = second = moved = None
         if o.pitc > 0 or o.pisc > 0 or o.gradient > 0 or o.curl > 0 or (rivals and not self.pooled):
             first = self.draw(self.centres, generator)
@@ -157,7 +156,7 @@ class Slow:
         return e1 - (e0 - 0.5 * (dot(step, f0) + dot(step, f1)))
 
     def pisc(self, first, second):
-        forms = PISC_FORMS[:3] if self.o.pisc_form == "all" else (self.o.pisc_form,)
+        forms = tuple(PISC_FORMS)[:3] if self.o.pisc_form == "all" else (self.o.pisc_form,)
         parts = []
         for form in forms:
             residuals = [self.triangle(form, *one) for one in zip(self.centres, first, second, strict=True)]
@@ -238,7 +237,7 @@ def subtract(a, b):
 def fast_and_slow(potential, objective, wrong="", seed=5):
     frames, pool = training_frames(), pool_frames() if objective.centres == "pool" else None
     given = None if pool is None else graph_of(pool)
-    terms = objective.terms(potential, graph_of(frames), seeded(seed), given)
+    terms = terms_of(objective, potential, graph_of(frames), seeded(seed), given)
     slow = Slow(potential, objective, frames, pool, wrong).terms(seed)
     return {name: float(value.detach()) for name, value in terms.items()}, slow, terms
 
@@ -313,7 +312,7 @@ def test_a_structure_added_to_the_batch_does_not_touch_the_residual_of_another()
     frames = training_frames()[:2]
     objective = Objective(**OFF | {"pitc": 1.0}, order="symmetric", epsilon=EPSILON)
     for head in HEADS:
-        fast = objective.terms(model(head), graph_of(frames), seeded(1))["pitc"].item()
+        fast = terms_of(objective, model(head), graph_of(frames), seeded(1))["pitc"].item()
         deltas = Slow(model(head), objective, frames).draw(frames, seeded(1))
         one = [Slow(model(head), objective, [f]).pitc(f, d) for f, d in zip(frames, deltas, strict=True)]
         assert fast == pytest.approx((one[0] ** 2 + one[1] ** 2) / 2, rel=1e-9)
@@ -344,12 +343,12 @@ def test_gradient_consistency_of_a_known_extra_force_is_its_mean_square_at_the_d
     push = torch.tensor([0.3, -0.1, 0.2], dtype=torch.float64)
     objective = Objective(**OFF | {"gradient": 1.0}, epsilon=EPSILON)
     constant = TwoHeads(harmonic(HESSIAN).energy, extra=lambda g: push.expand_as(g.positions))
-    value = objective.terms(constant, graph, seeded())["gradient"].item()
+    value = terms_of(objective, constant, graph, seeded())["gradient"].item()
     assert value == pytest.approx((0.09 + 0.01 + 0.04) / 3, rel=1e-12)
     springs = TwoHeads(morse().energy, extra=lambda g: 0.5 * g.positions)
     delta = (2 * torch.rand(graph.positions.shape, generator=seeded(), dtype=torch.float64) - 1) * EPSILON
     expected = float((0.5 * (graph.positions + delta)).square().mean())
-    assert objective.terms(springs, graph, seeded())["gradient"].item() == pytest.approx(expected, rel=1e-12)
+    assert terms_of(objective, springs, graph, seeded())["gradient"].item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_weak_and_noisy_labels_of_a_harmonic_potential_are_half_delta_h_delta():
@@ -375,12 +374,12 @@ def test_weak_and_noisy_labels_of_a_harmonic_potential_are_half_delta_h_delta():
         float(torch.einsum("na,ab,nb->", d, HESSIAN, torch.tensor(f.positions)))
         for d, f in zip(parts, shapes, strict=True)
     ]
-    terms = Objective(**OFF | {"weak": 1.0}, epsilon=EPSILON).terms(potential, graph, seeded())
+    terms = terms_of(Objective(**OFF | {"weak": 1.0}, epsilon=EPSILON), potential, graph, seeded())
     assert terms["weak"].item() == pytest.approx((half[0] ** 2 + half[1] ** 2) / 2, rel=1e-9)
     objective = Objective(**OFF | {"noisy": 1.0, "energy": 2.0, "force": 3.0}, epsilon=EPSILON)
     energy = sum((half[k] + gain[k]) ** 2 for k in (0, 1, 3)) / 3
     force = float(torch.cat(parts[:3]).matmul(HESSIAN).square().mean())
-    terms = objective.terms(potential, graph, seeded())
+    terms = terms_of(objective, potential, graph, seeded())
     assert terms["noisy"].item() == pytest.approx(2 * energy + 3 * force, rel=1e-9)
     assert terms["energy"].item() < 1e-20
 
@@ -391,7 +390,7 @@ def test_denoising_measures_the_guess_in_units_of_epsilon():
             return (graph.positions - graph_of(training_frames()).positions) / EPSILON + 0.5
 
     objective = Objective(**OFF | {"denoise": 1.0}, epsilon=EPSILON)
-    value = objective.terms(Guess(morse().energy), graph_of(training_frames()), seeded())["denoise"].item()
+    value = terms_of(objective, Guess(morse().energy), graph_of(training_frames()), seeded())["denoise"].item()
     assert value == pytest.approx(0.25, rel=1e-9)
 
 
@@ -401,7 +400,7 @@ def test_denoising_measures_the_guess_in_units_of_epsilon():
 def test_a_teacher_stays_as_it_is(teacher, learns, stays):
     potential = model("dual")
     objective = Objective(**OFF | {"gradient": 1.0}, teacher=teacher)
-    objective.total(objective.terms(potential, graph_of(training_frames()), seeded())).backward()
+    objective.total(terms_of(objective, potential, graph_of(training_frames()), seeded())).backward()
 
     def moved(prefix):
         slopes = [p.grad for name, p in potential.named_parameters() if name.startswith(prefix)]
@@ -414,7 +413,7 @@ def test_a_teacher_stays_as_it_is(teacher, learns, stays):
 def test_both_heads_learn_where_nobody_teaches():
     potential = model("dual")
     objective = Objective(**OFF | {"gradient": 1.0})
-    objective.total(objective.terms(potential, graph_of(training_frames()), seeded())).backward()
+    objective.total(terms_of(objective, potential, graph_of(training_frames()), seeded())).backward()
     for prefix in ("energy_head", "force_head"):
         assert any(
             p.grad is not None and bool((p.grad != 0).any())
@@ -427,7 +426,9 @@ def test_noisy_labels_teach_a_direct_head_alone_whatever_other_term_is_on():
     """Gradient consistency asks for both heads' forces at the same places; the labels are not for the second."""
     both = Objective(noisy=1.0, gradient=1.0, epsilon=EPSILON)
     alone = dataclasses.replace(both, gradient=0.0)
-    values = [o.terms(model("direct"), graph_of(training_frames()), seeded(1))["noisy"].item() for o in (both, alone)]
+    values = [
+        terms_of(o, model("direct"), graph_of(training_frames()), seeded(1))["noisy"].item() for o in (both, alone)
+    ]
     assert values[0] == pytest.approx(values[1], rel=1e-9)
 
 
@@ -456,7 +457,7 @@ def test_no_consistency_term_reads_a_label(direction, centres):
     def values(labels, of_pool):
         on = {"pitc": 1.0, "pisc": 1.0, "gradient": 1.0, "curl": 1.0}
         objective = Objective(**OFF | on, direction=direction, centres=centres, pisc_form="all", epsilon=EPSILON)
-        both = [objective.terms(p, labels, seeded(2), of_pool, modes) for p in (potential, direct)]
+        both = [terms_of(objective, p, labels, seeded(2), of_pool, modes) for p in (potential, direct)]
         assert all(set(terms) == set(CONSISTENCY) for terms in both)
         return [{name: value.item() for name, value in terms.items()} for terms in both]
 
@@ -477,7 +478,7 @@ def test_labels_of_the_pool_and_hidden_labels_are_never_read_by_any_term(directi
     objective = Objective(**ALL, direction=direction, centres="pool", epsilon=EPSILON)
 
     def values(*given):
-        terms = objective.terms(potential, given[0], seeded(2), given[1])
+        terms = terms_of(objective, potential, given[0], seeded(2), given[1])
         return {name: value.item() for name, value in terms.items()}
 
     expected = values(graph, pool)
@@ -485,16 +486,16 @@ def test_labels_of_the_pool_and_hidden_labels_are_never_read_by_any_term(directi
     assert values(graph, pool.unlabelled()) == expected
     assert values(spoilt(graph, 30.0, only_hidden=True), pool) == expected
     here = dataclasses.replace(objective, centres="labelled")
-    assert {k: v.item() for k, v in here.terms(potential, graph, seeded(2)).items()} == {
-        k: v.item() for k, v in here.terms(potential, spoilt(graph, 30.0, only_hidden=True), seeded(2)).items()
+    assert {k: v.item() for k, v in terms_of(here, potential, graph, seeded(2)).items()} == {
+        k: v.item() for k, v in terms_of(here, potential, spoilt(graph, 30.0, only_hidden=True), seeded(2)).items()
     }
 
 
 def test_a_pool_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r'centres="pool".*give the trainer a pool'):
-        Objective(pitc=1.0, centres="pool").terms(model("direct"), graph_of(training_frames()), seeded())
+        terms_of(Objective(pitc=1.0, centres="pool"), model("direct"), graph_of(training_frames()), seeded())
     # Nothing asks at the pool: none is needed.
-    assert set(Objective(centres="pool").terms(model("direct"), graph_of(training_frames()), seeded())) == {
+    assert set(terms_of(Objective(centres="pool"), model("direct"), graph_of(training_frames()), seeded())) == {
         "energy",
         "force",
     }
@@ -567,7 +568,7 @@ COSTS = [
 @pytest.mark.parametrize(("head", "options", "calls"), COSTS)
 def test_what_a_term_costs(head, options, calls):
     counted = Counted(model(head, denoise="denoise" in options))
-    Objective(**options).terms(counted, graph_of(training_frames()), seeded(), graph_of(pool_frames()))
+    terms_of(Objective(**options), counted, graph_of(training_frames()), seeded(), graph_of(pool_frames()))
     assert counted.calls == calls
 
 
@@ -580,7 +581,7 @@ def test_labels_that_are_hidden_are_not_asked_for():
         (energies.unlabelled(), []),
     ]:
         counted = Counted(model("conservative"))
-        Objective().terms(counted, GraphSet.build(frames, 5.0, dtype=torch.float64).all(), seeded())
+        terms_of(Objective(), counted, GraphSet.build(frames, 5.0, dtype=torch.float64).all(), seeded())
         assert counted.calls == calls
 
 
@@ -616,7 +617,7 @@ def test_every_choice_is_checked_with_its_remedy(field, value, remedy):
     objective = Objective(pitc=1.0)
     setattr(objective, field, value)  # a slider may write anything: the next step says so
     with pytest.raises(ValueError, match=remedy):
-        objective.terms(morse(), graph_of(training_frames()), seeded())
+        terms_of(objective, morse(), graph_of(training_frames()), seeded())
 
 
 @pytest.mark.parametrize(
@@ -629,7 +630,7 @@ def test_every_choice_is_checked_with_its_remedy(field, value, remedy):
 )
 def test_what_a_potential_cannot_do_names_the_remedy(head, options, remedy):
     with pytest.raises(ValueError, match=remedy):
-        Objective(**options).terms(model(head), graph_of(training_frames()), seeded())
+        terms_of(Objective(**options), model(head), graph_of(training_frames()), seeded())
 
 
 def test_what_an_objective_says_about_itself():
@@ -638,7 +639,7 @@ def test_what_an_objective_says_about_itself():
     for name in CONSISTENCY:
         assert Objective(**{name: 1.0}).displaces
         assert Objective(**{name: 1.0}).is_consistent
-    for name in RIVALS:
+    for name in DISPLACED_LABELS:
         assert Objective(**{name: 1.0}).displaces
         assert not Objective(**{name: 1.0}).is_consistent
     everything = Objective(**ALL, epsilon=0.03, centres="pool")

@@ -14,11 +14,10 @@ from potentials import Exact, harmonic, linear, morse
 
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models import Prediction, build
-from piwsl_lab.piwsl.displacements import SIMPLE, fixed_length, longest, uniform
+from piwsl_lab.names import GRADIENT_TEACHERS, PISC_FORMS
+from piwsl_lab.piwsl.displacements import fixed_length, local, longest, uniform
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.residuals import (
-    PISC_FORMS,
-    TEACHERS,
     curl_loss,
     energy_loss,
     force_loss,
@@ -26,10 +25,11 @@ from piwsl_lab.piwsl.residuals import (
     noise_loss,
     pisc,
     pitc,
-    split,
     symmetric_pitc,
+    unjoin,
     weak_label_loss,
 )
+from piwsl_lab.piwsl.terms import terms_of
 
 HESSIAN = torch.tensor([[5.0, 0.4, -0.2], [0.4, 3.0, 0.1], [-0.2, 0.1, 2.0]], dtype=torch.float64)
 
@@ -50,7 +50,7 @@ def seeded(seed=0):
 
 
 def pitc_residuals(potential, graph, delta, order):
-    start, end = split(potential(graph.displaced([delta])), graph)
+    start, end = unjoin(potential(graph.displaced([delta])), graph)
     return pitc(start, end, delta, graph, order)
 
 
@@ -88,9 +88,9 @@ def test_triangle_of_an_exact_potential_closes():
     graph = mixed_graph()
     first, second = uniform(graph, 0.1, seeded(1)), uniform(graph, 0.1, seeded(2))
     for potential, order in [(linear(torch.ones(3, dtype=torch.float64)), 1), (harmonic(HESSIAN), 2)]:
-        a, c, b = split(potential(graph.displaced([first, second])), graph)
+        a, c, b = unjoin(potential(graph.displaced([first, second])), graph)
         assert pisc(a, b, c, first, second, graph, order).abs().max() < 1e-11
-    a, c, b = split(harmonic(HESSIAN)(graph.displaced([first, second])), graph)
+    a, c, b = unjoin(harmonic(HESSIAN)(graph.displaced([first, second])), graph)
     step = first - second
     expected = graph.sum_over_atoms(0.5 * torch.einsum("na,ab,nb->n", step, HESSIAN, step))
     assert torch.allclose(pisc(a, b, c, first, second, graph, 1), expected, rtol=1e-9)
@@ -130,7 +130,7 @@ def test_terms_match_plain_loops_over_structures(order, head):
     potential = build("painn", channels=8, layers=2, radial=6, head=head).double()
     graph = GraphSet.build(dataset(*frames), potential.cutoff, dtype=torch.float64).all()
     objective = Objective(pitc=2.0, pisc=3.0, epsilon=0.08, order=order)
-    terms = objective.terms(potential, graph, seeded(5))
+    terms = terms_of(objective, potential, graph, seeded(5))
     generator = seeded(5)
     drawn = [uniform(graph, 0.08, generator).split([3, 9, 5]) for _ in range(2)]
     slow = slow_terms(potential, frames, [(a.numpy(), b.numpy()) for a, b in zip(*drawn, strict=True)], objective)
@@ -142,10 +142,10 @@ def test_terms_match_plain_loops_over_structures(order, head):
 def test_per_atom_divides_every_energy_residual_by_the_number_of_atoms():
     frames = [labelled("H2O", 1)[0], labelled("CH3CH2OH", 1, seed=1)[0]]
     graph = GraphSet.build(dataset(*frames), 5.0, dtype=torch.float64).all()
-    terms = Objective(pitc=1.0, pisc=1.0, order=1, per_atom=True, epsilon=0.1).terms(morse(), graph, seeded(4))
+    terms = terms_of(Objective(pitc=1.0, pisc=1.0, order=1, per_atom=True, epsilon=0.1), morse(), graph, seeded(4))
     generator = seeded(4)
     first, second = uniform(graph, 0.1, generator), uniform(graph, 0.1, generator)
-    a, c, b = split(morse()(graph.displaced([first, second])), graph)
+    a, c, b = unjoin(morse()(graph.displaced([first, second])), graph)
     atoms = torch.tensor([3.0, 9.0], dtype=torch.float64)
     expected = {
         "energy": ((a.energy - graph.energy) / atoms).square().mean(),
@@ -169,13 +169,13 @@ def test_one_call_for_all_copies_and_none_for_a_term_that_is_off():
     ]:
         potential.calls = 0
         sizes.clear()
-        objective.terms(potential, graph, seeded())
+        terms_of(objective, potential, graph, seeded())
         assert (potential.calls, sizes) == (1, [structures])
 
 
 def test_a_term_that_is_off_draws_no_random_number():
     generator, untouched = seeded(9), seeded(9)
-    Objective().terms(morse(), mixed_graph(), generator)
+    terms_of(Objective(), morse(), mixed_graph(), generator)
     assert torch.equal(generator.get_state(), untouched.get_state())
 
 
@@ -196,7 +196,7 @@ def test_labels_that_are_hidden_do_not_count():
 
 def test_a_batch_without_a_label_leaves_the_term_out():
     graph = GraphSet.build(labelled("H2O", 3).budget(3, 0), 5.0, dtype=torch.float64).all()
-    assert set(Objective(pitc=1.0).terms(morse(), graph, seeded())) == {"energy", "pitc"}
+    assert set(terms_of(Objective(pitc=1.0), morse(), graph, seeded())) == {"energy", "pitc"}
 
 
 def test_disagreement_between_energy_and_force_shows():
@@ -217,7 +217,7 @@ def test_displacements_are_two_sided_and_of_the_stated_size():
     arrows = fixed_length(graph, 0.05, seeded())
     assert torch.allclose(arrows.norm(dim=1), torch.full((1800,), 0.05, dtype=torch.float64))
     assert arrows.mean(0).abs().max() < 5 * 0.05 / 3**0.5 / 1800**0.5
-    for name, draw in SIMPLE.items():
+    for name, draw in {"uniform": uniform, "fixed_length": fixed_length, "local": local}.items():
         assert draw(graph, 0.05, seeded(1)).norm(dim=1).max() <= longest(name, 0.05) + 1e-12
         assert torch.equal(draw(graph, 0.05, seeded(1)), draw(graph, 0.05, seeded(1)))
 
@@ -241,7 +241,7 @@ def test_impossible_objectives_name_their_field(field, value, remedy):
     objective = Objective()
     setattr(objective, field, value)  # a slider may write anything: the next step says so
     with pytest.raises(ValueError, match=f"{field}.*{remedy}"):
-        objective.terms(morse(), mixed_graph(), seeded())
+        terms_of(objective, morse(), mixed_graph(), seeded())
 
 
 # --- closed forms of every residual ---------------------------------------------------------------------------------
@@ -253,12 +253,12 @@ def quadratic(graph, step):
 
 
 def triangle_of(potential, graph, first, second):
-    a, c, b = split(potential(graph.displaced([first, second])), graph)
+    a, c, b = unjoin(potential(graph.displaced([first, second])), graph)
     return a, b, c
 
 
 def symmetric_residuals(potential, graph, delta):
-    centre, plus, minus = split(potential(graph.displaced([delta, -delta])), graph)
+    centre, plus, minus = unjoin(potential(graph.displaced([delta, -delta])), graph)
     return symmetric_pitc(centre, plus, minus, delta, graph)
 
 
@@ -322,14 +322,14 @@ def test_every_residual_of_a_morse_potential_is_that_of_the_formula(seed):
     shapes = [rattled("H2", seed=3), rattled("CH4", seed=2), rattled("CO", seed=4), rattled("H2O")]
     graph = GraphSet.build(dataset(*shapes), 9.0, skin=2.0, dtype=torch.float64).all()
     first, second = uniform(graph, 0.1, seeded(seed)), uniform(graph, 0.1, seeded(seed + 9))
-    a, c, b, d = split(morse()(graph.displaced([first, second, -first])), graph)
+    a, c, b, d = unjoin(morse()(graph.displaced([first, second, -first])), graph)
     fast = {("pitc", 1): pitc(a, c, first, graph, 1), ("pitc", 2): pitc(a, c, first, graph, 2)}
     fast["pitc", "symmetric"] = symmetric_pitc(a, c, d, first, graph)
     for order in (1, 2):
         for form in ("same_point", "extrapolations", "reverse", "two_point"):
             fast[form, order] = pisc(a, b, c, first, second, graph, order, form)
         whole = pisc(a, b, c, first, second, graph, order, "all")
-        assert torch.equal(whole, torch.stack([fast[form, order] for form in PISC_FORMS[:3]]))
+        assert torch.equal(whole, torch.stack([fast[form, order] for form in tuple(PISC_FORMS)[:3]]))
     sizes = [len(f.numbers) for f in shapes]
     rows = zip(shapes, first.split(sizes), second.split(sizes), strict=True)
     for number, (f, d1, d2) in enumerate(rows):
@@ -385,7 +385,7 @@ def test_gradient_consistency_is_the_mean_square_of_a_component():
     conservative = torch.randn(graph.positions.shape, generator=seeded(), dtype=torch.float64)
     push = torch.tensor([0.3, -0.1, 0.2], dtype=torch.float64)
     prediction = Prediction(torch.zeros(4), conservative, conservative + push, conservative)
-    for teacher in TEACHERS:
+    for teacher in GRADIENT_TEACHERS:
         assert float(gradient_consistency(prediction, teacher)) == pytest.approx(0.14 / 3, rel=1e-9)
 
 
@@ -462,7 +462,7 @@ def test_the_wrong_sign_or_the_wrong_half_would_be_seen(order):
     """Mistakes in a formula stand out of the residual of an exact potential by orders of magnitude."""
     graph = mixed_graph()
     delta = uniform(graph, 0.01, seeded())
-    a, c = split(morse()(graph.displaced([delta])), graph)
+    a, c = unjoin(morse()(graph.displaced([delta])), graph)
     right = pitc(a, c, delta, graph, order).square().mean()
     forces = a.forces if order == 1 else 0.5 * (a.forces + c.forces)
     done = graph.sum_over_atoms((forces * delta).sum(1))

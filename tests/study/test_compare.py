@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 
@@ -12,14 +11,9 @@ import torch
 from ase.io import write
 from frames import labelled
 
-from piwsl_lab.cli import compare as cli_compare
-from piwsl_lab.cli import flags
-from piwsl_lab.cli import main as cli
 from piwsl_lab.data import load
-from piwsl_lab.models import HEADS, MODELS
-from piwsl_lab.piwsl.displacements import DIRECTIONS
-from piwsl_lab.piwsl.objective import CENTRES, CONSISTENCY, Objective, suited, supervised
-from piwsl_lab.piwsl.residuals import PISC_FORMS
+from piwsl_lab.names import CONSISTENCY
+from piwsl_lab.piwsl.objective import Objective, suited, supervised
 from piwsl_lab.study import cell as study
 from piwsl_lab.study import compare as comparison
 from piwsl_lab.study.cell import SCORES, run, train
@@ -315,21 +309,3 @@ def test_asking_at_the_pool_trains_on_it_without_a_label(file):
     assert float(trainer.reach.pool().graph.forces.abs().max()) == 0.0
     with pytest.raises(ValueError, match=r'centres="pool"'):
         train(setup(file), task._replace(pool=task.pool[:0]), dataclasses.replace(PIWSL, centres="pool"))
-
-
-# --- the command line -----------------------------------------------------------------------------------------------
-
-
-def choices_of(command, flag):
-    commands = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return next(a.choices for a in commands.choices[command]._actions if flag in a.option_strings)
-
-
-@pytest.mark.parametrize("command", ["train", "compare"])
-def test_the_command_line_spells_out_what_the_library_has(command):
-    assert flags.PISC_FORMS == PISC_FORMS == tuple(choices_of(command, "--pisc-form"))
-    assert flags.DIRECTIONS == tuple(DIRECTIONS) == tuple(choices_of(command, "--direction"))
-    assert cli_compare.RIVALS == tuple(RIVALS) == tuple(choices_of("compare", "--rival"))
-    assert tuple(choices_of(command, "--model")) == tuple(MODELS)
-    assert sorted(choices_of(command, "--head")) == sorted(HEADS)
-    assert tuple(choices_of(command, "--centres")) == CENTRES

@@ -18,6 +18,7 @@ from piwsl_lab.lab.figures.side_by_side import side_by_side
 from piwsl_lab.lab.figures.study import axes_of, error_against_labels, ratio_bars, ratio_map, ratio_ticks
 from piwsl_lab.lab.figures.study_style import method_colours, styles_of, with_colours
 from piwsl_lab.lab.figures.survival import survival
+from piwsl_lab.names import CONSISTENCY
 from piwsl_lab.study import tables
 from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.report import unplain
@@ -94,7 +95,7 @@ def figures(rows: Sequence[Row]) -> list[go.Figure]:
             lines = error_against_labels(found, quantity)
             made += [lines] if lines.data else []
         held = [row for row in found if math.isfinite(row["ratio"])]
-        weights = [name for name in ("pitc", "pisc", "gradient", "curl") if name in axes_of(held)]
+        weights = [name for name in CONSISTENCY if name in axes_of(held)]
         if held and weights and "epsilon" in axes_of(held):
             made.append(ratio_map(held, quantity, weights[0]))
         elif held:

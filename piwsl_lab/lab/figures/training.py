@@ -18,19 +18,13 @@ from piwsl_lab.lab.figures.live import LivePlot
 from piwsl_lab.lab.parts.colours import name_colours, twin_colours
 from piwsl_lab.lab.parts.units import mev
 from piwsl_lab.lab.parts.words import changes_in_words
+from piwsl_lab.piwsl.terms import TERMS
 
 MOST_MARKS = 8  # moved knobs that are named in the curves
 APART = 0.015  # of the axis: a slider that is drawn over many stops is one move
 # A colour is a twin, a dash a term: told apart without seeing colours.
-TERMS = {
-    "pitc": ("Taylor consistency (PITC)", "eV²", "solid"),
-    "pisc": ("spatial consistency (PISC)", "eV²", "dot"),
-    "gradient": ("gradient consistency", "(eV/Å)²", "dash"),
-    "curl": ("curl", "(eV/Å²)²", "dashdot"),
-    "weak": ("weak labels", "eV²", "longdash"),
-    "noisy": ("noisy copies", "weighted", "longdashdot"),
-    "denoise": ("denoising", "ε²", "8px,2px,2px,2px,2px,2px"),
-}
+DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot", "8px,2px,2px,2px,2px,2px")
+ALONE = ("energy", "force")  # terms with a row of their own
 
 
 class _TwinPlot(LivePlot):
@@ -163,28 +157,28 @@ def _moves(changes: Mapping[int, Any], end: float) -> tuple[list[dict[str, Any]]
 class LossTerms(_TwinPlot):
     """The unweighted loss terms of every twin on the training batches, smoothed, one row per kind of term."""
 
-    ROWS = (("energy",), ("force",), tuple(TERMS))
-    UNITS = ("energy term, eV²", "force term, (eV/Å)²", "other terms")
     HEIGHTS = ((0.76, 1.0), (0.41, 0.65), (0.0, 0.24))  # the lowest has a legend of its own above it
 
     def __init__(self, names: Iterable[str] | Mapping[str, str], live: bool | None = None) -> None:
         figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
         self._lines: list[tuple[str, str]] = []
-        for row, terms in enumerate(self.ROWS, start=1):
+        others = [term for term in TERMS.values() if term.name not in ALONE]
+        dashes = dict(zip((term.name for term in others), itertools.cycle(DASHES), strict=False))
+        titles = [*(f"{name} term, {TERMS[name].unit}" for name in ALONE), "other terms"]
+        for row, terms in enumerate([*([TERMS[name]] for name in ALONE), others], start=1):
             for term in terms:
                 for name, colour in _colours(names).items():
-                    title, unit, dash = TERMS.get(term, (term, "", "solid"))
-                    style = {"color": colour, "width": 2, "dash": dash}
-                    label = name if row == 1 else f"{name}: {title}" + (f", {unit}" if unit else "")
+                    style = {"color": colour, "width": 2, "dash": dashes.get(term.name, "solid")}
+                    label = name if row == 1 else f"{name}: {term.title}" + (f", {term.unit}" if row == 3 else "")
                     line = go.Scatter(
                         name=label, showlegend=row == 1, x=[], y=[], mode="lines", line=style, meta=name,
                         hovertemplate="%{y:.3g}",
                     )  # fmt: skip
                     line.legend = "legend2" if row == 3 else "legend"
                     figure.add_trace(line, row, 1)
-                    self._lines.append((name, term))
+                    self._lines.append((name, term.name))
             figure.update_yaxes(domain=self.HEIGHTS[row - 1], row=row)
-            figure.add_annotation(panel_title(self.UNITS[row - 1], self.HEIGHTS[row - 1][1]))
+            figure.add_annotation(panel_title(titles[row - 1], self.HEIGHTS[row - 1][1]))
         apply_style(figure)
         second = {"orientation": "h", "x": 1, "xanchor": "right", "y": 0.24, "yanchor": "bottom", "font": {"size": 11}}
         figure.update_layout(legend2=second)
@@ -197,7 +191,7 @@ class LossTerms(_TwinPlot):
         for trace, (name, term) in zip(self.figure.data, self._lines, strict=True):
             x, y = smooth(*term_history(twins[name], term))
             trace.update(x=x, y=y)
-            if term in TERMS and trace.showlegend != bool(len(x)):
+            if term not in ALONE and trace.showlegend != bool(len(x)):
                 trace.showlegend = bool(len(x))
         self.figure.update_xaxes(range=(0, step_end(what.step, what.steps)))
 

@@ -30,29 +30,12 @@ from piwsl_lab.lab.parts.knobs import (
     tooltip,
     weight,
 )
-from piwsl_lab.lab.parts.words import CENTRE_TITLES, DIRECTION_TITLES, TERM_WORDS
-from piwsl_lab.models import HEADS, MODELS
-from piwsl_lab.piwsl.displacements import DIRECTIONS
-from piwsl_lab.piwsl.objective import CENTRES, WEIGHTS, Objective, suited
-from piwsl_lab.piwsl.residuals import PISC_FORMS, TEACHERS
+from piwsl_lab.names import CENTRES, DIRECTIONS, GRADIENT_TEACHERS, HEADS, MODELS, ORDERS, PISC_FORMS, WEIGHTS
+from piwsl_lab.piwsl.objective import Objective, suited
+from piwsl_lab.piwsl.terms import TERMS
 from piwsl_lab.study.setup import Setup
 
 EPSILONS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
-MODEL_TITLES = {"painn": "PaiNN", "schnet": "SchNet", "tensornet": "TensorNet"}
-HEAD_TITLES = {
-    "direct": "direct: F is an output",
-    "conservative": "conservative: F = −dE/dr",
-    "dual": "dual: both at once",
-}
-ORDER_TITLES = {2: "2: trapezoid rule", 1: "1: Taylor, as in the paper", "symmetric": "symmetric: r + δ and r − δ"}
-PISC_TITLES = {
-    "same_point": "one point, two paths",
-    "extrapolations": "two extrapolations",
-    "reverse": "the leg back",
-    "all": "all three of these",
-    "two_point": "back to the start",
-}
-TEACHER_TITLES = {"both": "both, they meet", "direct": "only −dE/dr", "conservative": "only the direct forces"}
 EPSILON_TITLES = {False: "ε, Å", True: "ε ÷ r"}
 EPSILON_HELP = {
     False: "Perturbation: how far the consistency terms displace atoms, in Å. It acts at the next step.",
@@ -127,7 +110,7 @@ class Controls:
                 sentences.append(f"{knob.description} {shown(now)} → {shown(wanted)}")
                 if name == "head" and (weights := suggested(objective, now, wanted)):
                     words = (
-                        f"{TERM_WORDS[term]} {shown(weight) if weight else 'off'}" for term, weight in weights.items()
+                        f"{TERMS[term].short} {shown(weight) if weight else 'off'}" for term, weight in weights.items()
                     )
                     sentences[-1] += f" (sets {', '.join(words)})"
             else:
@@ -188,9 +171,9 @@ def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
             "tested on", _test_options(setup.data, setup.test_part), setup.test_part or HELD_OUT,
             "Frames for all errors shown: never used in training, or another part such as a higher temperature.",
         ),
-        "model": dropdown("architecture", titled(MODELS, MODEL_TITLES), setup.model, "The neural network."),
+        "model": dropdown("architecture", titled(MODELS), setup.model, "The neural network."),
         "head": dropdown(
-            "forces from", titled(HEADS, HEAD_TITLES), setup.head,
+            "forces from", titled(HEADS), setup.head,
             "Direct: a second output, fast. Conservative: minus the gradient of the energy. Dual: one network with "
             "both, taught by gradient consistency to agree; it answers with −dE/dr, and its rival is conservative.",
         ),
@@ -217,20 +200,23 @@ def _weights(objective: Objective) -> dict[str, W.Widget]:
     return {
         "pitc": weight(
             "PITC weight", objective.pitc,
-            "Taylor consistency: a displaced energy must agree with the work of the predicted forces. Weight in 1/eV².",
+            "Taylor consistency: a displaced energy must agree with the work of the predicted forces. "
+            f"Weight in {TERMS['pitc'].weight_unit}.",
         ),
         "pisc": weight(
             "PISC weight", objective.pisc,
-            "Spatial consistency: the energy of a point must not depend on the path to it. Weight in 1/eV².",
+            "Spatial consistency: the energy of a point must not depend on the path to it. "
+            f"Weight in {TERMS['pisc'].weight_unit}.",
         ),
         "gradient": weight(
             "gradient weight", objective.gradient,
             "Gradient consistency: at displaced positions the two heads, direct forces and −dE/dr, must agree. For "
-            "forces from dual, or direct. Weight in Å²/eV².",
+            f"forces from dual, or direct. Weight in {TERMS['gradient'].weight_unit}.",
         ),
         "weak": weight(
             "weak labels", objective.weak,
-            "Weight of the labels' own Taylor expansion at displaced positions (Cooper et al. 2020), in 1/eV².",
+            "Weight of the labels' own Taylor expansion at displaced positions (Cooper et al. 2020), "
+            f"in {TERMS['weak'].weight_unit}.",
         ),
         "noisy": weight(
             "noisy copies", objective.noisy,
@@ -239,8 +225,8 @@ def _weights(objective: Objective) -> dict[str, W.Widget]:
         ),
         "curl": weight(
             "curl", objective.curl,
-            "Weight of what keeps direct forces from being a gradient, in Å⁴/eV²; −dE/dr has no curl, and learns "
-            "nothing from it.",
+            f"Weight of what keeps direct forces from being a gradient, in {TERMS['curl'].weight_unit}; −dE/dr has no "
+            "curl, and learns nothing from it.",
         ),
     }  # fmt: skip
 
@@ -249,25 +235,25 @@ def _forms(objective: Objective) -> dict[str, W.Widget]:
     """Which atoms are displaced how, and what is compared there."""
     return {
         "order": dropdown(
-            "order of PITC", titled(ORDER_TITLES, ORDER_TITLES), objective.order,
+            "order of PITC", titled(ORDERS), objective.order,
             "2 also uses the forces at the displaced end: right to O(ε³) instead of O(ε²). Symmetric: the "
             "energies on both sides, as exact as 2.",
         ),
         "direction": dropdown(
-            "displacement", titled(DIRECTIONS, DIRECTION_TITLES), objective.direction,
+            "displacement", titled(DIRECTIONS), objective.direction,
             "Where atoms are pushed. In a cube: every component in [−ε, ε]. Fixed length: ε for every atom. Soft "
             "modes: as the training frames differ. Worst: along the error of the forces.",
         ),
         "centres": dropdown(
-            "consistency asked at", titled(CENTRES, CENTRE_TITLES), objective.centres,
+            "consistency asked at", titled(CENTRES), objective.centres,
             "Which frames are displaced: those with labels, or those of the training part that no label was paid for.",
         ),
         "pisc_form": dropdown(
-            "PISC compares", titled(PISC_FORMS, PISC_TITLES), objective.pisc_form,
+            "PISC compares", titled(PISC_FORMS), objective.pisc_form,
             "Which sides of the triangle of two displacements must agree; the paper takes one point, two paths.",
         ),
         "teacher": dropdown(
-            "gradient teaches", titled(TEACHERS, TEACHER_TITLES), objective.teacher,
+            "gradient teaches", titled(GRADIENT_TEACHERS), objective.teacher,
             "Which kind of forces learns from gradient consistency while the other stays as it is; or both move.",
         ),
         "relative": checkbox(

@@ -158,16 +158,13 @@ class Dashboard(W.VBox):
         self._end_replay()
         self.session.reset(wanted)
         for name, weight in weights.items():
-            setattr(self.session.twins[-1].objective, name, weight)
+            self.session.set_objective(name, weight)
         self.controls.strip.lead(self.session.twins[-1].setup.head)
         self.right.reset()
         self._show_tab(self.tabs.value)
 
     def _set_physics(self, field: str, value: Any) -> None:
-        """Write a knob into the objective that the loop reads at its next step."""
-        objective = self.session.twins[-1].objective
-        setattr(objective, field, value)  # first: the loop must never see the number from before the schedule
-        objective.override(field, value)
+        self.session.set_objective(field, value)
         self.refresh()
 
     def _save(self) -> None:

@@ -199,7 +199,7 @@ def status(session: Session, pending: list[str], mistake: str = "", stored: bool
         twin = session.twins[-1]
         # While it runs, what the loop uses; at rest, what the next step will use.
         now = twin.trainer.current if session.running else twin.now
-        schedules = (twin.trainer if session.running else twin).objective.schedules
+        schedules = (twin.used if session.running else twin.objective).schedules
         text = f"<b>{state}.</b> {escape(physics(now, twin.name, schedules) + _heads(session))}"
         if notice:
             text = f'<b class="piwsl-warn">{escape(notice)}</b> {text}'

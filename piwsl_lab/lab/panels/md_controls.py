@@ -10,10 +10,10 @@ import ipywidgets as W
 from piwsl_lab.lab.parts.colours import ON_DARK
 from piwsl_lab.lab.parts.knobs import button, dropdown, put, shown, steps, tooltip
 from piwsl_lab.lab.sessions import md_views
+from piwsl_lab.names import ENSEMBLES
 
 TEMPERATURES = (50, 100, 200, 300, 400, 500, 700, 1000)
 TIME_STEPS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
-ENSEMBLE_TITLES = {"nve": "constant energy (NVE)", "nvt": "heat bath (NVT)"}
 MOST_REPLICAS = 64
 _DARK = 'body[data-jp-theme-light="false"] .piwsl-deck'
 # Pictures and curves follow the height of the window: a projector has 720 lines, a desk more.
@@ -79,7 +79,7 @@ class FlightControls:
 
     def _make_extra(self, settings: dict[str, Any]) -> None:
         """The knobs that *More* opens."""
-        titles = [(title, name) for name, title in ENSEMBLE_TITLES.items()]
+        titles = [(title, name) for name, title in ENSEMBLES.items()]
         self.ensemble = dropdown("ensemble", titles, settings["ensemble"], "Acts when you press Start anew.")
         self.replicas = W.BoundedIntText(
             value=settings["replicas"], min=1, max=MOST_REPLICAS, description="replicas",
@@ -136,7 +136,7 @@ class FlightControls:
         """Which knobs wait for *Start anew*, as a sentence; "" where none does."""
         waiting = []
         if self.ensemble.value != settings["ensemble"]:
-            waiting.append(ENSEMBLE_TITLES[self.ensemble.value])
+            waiting.append(ENSEMBLES[self.ensemble.value])
         if self.replicas.value != settings["replicas"]:
             waiting.append(f"{self.replicas.value} replicas")
         return f"Waiting for Start anew: {', '.join(waiting)}." if waiting else ""

@@ -52,7 +52,7 @@ class FlightPictures:
     """
 
     def __init__(self, session: FlightSession, colours: Mapping[str, str]) -> None:
-        self.session, self.colours, self.looks = session, colours, md_views.Looks(session)
+        self.session, self.colours, self.looks = session, colours, md_views.Views(session)
         frame = session.frame
         self.views = {
             name: MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, HEIGHT, bare=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -104,9 +104,9 @@ def fold(title: str, knobs: Sequence[W.Widget]) -> W.VBox:
     return box
 
 
-def titled(names: Iterable[Any], titles: Mapping[Any, str]) -> list[tuple[str, Any]]:
-    """Options of a dropdown: values with the words for them, or their own name."""
-    return [(titles.get(name, name), name) for name in names]
+def titled(choices: Mapping[Any, str]) -> list[tuple[str, Any]]:
+    """The options of a dropdown from one of the tables of `piwsl_lab.names`."""
+    return [(title, choice) for choice, title in choices.items()]
 
 
 def shown(value: Any) -> str:

@@ -7,27 +7,10 @@ from collections.abc import Collection
 from typing import Any
 
 from piwsl_lab.lab.parts.units import mev
-from piwsl_lab.piwsl.objective import WEIGHTS, Objective
+from piwsl_lab.names import CENTRES, DIRECTIONS
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.piwsl.terms import TERMS
 
-DIRECTION_TITLES = {
-    "uniform": "uniform in a cube",
-    "fixed_length": "fixed length",
-    "local": "one atom and its neighbours",
-    "covariance": "along soft modes of the data",
-    "adversarial": "where the model is worst",
-}
-CENTRE_TITLES = {"labelled": "labelled frames", "pool": "frames without labels"}
-TERM_WORDS = {
-    "energy": "energy weight",
-    "force": "force weight",
-    "pitc": "PITC",
-    "pisc": "PISC",
-    "gradient": "gradient consistency",
-    "curl": "curl",
-    "weak": "weak labels",
-    "noisy": "noisy copies",
-    "denoise": "denoising",
-}
 TEACHER_WORDS = {"both": "both heads", "direct": "the direct forces", "conservative": "−dE/dr"}
 SCHEDULED = "on a schedule"
 
@@ -47,15 +30,15 @@ def knobs_in_words(objective: Objective, scheduled: Collection[str] = ()) -> str
 
     for name in ("energy", "force"):  # no knob, but a schedule may move them
         if name in scheduled:
-            say(name, f"{TERM_WORDS[name]} {rounded(getattr(o, name))}")
+            say(name, f"{TERMS[name].short} {rounded(o.weight(name))}")
     if not o.displaces and not scheduled:
         return ""
     say("epsilon", f"ε = {rounded(o.epsilon)} {'of each shortest bond' if o.relative else 'Å'}")
     path = o.pitc > 0 or o.pisc > 0
-    for name, word in list(TERM_WORDS.items())[2:]:
-        weight = getattr(o, name)
+    for name, term in list(TERMS.items())[2:]:
+        weight = o.weight(name)
         if weight > 0 or name in scheduled or (path and name in ("pitc", "pisc")):
-            say(name, f"{word} {_weight(weight)}")
+            say(name, f"{term.short} {_weight(weight)}")
     if path:
         say("order", f"order {o.order}")
     if o.pisc > 0 and o.pisc_form != "same_point":
@@ -63,11 +46,11 @@ def knobs_in_words(objective: Objective, scheduled: Collection[str] = ()) -> str
     if o.gradient > 0 and o.teacher != "both":
         words.append(f"taught by {TEACHER_WORDS[o.teacher]}")
     if o.direction != "uniform":
-        words.append(DIRECTION_TITLES[o.direction])
+        words.append(DIRECTIONS[o.direction])
     if o.remove_drift:
         words.append("no drift")
     if o.centres == "pool" and o.is_consistent:
-        words.append("at " + CENTRE_TITLES["pool"])
+        words.append("at " + CENTRES["pool"])
     return ", ".join(words)
 
 
@@ -77,7 +60,7 @@ def changes_in_words(before: Objective, after: Objective) -> str:
     A field that a schedule moves is "on a schedule", at whatever value.
     """
     changes = []
-    for name in ("epsilon", *TERM_WORDS, "order", "pisc_form", "teacher", "direction", "relative", "remove_drift",
+    for name in ("epsilon", *TERMS, "order", "pisc_form", "teacher", "direction", "relative", "remove_drift",
                  "centres", "per_atom"):  # fmt: skip
         old, new = _said(before, name), _said(after, name)
         same_schedule = before.schedules.get(name) == after.schedules.get(name)
@@ -95,7 +78,7 @@ def changes_in_words(before: Objective, after: Objective) -> str:
 def _title(name: str) -> str:
     titles = {"epsilon": "ε", "pisc_form": "PISC form", "teacher": "taught by", "direction": "displacement"}
     titles |= {"relative": "ε counts", "remove_drift": "drift", "centres": "consistency asked at"}
-    titles |= {"per_atom": "residuals"} | TERM_WORDS
+    titles |= {"per_atom": "residuals"} | {term.name: term.short for term in TERMS.values()}
     return titles.get(name, name)
 
 
@@ -103,12 +86,12 @@ def _said(objective: Objective, name: str) -> str:
     """The value of a field in words."""
     if name in objective.schedules:
         return SCHEDULED
+    if name in TERMS:
+        return _weight(objective.weight(name))
     value = getattr(objective, name)
-    if name in WEIGHTS:
-        return _weight(value)
     words: dict[str, dict[Any, str]] = {
-        "direction": DIRECTION_TITLES,
-        "centres": CENTRE_TITLES,
+        "direction": DIRECTIONS,
+        "centres": CENTRES,
         "teacher": TEACHER_WORDS,
         "relative": {False: "Å", True: "shortest bonds"},
         "remove_drift": {False: "kept", True: "taken away"},

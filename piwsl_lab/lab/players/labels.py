@@ -82,7 +82,7 @@ class LabelPlayer(Player):
 
     def _weigh(self, field: str, value: float) -> None:
         """The loop reads it at its next step."""
-        setattr(self.session.twins[-1].objective, field, value)
+        self.session.set_objective(field, value)
 
     def _train(self) -> None:
         try:

@@ -16,19 +16,27 @@ import sys
 import threading
 import weakref
 from types import FrameType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from piwsl_lab.lab.sessions.loop import Driven
+from typing import Any, Protocol
 
 AGAIN = 0.2  # s until the next try, while a cell that waits has a handler of its own
 
-_watched: tuple[weakref.ref[Driven], ...] = ()  # replaced, never changed: the handler may read it at any moment
+
+class Watched(Protocol):
+    """What an interrupt has to know of a session."""
+
+    @property
+    def running(self) -> bool: ...
+
+    def interrupted(self) -> None:
+        """Stop, without waiting and without a lock."""
+
+
+_watched: tuple[weakref.ref[Watched], ...] = ()  # replaced, never changed: the handler may read it at any moment
 _adding = threading.Lock()
 _told: weakref.WeakSet[Any] = weakref.WeakSet()  # shells whose cells are listened to
 
 
-def watch(session: Driven) -> None:
+def watch(session: Watched) -> None:
     """Let the kernel's interrupt stop a session from now on; the session is not kept alive by that."""
     shell = _shell()
     if shell is None:
@@ -78,5 +86,5 @@ def _after_a_cell(result: Any = None) -> None:
             session.interrupted()
 
 
-def _sessions() -> list[Driven]:
+def _sessions() -> list[Watched]:
     return [session for reference in _watched if (session := reference()) is not None]

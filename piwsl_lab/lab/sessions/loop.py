@@ -9,15 +9,19 @@ from __future__ import annotations
 import atexit
 import math
 import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from piwsl_lab.lab.sessions import interrupt
-from piwsl_lab.lab.sessions.fairlock import FairLock
 from piwsl_lab.support import interrupts
+from piwsl_lab.support.fairlock import FairLock
 
-LOOK = 0.1  # s between two looks whether the thread that is waited for still lives
+POLL = 0.1  # s between two checks whether the thread that is waited for still lives
+RATE_WINDOW = 3.0  # s, over which the step rate is averaged
+D = TypeVar("D", bound="Driven")
 
 
 class Flag:
@@ -65,8 +69,30 @@ class Drive:
 
     def wait_for(self, event: threading.Event) -> None:
         """Wait until it halted or ended, unless its own thread asks; a thread that died has ended."""
-        while self.owner is not threading.current_thread() and self.owner.is_alive() and not event.wait(LOOK):
+        while self.owner is not threading.current_thread() and self.owner.is_alive() and not event.wait(POLL):
             interrupts.deliver()
+
+
+class Rate:
+    """Steps per second, averaged over the last seconds."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=200)
+
+    def note(self, step: int) -> None:
+        """So many steps are taken now."""
+        self._marks.append((time.perf_counter(), step))
+        while self._marks[-1][0] - self._marks[0][0] > RATE_WINDOW:
+            self._marks.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """0 before the second step."""
+        marks = list(self._marks)
+        if len(marks) < 2:
+            return 0.0
+        (t0, s0), (t1, s1) = marks[0], marks[-1]
+        return (s1 - s0) / max(t1 - t0, 1e-9)
 
 
 class Driven:
@@ -103,9 +129,22 @@ class Driven:
     def _prepare(self) -> None:
         """Get ready for a new drive."""
 
-    def _take_steps(self, drive: Drive, last: float) -> None:
-        """Take steps until `drive.stop` is set or `last` is reached."""
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
         raise NotImplementedError
+
+    @property
+    def steps_taken(self) -> int:
+        """Steps so far, as `last` counts them."""
+        raise NotImplementedError
+
+    def _advance(self, last: float) -> None:
+        """Go on by a step or a few, up to step `last`; the lock is held."""
+        raise NotImplementedError
+
+    def _after_steps(self, drive: Drive) -> None:
+        """What belongs to the steps and comes after the last of them, in a cell and on a thread."""
 
     def _afterwards(self, drive: Drive) -> None:
         """What a thread does after its last step, until `drive.abort` is set."""
@@ -139,6 +178,14 @@ class Driven:
             self.listeners.remove(callback)
 
     # Driving -------------------------------------------------------------------------------------------------------
+
+    def _take_steps(self, drive: Drive, last: float) -> None:
+        """The loop of every session: steps until one asks to stop, `last` is reached or none is left."""
+        while self.steps_taken < last and not self.finished and not drive.stop.is_set():
+            with self.lock:
+                self._advance(last)
+            interrupts.deliver()
+        self._after_steps(drive)
 
     def _run_here(self, last: float, announce: bool = True) -> None:
         """Take steps in this thread; Ctrl-C comes through between two of them."""
@@ -195,7 +242,7 @@ class Driven:
             drive.stop.set()
             drive.wait_for(drive.halted)
 
-    def wait(self) -> Driven:
+    def wait(self: D) -> D:
         """Wait until everything is done, what comes after the steps included."""
         drive = self._drive
         if drive is not None:

@@ -6,7 +6,6 @@ wants to draw reads `tracks`, lists of plain arrays.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -16,12 +15,11 @@ import numpy as np
 from piwsl_lab.analysis.spectra import bond_lengths
 from piwsl_lab.analysis.survival import Bonds, reference_bonds
 from piwsl_lab.data import Dataset, Frame
-from piwsl_lab.lab.sessions.loop import Drive, Driven
+from piwsl_lab.lab.sessions.loop import Driven
 from piwsl_lab.md.constraints import words
 from piwsl_lab.md.limits import check_atoms, check_states
 from piwsl_lab.md.simulation import Simulation
 from piwsl_lab.md.snapshot import Snapshot
-from piwsl_lab.support import interrupts
 
 EVERY = 4  # steps between two states that are kept
 MOST_STATES = 2000  # of a track; then every second one is let go, and half as many are kept from there on
@@ -64,9 +62,9 @@ class Track:
         if self._start is None:
             self._start = snapshot.conserved
         shape = (-1, len(self.frame), 3)
-        places = snapshot.positions.reshape(shape)
-        lengths = bond_lengths(places, self.bonds.pairs, self.frame)
-        self.positions.append(places.astype(np.float32))
+        positions = snapshot.positions.reshape(shape)
+        lengths = bond_lengths(positions, self.bonds.pairs, self.frame)
+        self.positions.append(positions.astype(np.float32))
         self.forces.append(snapshot.forces.reshape(shape).astype(np.float32))
         self.temperature.append(snapshot.temperature)
         self.change.append(snapshot.conserved - self._start)
@@ -77,7 +75,8 @@ class Track:
     def thinned(self) -> Track:
         """The same without every second state; the first and the last stay. Who reads this one is not disturbed."""
         keep = sorted({*range(0, len(self.time), 2), len(self.time) - 1})
-        return replace(self, **{name: [getattr(self, name)[k] for k in keep] for name in (*STATES, "time")})
+        kept: dict[str, Any] = {name: [getattr(self, name)[k] for k in keep] for name in (*STATES, "time")}
+        return replace(self, **kept)
 
     def at(self, time: float) -> int:
         """Index of the state nearest to a time (fs)."""
@@ -186,22 +185,16 @@ class FlightSession(Driven):
 
     def run(self, steps: int) -> FlightSession:
         """Take steps and come back; exceptions are raised here."""
-        self._run_here(self._steps_taken + steps, announce=False)
+        self._run_here(self.steps_taken + steps, announce=False)
         return self
 
     @property
-    def _steps_taken(self) -> int:
+    def steps_taken(self) -> int:
         """Of the twin that flew farthest."""
         return max(simulation.step_count for simulation in self.simulations.values())
 
-    def _take_steps(self, drive: Drive, last: float) -> None:
-        while self._steps_taken < last and not self.finished and not drive.stop.is_set():
-            with self.lock:
-                self._advance(last)
-            interrupts.deliver()
-
-    def _advance(self, last: float = math.inf) -> None:
-        """A few steps of every twin, in turn, up to step `last`: the one code path of both drivers.
+    def _advance(self, last: float) -> None:
+        """A few steps of every twin, in turn, up to step `last`.
 
         A twin that is ahead, because the one after it failed, waits for the others.
         """

@@ -29,7 +29,7 @@ NO_REFERENCE = "no reference method flies here: take data that GFN2-xTB labelled
 KEPT = 500  # answers that are remembered
 
 
-class Looks:
+class Views:
     """Arguments for `MoleculeView.show` at moments of a flight.
 
     Parameters
@@ -46,21 +46,21 @@ class Looks:
         """Whether an oracle flies with the twins, whose forces can be asked for anywhere."""
         return self._oracle() is not None
 
-    def of(self, name: str, track: Track, state: int, replica: int, look: str) -> dict[str, Any]:
+    def of(self, name: str, track: Track, state: int, replica: int, view: str) -> dict[str, Any]:
         """What to draw of a twin in one of the states of its track, for one of `TITLES`.
 
         Raises
         ------
         ValueError
-            The look needs a reference, and no oracle flies.
+            The view needs a reference, and no oracle flies.
         """
         forces = track.forces[state][replica].astype(float)
-        if look == FORCES:
+        if view == FORCES:
             return {"forces": forces}
-        if look == ENERGIES:
+        if view == ENERGIES:
             return {"forces": forces, "atom_energy": self._energies(name, track, state, replica)}
         reference = self._reference(name, track, state, replica)
-        if look == BESIDE:
+        if view == BESIDE:
             return {"forces": forces, "reference_forces": reference}
         error = np.linalg.norm(forces - reference, axis=1)
         return {"forces": forces - reference, "atom_error": error, "what": "predicted − reference"}
@@ -75,27 +75,29 @@ class Looks:
         if oracle is None:
             raise ValueError(NO_REFERENCE)
         frame = track.frame
-        places = track.positions[state][replica].astype(float)
+        positions = track.positions[state][replica].astype(float)
 
         def ask() -> np.ndarray:
             try:
-                return oracle.label(frame.numbers, places, frame.cell, frame.pbc, **electronic_state(frame)).forces
+                return oracle.label(frame.numbers, positions, frame.cell, frame.pbc, **electronic_state(frame)).forces
             except DataError:  # atoms on one spot: no arrow is drawn for it
-                return np.full_like(places, np.nan)
+                return np.full_like(positions, np.nan)
 
-        return self._remembered(("reference", name, state, replica, places.tobytes()), ask)
+        return self._remembered(("reference", name, state, replica, positions.tobytes()), ask)
 
     def _energies(self, name: str, track: Track, state: int, replica: int) -> np.ndarray | None:
         """Change of the energy of every atom since the start, [n], eV; None where the twin knows no such energies."""
         field = self.session.simulations[name].field
-        if not isinstance(field, LearnedForces) or not hasattr(field.potential, "energies_of_atoms"):
+        potential = field.potential if isinstance(field, LearnedForces) else None
+        energies_of_atoms = getattr(potential, "energies_of_atoms", None)
+        if energies_of_atoms is None:
             return None
         frames = [replace(track.frame, positions=track.positions[k][replica].astype(float)) for k in (0, state)]
 
         def ask() -> np.ndarray:
             with torch.no_grad():
-                graph = as_graphs(field.potential, Dataset(frames).unlabelled()).all()
-                before, now = field.potential.energies_of_atoms(graph).double().cpu().numpy().reshape(2, -1)
+                graph = as_graphs(potential, Dataset(frames).unlabelled()).all()
+                before, now = energies_of_atoms(graph).double().cpu().numpy().reshape(2, -1)
             return now - before
 
         key = ("energies", name, state, replica, id(field), frames[1].positions.tobytes())

@@ -1,45 +1,35 @@
-"""A session in a folder: one readable JSON file, its curves and one checkpoint for every twin, no pickle.
+"""Reading a saved session; `saving.py` says what lies in its folder.
 
-`session.json` names the other files with their SHA-256, and is written last. A kill at any moment therefore leaves the
-older session of a folder or the newer one, never a mixture. `read_record` reads what a screen shows and builds no
-potential; `Session.load` builds on it.
+`read_record` reads what a screen shows and builds no potential; `twins_of` builds on it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as arrays_from_bytes
-from safetensors.numpy import save as arrays_to_bytes
 
 from piwsl_lab.data import Frame
-from piwsl_lab.lab.sessions import saved_arrays as packed
-from piwsl_lab.lab.sessions import saved_tables as tables
+from piwsl_lab.lab.sessions import packed
 from piwsl_lab.lab.sessions.preview import Preview
-from piwsl_lab.lab.sessions.saved_folder import MARK, SavedError, replace_files
-from piwsl_lab.lab.sessions.twin import Predictions
+from piwsl_lab.lab.sessions.saved_folder import SavedError
+from piwsl_lab.lab.sessions.twin import Predictions, Twin
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, prepare
 from piwsl_lab.support.device import pick_device
-from piwsl_lab.support.files import without_nan
-from piwsl_lab.training.checkpoint import fingerprint, pack, resume
+from piwsl_lab.training.checkpoint import fingerprint, resume
 from piwsl_lab.training.checkpoint_file import HEADER
 from piwsl_lab.training.errors import Metrics
 from piwsl_lab.training.record import Record
 from piwsl_lab.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from piwsl_lab.lab.sessions.training import Session
 
 FORMAT = 1
 SESSION = "session.json"
@@ -125,58 +115,6 @@ class SavedRun:
         return min(len(twin.records) for twin in self.twins)
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
-
-
-def write(session: Session, folder: str | Path) -> list[Path]:
-    """Write a session into a folder; `Session.save` explains it."""
-    with session.lock:  # a copy is taken here, and written while the training goes on
-        table, files = _contents(session)
-    return replace_files(Path(folder).expanduser(), SESSION, table, files)
-
-
-def _contents(session: Session) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """What `session.json` says, and the content of the other files by their names."""
-    twins, files, arrays = [], {}, packed.as_prefixed("frames.", packed.pack_frames(session.test_frames))
-    for k, twin in enumerate(session.twins):
-        twin.settle()
-        steps, scores = zip(*twin.points, strict=True)
-        arrays |= packed.as_prefixed(f"{k}.records.", packed.pack_records(twin.records))
-        arrays |= packed.as_prefixed(f"{k}.history.", packed.pack_history(twin.history, twin.snapshot))
-        arrays |= packed.as_prefixed(f"{k}.trajectory.", packed.pack_trajectory(twin.trajectory))
-        arrays[f"{k}.points.step"] = np.array(steps, dtype=np.int64)
-        arrays[f"{k}.points.metrics"] = packed.metrics_table(scores)
-        twins.append(
-            {
-                "name": twin.name,
-                "kind": twin.kind,
-                "taught": session.taught[twin.name],
-                "setup": tables.setup_table(twin.setup),
-                "objective": tables.objective_table(twin.name, twin.objective),
-                "changes": {str(step): tables.objective_table(twin.name, one) for step, one in twin.changes.items()},
-                "final": asdict(twin.final) if twin.final else None,
-            }
-        )
-        files[f"twin {twin.name}"] = pack(twin.potential, twin.trainer, {MARK: "1"}, moments=not twin.trainer.finished)
-    table = {
-        HEADER: "session",
-        "format": FORMAT,
-        "saved_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "step": session.step,
-        "setup": tables.setup_table(session.setup),
-        "heads": session.heads,
-        "monitor_every": session.monitor_every,
-        "next_monitor": session.next_monitor,
-        "fingerprints": {name: fingerprint(part) for name, part in session.task._asdict().items()},
-        "twins": twins,
-        "pins": [tables.pin_table(row) for row in session.pins],
-    }
-    return without_nan(table), {CURVES: arrays_to_bytes(arrays, metadata={MARK: "1"}), **files}
-
-
-# -- reading -----------------------------------------------------------------------------------------------------------
-
-
 def read_record(folder: str | Path) -> SavedRun:
     """Everything of a saved session but its weights.
 
@@ -196,12 +134,22 @@ def read_record(folder: str | Path) -> SavedRun:
     raise SavedError(f"{folder}: is written to again and again; read it when that has ended")
 
 
-def trainers(run: SavedRun, given: dict[str, str]) -> tuple[Task, dict[str, Trainer]]:
-    """The data of a saved session and its trainers by the names of the twins, exactly where they stopped.
+def elsewhere(setup: Setup, given: Mapping[str, str]) -> Setup:
+    """A setup with its files, or its device, where they are now; `given` may hold data, test_part and device."""
+    return replace(
+        setup,
+        data=given.get("data", setup.data),
+        test_part=given.get("test_part", setup.test_part),
+        device=given.get("device", setup.device),
+    )
+
+
+def twins_of(run: SavedRun, given: Mapping[str, str]) -> tuple[Task, list[Twin]]:
+    """The data of a saved session and its twins, exactly where they stopped.
 
     Parameters
     ----------
-    given : dict of str
+    given : mapping of str
         Fields of the setup that are others here: data, test_part, device.
 
     Raises
@@ -209,7 +157,7 @@ def trainers(run: SavedRun, given: dict[str, str]) -> tuple[Task, dict[str, Trai
     SavedError
         The data cannot be read or hold other frames, a checkpoint is damaged, or the device is not there.
     """
-    setup = replace(run.setup, **given)
+    setup = elsewhere(run.setup, given)
     try:
         task = prepare(setup)
     except (ValueError, TypeError, OSError) as error:
@@ -223,7 +171,14 @@ def trainers(run: SavedRun, given: dict[str, str]) -> tuple[Task, dict[str, Trai
             f"{run.folder}: {setup.data} holds other frames or labels ({', '.join(others)}) than when the session was "
             f"saved; give the data as they were: Session.load({str(run.folder)!r}, data='…')"
         )
-    return task, {twin.name: _trainer(run, twin, task, setup.device) for twin in run.twins}
+    twins = [
+        Twin(
+            twin.name, elsewhere(twin.setup, given), _trainer(run, twin, task, setup.device), twin.kind, twin.records,
+            twin.points, twin.changes, twin.snapshot, twin.history, twin.final, twin.moved,
+        )
+        for twin in run.twins
+    ]  # fmt: skip
+    return task, twins
 
 
 def _trainer(run: SavedRun, twin: SavedTwin, task: Task, device: str) -> Trainer:
@@ -235,6 +190,7 @@ def _trainer(run: SavedRun, twin: SavedTwin, task: Task, device: str) -> Trainer
         raise SavedError(f"{error}: Session.load({str(run.folder)!r}, device='auto')") from error
     with _damaged(path):
         trainer = resume(path, task.train, task.validation, task.pool, device)
+        trainer.objective = twin.objective  # earlier versions kept the knobs apart from what the last step used
     known = {name: getattr(twin.setup, name) for name in ("steps", "batch_size", "learning_rate", "seed")}
     if trainer.done != len(twin.records) or any(trainer.settings[name] != value for name, value in known.items()):
         raise SavedError(f"{path}: belongs to another training than {SESSION} says; save the session again")
@@ -284,8 +240,8 @@ def _parsed(folder: Path, text: str) -> SavedRun:
         if table["format"] > FORMAT:
             raise SavedError(f"{path}: was saved by a newer piwsl-lab (format {table['format']}); upgrade piwsl-lab")
         files = {name: (folder / _plain_name(entry["file"]), entry["sha256"]) for name, entry in table["files"].items()}
-        setup = tables.setup_of(table["setup"])
-        pins = [tables.pin_of(row) for row in table["pins"]]
+        setup = packed.setup_of(table["setup"])
+        pins = [packed.pin_of(row) for row in table["pins"]]
     curves, sha256 = files[CURVES]
     content = _content(curves, sha256)
     with _damaged(curves):
@@ -307,29 +263,29 @@ def _parsed(folder: Path, text: str) -> SavedRun:
             saved_at=str(table["saved_at"]),
             heads={str(name): str(head) for name, head in table["heads"].items()},
             fingerprints={str(name): str(one) for name, one in table["fingerprints"].items()},
-            monitor_every=tables.of_type("monitor_every", table["monitor_every"], "int | None"),
-            next_monitor=tables.of_type("next_monitor", table["next_monitor"], "int"),
+            monitor_every=packed.of_type("monitor_every", table["monitor_every"], "int | None"),
+            next_monitor=packed.of_type("next_monitor", table["next_monitor"], "int"),
         )
 
 
 def _twin(entry: dict[str, Any], arrays: packed.Arrays, sizes: list[int], path: Path, sha256: str) -> SavedTwin:
-    scores = packed.metrics_of(arrays["points.metrics"])
+    scores = packed.unpack_metrics(arrays["points.metrics"])
     history, snapshot = packed.unpack_history(packed.under(arrays, "history."), sizes)
     return SavedTwin(
-        name=tables.of_type("name", entry["name"], "str"),
-        kind=tables.of_type("kind", entry["kind"], "str"),
-        setup=tables.setup_of(entry["setup"]),
-        objective=tables.objective_of(entry["objective"]),
+        name=packed.of_type("name", entry["name"], "str"),
+        kind=packed.of_type("kind", entry["kind"], "str"),
+        setup=packed.setup_of(entry["setup"]),
+        objective=packed.objective_of(entry["objective"]),
         records=packed.unpack_records(packed.under(arrays, "records.")),
         points=list(zip(arrays["points.step"].tolist(), scores, strict=True)),
-        changes={int(step): tables.objective_of(one) for step, one in entry["changes"].items()},
+        changes={int(step): packed.objective_of(one) for step, one in entry["changes"].items()},
         snapshot=snapshot,
         history=history,
-        final=tables.metrics_of(entry["final"]),
+        final=packed.metrics_of(entry["final"]),
         moved=packed.unpack_trajectory(packed.under(arrays, "trajectory.")),
         path=path,
         sha256=sha256,
-        taught=tables.of_type("taught", entry["taught"], "bool"),
+        taught=packed.of_type("taught", entry["taught"], "bool"),
     )
 
 

@@ -52,30 +52,38 @@ def replace_files(folder: Path, index: str, table: Mapping[str, Any], files: Map
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             before = _ours(folder, index)
-            written = {}
-            try:
-                for name, content in files.items():
-                    path = folder / _free_name(name, before, written.values())
-                    written[name] = path
-                    write_whole(path, content)
-                entries = {
-                    name: {"file": path.name, "sha256": hashlib.sha256(files[name]).hexdigest()}
-                    for name, path in written.items()
-                }
-                write_json(folder / index, {**table, "files": entries})
-            except BaseException:  # an interrupt too
-                for path in written.values():
-                    path.unlink(missing_ok=True)
-                raise
+            written = _written(folder, index, table, files, before)
             for name in before:
                 (folder / name).unlink(missing_ok=True)
-        return [folder / index, *written.values()]
+        return written
     except (FileExistsError, NotADirectoryError) as error:
         raise SavedError(f"{folder}: is a file; a session is saved into a folder: choose another name") from error
     except OSError as error:
         raise SavedError(
             f"{folder}: cannot be written to ({error.strerror}); free some space, or choose another folder"
         ) from error
+
+
+def _written(
+    folder: Path, index: str, table: Mapping[str, Any], files: Mapping[str, bytes], before: list[str]
+) -> list[Path]:
+    """Write all files beside those of an earlier session, the index last; on an error none stays."""
+    written: dict[str, Path] = {}
+    try:
+        for name, content in files.items():
+            path = folder / _free_name(name, before, written.values())
+            written[name] = path
+            write_whole(path, content)
+        entries = {
+            name: {"file": path.name, "sha256": hashlib.sha256(files[name]).hexdigest()}
+            for name, path in written.items()
+        }
+        write_json(folder / index, {**table, "files": entries})
+    except BaseException:  # an interrupt too
+        for path in written.values():
+            path.unlink(missing_ok=True)
+        raise
+    return [folder / index, *written.values()]
 
 
 @contextmanager

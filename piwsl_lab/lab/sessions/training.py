@@ -1,39 +1,34 @@
 """`Session`: twin potentials that learn the same frames in turn, with or without a screen.
 
 A session knows nothing of widgets. A cell or a test drives it with `run(n)`, a button with `start()` and `stop()`;
-both go through `Session._advance`, the only place where a step is taken. Whoever wants to draw reads plain Python
+`loop.py` has the loop of both. Whoever wants to draw reads plain Python
 values (`twin.records`, `twin.points`, `twin.history`) whenever it likes; the loop itself never draws.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.data.checked import doubts
 from piwsl_lab.lab.parts.colours import potential_kind
-from piwsl_lab.lab.sessions import saved
-from piwsl_lab.lab.sessions.loop import Drive, Driven
+from piwsl_lab.lab.sessions import saved, saving
+from piwsl_lab.lab.sessions.loop import Drive, Driven, Rate
 from piwsl_lab.lab.sessions.preview import simulate
 from piwsl_lab.lab.sessions.twin import Twin, taught_by_piwsl
 from piwsl_lab.piwsl.objective import Objective, suited
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, build_trainer, prepare
-from piwsl_lab.support import interrupts
+from piwsl_lab.support.device import leave_cores_to_the_browser
 from piwsl_lab.training.errors import Metrics, evaluate
 
 MONITOR_FRAMES = 24  # test frames scored while training runs
 MONITOR_SECONDS = 0.11  # wanted time between two scores: curves that move eight or nine times a second
 MONITOR_SHARE = 0.1  # ... unless scoring would then cost more than this share of the time
-RATE_WINDOW = 3.0  # s, over which the step rate is averaged
 
 
 class Session(Driven):
@@ -79,13 +74,14 @@ class Session(Driven):
     ) -> None:
         self.setup = setup or Setup()
         if objectives is None:
-            objectives = {"supervised": Objective(), "PIWSL": Objective(**suited(self.setup.head))}
+            weights: dict[str, Any] = suited(self.setup.head)
+            objectives = {"supervised": Objective(), "PIWSL": Objective(**weights)}
         if not objectives:
             raise ValueError("a session needs at least one twin: give objectives={'name': Objective(...)}")
         self.heads = dict(heads or {})
         if unknown := sorted(self.heads.keys() - objectives.keys()):
             raise ValueError(f"heads: no twin is called {unknown[0]!r}; this session has {list(objectives)}")
-        _leave_cores_to_the_browser()
+        leave_cores_to_the_browser()
         super().__init__()
         self.monitor_every = monitor_every
         self.pins: list[dict[str, Any]] = []
@@ -98,8 +94,8 @@ class Session(Driven):
         twins = []
         for name, objective in objectives.items():
             one = replace(setup, head=self._head(setup.head, name, objective, last=name == list(objectives)[-1]))
-            trainer = build_trainer(one, task, replace(objective))
-            twins.append(Twin(name, one, trainer, objective, potential_kind(one.head, self.taught[name])))
+            kind = potential_kind(one.head, self.taught[name])
+            twins.append(Twin(name, one, build_trainer(one, task, objective), kind))
         built = _Built(setup, task, twins)
         for twin in twins:  # before anybody can see them: they are drawn from another thread
             twin.monitor(built.monitored)
@@ -108,7 +104,7 @@ class Session(Driven):
     def _install(self, built: _Built) -> None:
         """Put new data and twins in the place of the old ones."""
         with self.lock:
-            self._rate: deque[tuple[float, int]] = deque(maxlen=200)
+            self._rate = Rate()
             self.next_monitor = self.monitor_every or 1
             self.setup, self.task = built.setup, built.task
             self.test_frames, self._monitored = built.test_frames, built.monitored
@@ -151,7 +147,7 @@ class Session(Driven):
         ValueError
             The folder holds other things or cannot be written to, or a schedule is a function.
         """
-        return saved.write(self, folder)
+        return saving.write(self, folder)
 
     @classmethod
     def load(
@@ -173,24 +169,17 @@ class Session(Driven):
             A file is missing, damaged or of a newer piwsl-lab, or the data set holds other frames than it did.
         """
         run = saved.read_record(folder)
-        given = {"data": data, "test_part": test_part, "device": device}
-        given = {name: value for name, value in given.items() if value is not None}
-        task, trainers = saved.trainers(run, given)
+        asked = {"data": data, "test_part": test_part, "device": device}
+        given = {name: value for name, value in asked.items() if value is not None}
+        task, twins = saved.twins_of(run, given)
         session = cls.__new__(cls)
         Driven.__init__(session)
         session.monitor_every, session.pins = run.monitor_every, run.pins
         session.heads = run.heads
         session.taught = {twin.name: twin.taught for twin in run.twins}
-        twins = [
-            Twin(
-                twin.name, replace(twin.setup, **given), trainers[twin.name], twin.objective, twin.kind, twin.records,
-                twin.points, twin.changes, twin.snapshot, twin.history, twin.final, twin.moved,
-            )
-            for twin in run.twins
-        ]  # fmt: skip
-        session._install(_Built(replace(run.setup, **given), task, twins))
+        session._install(_Built(saved.elsewhere(run.setup, given), task, twins))
         session.next_monitor = run.next_monitor
-        _leave_cores_to_the_browser()
+        leave_cores_to_the_browser()
         return session
 
     # -- what it is doing ------------------------------------------------------------------------------------------
@@ -199,6 +188,10 @@ class Session(Driven):
     def step(self) -> int:
         """Steps that every twin has taken."""
         return min(len(twin.records) for twin in self.twins)
+
+    @property
+    def steps_taken(self) -> int:
+        return self.step
 
     @property
     def steps(self) -> int:
@@ -211,11 +204,7 @@ class Session(Driven):
     @property
     def steps_per_second(self) -> float:
         """Steps of all twins together count as one; 0 before the second step."""
-        marks = list(self._rate)
-        if len(marks) < 2:
-            return 0.0
-        (t0, s0), (t1, s1) = marks[0], marks[-1]
-        return (s1 - s0) / max(t1 - t0, 1e-9)
+        return self._rate.per_second
 
     @property
     def seconds_left(self) -> float:
@@ -229,6 +218,11 @@ class Session(Driven):
                 return twin
         raise ValueError(f"no twin {name!r}: this session has {[t.name for t in self.twins]}")
 
+    def set_objective(self, field: str, value: Any) -> None:
+        """Move a knob of the last twin; its next step uses the value, and a schedule of that field ends here."""
+        with self.lock:
+            self.twins[-1].objective.override(field, value)
+
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def run(self, n: int | None = None) -> Session:
@@ -236,21 +230,12 @@ class Session(Driven):
         self._run_here(self.steps if n is None else self.step + n)
         return self
 
-    def wait(self) -> Session:
-        """Wait until the thread has done everything, short trajectories included."""
-        super().wait()
-        return self
-
     def _prepare(self) -> None:
-        self._rate.clear()
+        self._rate = Rate()
         for twin in self.twins:
             twin.trajectory = None
 
-    def _take_steps(self, drive: Drive, last: float) -> None:
-        while self.step < min(last, self.steps) and not drive.stop.is_set():
-            with self.lock:
-                self._advance()
-            interrupts.deliver()
+    def _after_steps(self, drive: Drive) -> None:
         drive.activity = "scoring" if self.finished else "stopping"
         with self.lock:
             self._monitor(self.twins)
@@ -264,8 +249,8 @@ class Session(Driven):
             if not drive.abort.is_set():
                 twin.trajectory = simulate(twin.potential, self.test_frames[0], drive.abort.is_set)
 
-    def _advance(self) -> None:
-        """One step of every twin, in turn: the one code path of both drivers."""
+    def _advance(self, last: float) -> None:
+        """One step of every twin, in turn."""
         self._monitor_when_due()  # an error may have come between the last step and its score
         twins, target = self.twins, self.step + 1
         for twin in twins:
@@ -273,9 +258,7 @@ class Session(Driven):
                 twin.step()
         if twins is not self.twins:  # reset from inside a step: these are gone
             return
-        self._rate.append((time.perf_counter(), self.step))
-        while self._rate[-1][0] - self._rate[0][0] > RATE_WINDOW:
-            self._rate.popleft()
+        self._rate.note(self.step)
         self._monitor_when_due()
 
     # -- scores ----------------------------------------------------------------------------------------------------
@@ -303,7 +286,7 @@ class Session(Driven):
         for twin in self.twins:
             if twin.final is None:
                 twin.trainer.restore_best()
-                twin.snapshot = twin.look(self._monitored)[0]
+                twin.snapshot = twin.predict(self._monitored)[0]
                 twin.final = evaluate(twin.potential, self.task.test)  # last: what is broken off here is done again
 
     # -- results ---------------------------------------------------------------------------------------------------
@@ -319,21 +302,11 @@ class Session(Driven):
             row = {"label": label or f"run {len(self.pins) + 1}", "step": self.step, "setup": replace(self.setup)}
             row["frames"] = len(self.task.test if self.twins[0].final else self.test_frames)
             # What the last step used, not where the sliders stand now; and whether it was so from the start.
-            row["twins"] = {t.name: (replace(t.trainer.objective), t.metrics, len(t.changes) > 1) for t in self.twins}
+            row["twins"] = {t.name: (replace(t.used), t.metrics, len(t.changes) > 1) for t in self.twins}
             row["kinds"] = {t.name: t.kind for t in self.twins}
             row["heads"] = {t.name: t.setup.head for t in self.twins}
             self.pins.append(row)
         return row
-
-
-def _leave_cores_to_the_browser() -> None:
-    """Take half of the cores at most, unless OMP_NUM_THREADS says otherwise.
-
-    A second thread makes a step on a small molecule about a tenth faster; when the browser needs that core to draw, the
-    threads wait for each other and every step takes several times as long.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))
 
 
 class _Built:

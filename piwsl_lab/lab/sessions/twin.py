@@ -12,7 +12,8 @@ import torch
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.lab.sessions.preview import Preview
 from piwsl_lab.models import Potential
-from piwsl_lab.piwsl.objective import CONSISTENCY, Objective
+from piwsl_lab.names import CONSISTENCY
+from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.support.interrupts import held
 from piwsl_lab.training.errors import Metrics, evaluate
@@ -23,7 +24,7 @@ MOST_SNAPSHOTS = 400  # of the history of a twin: 2 MB for ethanol
 
 
 class CannotStep(ValueError):
-    """A knob stands where this potential cannot follow; the message says which, and what to do."""
+    """The objective asks for what this potential cannot do; the message says for what, and the remedy."""
 
 
 class Predictions(NamedTuple):
@@ -51,8 +52,6 @@ class Twin:
     kind : str
         Where its forces come from and whether PIWSL teaches it: what decides its colour everywhere. It is fixed when
         the session is built, so that no slider changes a colour.
-    objective : Objective
-        The knobs. Write to it at any time: the next step uses it.
     records : list of Record
         One per step: step number, loss terms, seconds.
     points : list of (step, Metrics)
@@ -72,7 +71,6 @@ class Twin:
     name: str
     setup: Setup
     trainer: Trainer
-    objective: Objective
     kind: str
     records: list[Record] = field(default_factory=list)
     points: list[tuple[int, Metrics]] = field(default_factory=list)
@@ -85,6 +83,16 @@ class Twin:
     @property
     def potential(self) -> Potential:
         return self.trainer.potential
+
+    @property
+    def objective(self) -> Objective:
+        """The knobs: the trainer's own objective, which it reads at every step. Write to it at any time."""
+        return self.trainer.objective
+
+    @property
+    def used(self) -> Objective:
+        """The objective as the last step read it; before the first step, as the next one will."""
+        return self.changes[max(self.changes)] if self.changes else self.objective
 
     @property
     def metrics(self) -> Metrics | None:
@@ -112,7 +120,7 @@ class Twin:
         schedule = self.objective.schedules.get(name)
         if schedule is None:
             return getattr(self.objective, name)
-        if self.trainer.objective.schedules.get(name) == schedule:
+        if self.trainer.used.schedules.get(name) == schedule:
             return getattr(self.trainer.current, name)
         return schedule(self.trainer.done)  # it came after the last step
 
@@ -123,7 +131,7 @@ class Twin:
         return replace(self.objective, schedules={}, **scheduled) if scheduled else self.objective
 
     def step(self) -> Record:
-        """One training step with the objective as it is now; remembers when the objective changed.
+        """One training step with the objective as it is now; remembers what it was where it changed.
 
         Raises
         ------
@@ -134,11 +142,6 @@ class Twin:
             raise CannotStep(obstacle)
         with held():
             self.settle()
-            if self.objective != self.trainer.objective or not self.changes:
-                # A copy, so that nothing changes in the middle of a step and what is remembered is what was used. It
-                # is remembered first: an interrupt between the two then loses nothing.
-                self.changes[len(self.records)] = objective = replace(self.objective)
-                self.trainer.objective = objective
             try:
                 try:
                     self.trainer.step()
@@ -155,12 +158,17 @@ class Twin:
 
     def _note(self) -> None:
         """Take the record of a step that the trainer counts and this twin does not yet."""
-        if self.trainer.done == len(self.records) + 1:
-            self.records.append(self.trainer.last)
+        record = self.trainer.last
+        if record is None or self.trainer.done != len(self.records) + 1:
+            return
+        # What was used comes first: an interrupt between the two then loses nothing.
+        if not self.changes or self.used != self.trainer.used:
+            self.changes[len(self.records)] = self.trainer.used
+        self.records.append(record)
 
     def monitor(self, monitored: GraphSet) -> None:
         """Score the current weights on the monitored frames, and keep the score and what they predict there."""
-        self.snapshot, metrics = self.look(monitored)
+        self.snapshot, metrics = self.predict(monitored)
         step = len(self.records)
         # Each of the two by itself: an interrupt may have come between them.
         if not self.history or self.history[-1].step != step:
@@ -172,7 +180,7 @@ class Twin:
             self.points.append((step, metrics))
 
     @torch.no_grad()
-    def look(self, monitored: GraphSet) -> tuple[Predictions, Metrics]:
+    def predict(self, monitored: GraphSet) -> tuple[Predictions, Metrics]:
         """What the twin predicts now for the monitored frames, and its score there, from one call of the potential."""
         graph = monitored.all()
         prediction = self.potential(graph)

@@ -7,11 +7,11 @@ therefore rests on many scores and says so. It knows no widgets.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "not decided yet"
 FEWEST, MOST = 9, 40  # scores in the window
@@ -172,15 +172,15 @@ class Comparison:
         return 0.5 * paired_error(*squares)  # of the root
 
 
-def paired_error(one: Sequence[float], other: Sequence[float]) -> float:
+def paired_error(one: ArrayLike, other: ArrayLike) -> float:
     """Standard error of ln(mean of one / mean of the other) over the frames that both have a value for."""
-    one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-    there = np.isfinite(one) & np.isfinite(other)
-    one, other = one[there], other[there]
-    if len(one) < 2 or not (one.mean() > 0 and other.mean() > 0):
+    a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    there = np.isfinite(a) & np.isfinite(b)
+    a, b = a[there], b[there]
+    if len(a) < 2 or not (a.mean() > 0 and b.mean() > 0):
         return 0.0
-    influence = one / one.mean() - other / other.mean()
-    return float(influence.std(ddof=1) / math.sqrt(len(one)))
+    influence = a / a.mean() - b / b.mean()
+    return float(influence.std(ddof=1) / math.sqrt(len(a)))
 
 
 class Verdicts:

@@ -1,21 +1,30 @@
-"""The curves of a saved session as named arrays: records, scores, what was predicted, the monitored frames."""
+"""A saved session as named arrays and plain tables, and back: records, scores, predictions, frames, settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import MISSING, asdict, astuple, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from piwsl_lab.data import Frame
 from piwsl_lab.lab.sessions.preview import Preview
+from piwsl_lab.lab.sessions.saved_folder import SavedError
 from piwsl_lab.lab.sessions.twin import Predictions
+from piwsl_lab.piwsl.objective import Objective
+from piwsl_lab.piwsl.schedules import Schedule
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.errors import Metrics
 from piwsl_lab.training.record import Record
 
 Arrays = dict[str, np.ndarray]
 STATE = ("charge", "multiplicity")  # of `Frame.info`: what an oracle has to know
+PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
+
+
+# -- arrays ----------------------------------------------------------------------------------------------------------
 
 
 def under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
@@ -23,12 +32,12 @@ def under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def metrics_table(metrics: Sequence[Metrics]) -> np.ndarray:
+def pack_metrics(metrics: Sequence[Metrics]) -> np.ndarray:
     """Scores as rows, float64 [M, fields of `Metrics`]."""
     return np.array([astuple(one) for one in metrics], dtype=np.float64).reshape(-1, len(fields(Metrics)))
 
 
-def metrics_of(table: np.ndarray) -> list[Metrics]:
+def unpack_metrics(table: np.ndarray) -> list[Metrics]:
     return [Metrics(*map(float, row)) for row in table]
 
 
@@ -42,14 +51,14 @@ def pack_records(records: Sequence[Record]) -> Arrays:
     for name in dict.fromkeys(name for record in records for name in record.terms):
         arrays[f"term.{name}"] = np.array([record.terms.get(name, 0.0) for record in records], dtype=np.float64)
         arrays[f"has.{name}"] = np.array([name in record.terms for record in records], dtype=np.uint8)
-    scored = [k for k, record in enumerate(records) if record.metrics is not None]
-    arrays["scored"] = np.array(scored, dtype=np.int64)
-    arrays["metrics"] = metrics_table([records[k].metrics for k in scored])
+    scored = {k: record.metrics for k, record in enumerate(records) if record.metrics is not None}
+    arrays["scored"] = np.array(list(scored), dtype=np.int64)
+    arrays["metrics"] = pack_metrics(list(scored.values()))
     return arrays
 
 
 def unpack_records(arrays: Arrays) -> list[Record]:
-    metrics = dict(zip(arrays["scored"].tolist(), metrics_of(arrays["metrics"]), strict=True))
+    metrics = dict(zip(arrays["scored"].tolist(), unpack_metrics(arrays["metrics"]), strict=True))
     terms = {name: values.tolist() for name, values in under(arrays, "term.").items()}
     has = {name: arrays[f"has.{name}"].tolist() for name in terms}
     columns = (arrays[name].tolist() for name in ("step", "loss", "seconds"))
@@ -151,3 +160,70 @@ def unpack_trajectory(arrays: Arrays) -> Preview | None:
 
 def as_prefixed(prefix: str, arrays: Arrays) -> dict[str, Any]:
     return {f"{prefix}{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+
+def objective_table(name: str, objective: Objective) -> dict[str, Any]:
+    by_hand = [field for field, given in objective.schedules.items() if not isinstance(given, Schedule)]
+    if by_hand:
+        raise SavedError(
+            f"{name}: the schedule of {', '.join(by_hand)} is a function, which no file can hold: use constant, ramp "
+            "or cosine of piwsl_lab.piwsl.schedules"
+        )
+    return asdict(objective)
+
+
+def setup_table(setup: Setup) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(setup).items()}
+
+
+def pin_table(row: dict[str, Any]) -> dict[str, Any]:
+    twins = {
+        name: [objective_table(name, objective), asdict(metrics) if metrics else None, changed]
+        for name, (objective, metrics, changed) in row["twins"].items()
+    }
+    return {**row, "setup": setup_table(row["setup"]), "twins": twins}
+
+
+def of_type(name: str, value: Any, wanted: str) -> Any:
+    """A value, once it has one of the plain types that `wanted` names."""
+    kinds = [kind.strip() for kind in wanted.split("|")]
+    good = any(
+        value is None
+        if kind == "None"
+        else isinstance(value, PLAIN[kind]) and isinstance(value, bool) <= (kind == "bool")
+        for kind in kinds
+    )
+    if not good:
+        raise ValueError(f"{name} = {value!r} is no {wanted}")
+    return value
+
+
+def setup_of(table: dict[str, Any]) -> Setup:
+    types = {field.name: str(field.type) for field in fields(Setup)}
+    setup = Setup(**{name: of_type(name, value, types[name]) for name, value in table.items()})
+    setup.check()
+    return setup
+
+
+def objective_of(table: dict[str, Any]) -> Objective:
+    for field in fields(Objective):
+        if field.name in table and field.default is not MISSING and isinstance(field.default, bool):
+            of_type(field.name, table[field.name], "bool")
+    return Objective(**table)
+
+
+def metrics_of(table: dict[str, Any] | None) -> Metrics | None:
+    if table is None:
+        return None
+    return Metrics(**{name: float("nan") if value is None else float(value) for name, value in table.items()})
+
+
+def pin_of(row: dict[str, Any]) -> dict[str, Any]:
+    twins = {
+        name: (objective_of(objective), metrics_of(metrics), bool(changed))
+        for name, (objective, metrics, changed) in row["twins"].items()
+    }
+    return {**row, "setup": setup_of(row["setup"]), "twins": twins}

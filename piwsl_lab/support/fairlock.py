@@ -21,7 +21,8 @@ class FairLock:
 
     def __init__(self) -> None:
         self._turnstile, self._lock = threading.Lock(), threading.RLock()
-        self._owner, self._depth = None, 0
+        self._owner: int | None = None
+        self._depth = 0
 
     def __enter__(self) -> FairLock:
         interrupts.hold()
