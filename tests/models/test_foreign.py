@@ -196,3 +196,9 @@ def test_a_new_model_is_added_in_one_place(tmp_path):
     again = load_potential(save(tmp_path / "mine.safetensors", potential))
     assert type(again) is module.MySchNet
     assert np.array_equal(again.predict(train)[0], potential.predict(train)[0])
+
+
+@pytest.mark.parametrize(("term", "message"), [("gradient", "two heads"), ("denoise", "no head for it")])
+def test_terms_that_it_cannot_answer_say_what_is_missing(springs, term, message):
+    with pytest.raises(ValueError, match=message):
+        list(fit(springs, labelled("CH3CH2OH", 4), Objective(**{term: 1.0}), steps=1))
