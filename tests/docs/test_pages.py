@@ -5,9 +5,12 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from piwsl_lab.cli.main import _parser
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "piwsl_lab"
@@ -38,6 +41,14 @@ def test_the_example_of_the_readme_runs(capsys):
     assert short != code
     exec(compile(short, "README.md", "exec"), {})
     assert "energy_mae" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+def test_the_commands_of_a_page_are_commands(page):
+    commands = re.findall(r"^piwsl-lab (\w.*?)(?:\s+#.*)?$", read(page), re.MULTILINE)
+    assert len(commands) > 3
+    for command in commands:
+        _parser().parse_args(shlex.split(command))
 
 
 @pytest.mark.parametrize("module", EXAMPLES)
