@@ -14,6 +14,7 @@ import piwsl_lab as lab
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.cli import main as cli
 from piwsl_lab.lab.figures import page as evidence
+from piwsl_lab.lab.panels.study import StudyFilter
 from piwsl_lab.lab.sessions.saved import read_record
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import build
@@ -146,7 +147,7 @@ def table(path: Path) -> list[Step]:
             [figure.to_json() for figure in evidence.figures(scores)]
             evidence.side_by_side(scores, ["energy_mae", "force_mae"]).to_json()
             evidence.tally([row for row in scores if row["quantity"] == "energy_mae" and row["against"]])
-            evidence.StudyFilter({"small": scores}, live=False)
+            StudyFilter({"small": scores}, live=False)
 
     def say() -> None:
         evidence.duels(path.parent, "piwsl", "supervised", "energy_mae", "direct")
