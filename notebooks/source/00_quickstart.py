@@ -68,7 +68,7 @@ for number, element in ((1, "hydrogen"), (6, "carbon"), (8, "oxygen")):
 # this up to a small remainder. A model with two separate outputs need not.
 #
 # **PIWSL** (*physics-informed weakly supervised learning*) asks the model for it at pushed frames, new ones in every step.
-# That costs no label, only computing: the model is asked to agree with itself.
+# It is punished when its energy and its forces disagree. That costs no label, only computing.
 #
 # ## Predict
 #

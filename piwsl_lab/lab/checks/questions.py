@@ -75,8 +75,8 @@ _INF = math.inf
 _ALL = (
     Question(
         "00.winner",
-        "Two potentials learn from the same 50 labels. One of them is also told to agree with itself. "
-        "Compare their energy errors at the end.",
+        "Two potentials learn from the same 50 labels. One learns only from them. The other is also punished when its "
+        "energy and its forces disagree. Compare their energy errors at the end.",
         (
             Option("the plain one is better", "Here the extra advice did not distract.", 0.0, 0.95),
             Option("about equal", "With so few labels, free advice counts more than that.", 0.95, 1.3),
