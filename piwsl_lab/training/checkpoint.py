@@ -172,7 +172,9 @@ def go_on(path: str | Path, trainer: Trainer) -> None:
     plain = json.loads(json.dumps(_header(trainer.potential) | {"trainer": _asked(trainer)}))
     if "trainer" not in header:
         raise CheckpointError(f"{path}: is not what this command left (no training); delete it and begin anew")
-    for found, asked in ((header, plain), (header["trainer"], plain["trainer"])):
+    with damaged(path):  # a field that the objective has gained since then is at its default
+        kept = {**header["trainer"], "objective": {**asdict(Objective()), **header["trainer"]["objective"]}}
+    for found, asked in ((header, plain), (kept, plain["trainer"])):
         for name in asked.keys() - {"trainer", "format", "reference"}:
             if found.get(name) != asked[name]:
                 words = _difference(name, found.get(name), asked[name])
