@@ -17,6 +17,7 @@ import piwsl_lab
 from piwsl_lab.cli import check, compare, course, datasets, doctor, fly, launch, study, train
 from piwsl_lab.support.files import describe_error
 from piwsl_lab.support.interrupts import held
+from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.support.signals import BAD_INPUT, FAILED, INTERRUPTED, as_interrupts, deaf_at_the_end
 from piwsl_lab.support.streams import say, silence, spell_what_can_be
 
@@ -83,6 +84,7 @@ def _answer(words: list[str]) -> int:
                     # C++ of other libraries aborts the process when an interrupt meets its import.
                     with held():
                         importlib.import_module("piwsl_lab.study.cell")
+                keep_memory()
                 return arguments.run(arguments)
             finally:
                 _flush()

@@ -30,7 +30,6 @@ from piwsl_lab.md.limits import check_atoms, check_steps, checked_seeds, checked
 from piwsl_lab.md.noise import Noise
 from piwsl_lab.md.snapshot import TOO_LARGE, LostReplica, Snapshot, wild
 from piwsl_lab.names import ENSEMBLES
-from piwsl_lab.support.memory import keep_memory
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -84,7 +83,6 @@ class Simulation:
             raise ValueError(f"friction={friction} per ps must be a finite number above 0")
         sizes = [len(frame) for frame in frames]
         check_atoms(len(sizes), -(-sum(sizes) // len(sizes)))
-        keep_memory()
         self.field: ForceField = force_field(source, frames)
         self.frames, self.ensemble, self.friction = self.field.frames, ensemble, friction
         graph = self.field.graph

@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
 
 WORKER = (sys.executable, "-m", "piwsl_lab.study.worker")
@@ -130,6 +131,7 @@ def main() -> int:
     import piwsl_lab.study.cell  # noqa: F401 - slow to import, so before the first run is timed
 
     torch.set_num_threads(1)
+    keep_memory()
     # From here on: an interrupt that meets the import of torch would end in a crash.
     with as_interrupts() as stop:
         try:

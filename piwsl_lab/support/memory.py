@@ -17,8 +17,9 @@ def keep_memory() -> bool:
 
     glibc returns what lies free at the end of its heap as soon as that is more than twice its largest block, and the
     system clears each page that it hands out anew: up to a fifth of the time of a training step on a processor, more
-    than half of that of direct forces in a batch (`benchmarks/memory.py`). Elsewhere than on glibc nothing is done, and
-    the answer is False.
+    than half of that of direct forces in a batch (`benchmarks/memory.py`). It holds for the whole process, so programs
+    ask for it (the shell, a worker of a study, a session of the lab) and no class of the library does. Elsewhere than
+    on glibc nothing is done, and the answer is False.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -21,7 +21,6 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.terms import terms_of
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.interrupts import held
-from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.training.attempt import Attempt
 from piwsl_lab.training.batches import Batches
 from piwsl_lab.training.best_step import Best, is_better
@@ -107,7 +106,6 @@ class Trainer:
         self.validation_data = validation if validation is not None and len(validation) else None
         self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
         check_frames(self.train_data, self.validation_data, self.pool_data)
-        keep_memory()
         self.device = torch.device(pick_device(device))
         self.potential = _calibrated(potential.to(self.device), self.train_data)
         self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(

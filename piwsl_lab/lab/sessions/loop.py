@@ -18,6 +18,7 @@ from typing import ClassVar, TypeVar
 from piwsl_lab.lab.sessions import interrupt
 from piwsl_lab.support import interrupts
 from piwsl_lab.support.fairlock import FairLock
+from piwsl_lab.support.memory import keep_memory
 
 POLL = 0.1  # s between two checks whether the thread that is waited for still lives
 RATE_WINDOW = 3.0  # s, over which the step rate is averaged
@@ -181,6 +182,7 @@ class Driven:
 
     def _take_steps(self, drive: Drive, last: float) -> None:
         """The loop of every session: steps until one asks to stop, `last` is reached or none is left."""
+        keep_memory()
         while self.steps_taken < last and not self.finished and not drive.stop.is_set():
             with self.lock:
                 self._advance(last)
