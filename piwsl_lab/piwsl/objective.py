@@ -71,7 +71,8 @@ class Objective:
     per_atom : bool
         Divide energy and consistency residuals by the number of atoms, for sets of mixed size.
     schedules : dict of Schedule, or of any callable of the step
-        Weights, epsilon or order that follow the step, by name: {"epsilon": ramp(0.01, 0.05, 1000)}.
+        Weights, epsilon or order that follow the step, by name: {"epsilon": ramp(0.01, 0.05, 1000)}. A term of `extra`
+        may follow one too.
     extra : dict of float
         Weights of terms that have a row in `piwsl_lab.piwsl.terms.TERMS` and no field here, by name. They count as
         consistency terms.
@@ -104,10 +105,15 @@ class Objective:
             name: Schedule.read(name, given) if isinstance(given, dict) else given
             for name, given in self.schedules.items()
         }
+        # `replace` hands over the same dict: a weight written into a copy must not move the first.
+        self.extra = dict(self.extra)
         self.check()
 
     def check(self) -> None:
         """Raise a ValueError that names the field that makes no sense."""
+        for name, weight in self.extra.items():
+            if name in WEIGHTS:
+                raise ValueError(f"extra: {name} has a field of its own; write {name}={weight} instead")
         for name in (*WEIGHTS, *self.extra):
             weight = self.weight(name)
             if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
@@ -123,8 +129,11 @@ class Objective:
                     f"{name}={getattr(self, name)!r} does not exist; choose one of {', '.join(map(str, choices))}"
                 )
         for name in self.schedules:
-            if name not in (*WEIGHTS, "epsilon", "order"):
-                raise ValueError(f"schedules: {name!r} cannot follow a schedule; only weights, epsilon and order can")
+            if name not in (*WEIGHTS, *self.extra, "epsilon", "order"):
+                raise ValueError(
+                    f"schedules: {name!r} cannot follow a schedule; only weights, epsilon, order and terms that have "
+                    "a weight in extra can"
+                )
             if not callable(self.schedules[name]):
                 raise ValueError(f"the schedule of {name} must be a Schedule or a callable of the step")
 
@@ -132,7 +141,13 @@ class Objective:
         """The objective with every scheduled field at its value of a step (the first is 0)."""
         if not self.schedules:
             return self
-        return replace(self, schedules={}, **{name: schedule(step) for name, schedule in self.schedules.items()})
+        return self.at_values({name: schedule(step) for name, schedule in self.schedules.items()})
+
+    def at_values(self, values: Mapping[str, Any]) -> Objective:
+        """A copy without schedules in which some fields, or terms of `extra`, have these values."""
+        extra = {name: values.get(name, weight) for name, weight in self.extra.items()}
+        fields = {name: value for name, value in values.items() if name not in extra}
+        return replace(self, schedules={}, extra=extra, **fields)
 
     def override(self, name: str, value: Any) -> None:
         """Set a field by hand; its schedule, if it had one, ends here."""

@@ -11,10 +11,13 @@ import torch
 from frames import labelled
 
 from piwsl_lab.lab.parts.words import changes_in_words, knobs_in_words
+from piwsl_lab.lab.sessions.twin import Twin, taught_by_piwsl
 from piwsl_lab.models import build
 from piwsl_lab.names import CONSISTENCY, DISPLACED_LABELS, WEIGHTS
 from piwsl_lab.piwsl.objective import Objective, supervised
+from piwsl_lab.piwsl.schedules import constant, ramp
 from piwsl_lab.piwsl.terms import TERMS, terms_of
+from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.trainer import Trainer
 
 # An isolated molecule feels no net force: Σ F = 0.
@@ -71,6 +74,42 @@ def test_a_new_term_counts_as_consistency(net_force):
     assert supervised(net_force) == Objective()
     net_force.override("net_force", 0.0)
     assert not net_force.displaces
+
+
+def test_the_weight_of_a_new_term_follows_a_schedule(net_force):
+    scheduled = dataclasses.replace(net_force, schedules={"net_force": ramp(0.0, 1.0, 4), "pitc": constant(2.0)})
+    at = scheduled.at(2)
+    assert (at.extra, at.pitc, at.schedules) == ({"net_force": 0.5}, 2.0, {})
+    assert scheduled.at(4).extra == {"net_force": 1.0}
+    training = trainer(scheduled)
+    assert ["net_force" in training.step().terms for _ in range(3)] == [False, True, True]
+    with pytest.raises(ValueError, match=r"'net_force' cannot follow a schedule; only .* a weight in extra can"):
+        Objective(schedules={"net_force": constant(1.0)})
+
+
+def test_a_twin_says_the_weight_of_a_new_term_that_is_in_force(net_force):
+    by_hand = Twin("PIWSL", Setup(), trainer(net_force), "piwsl-direct")
+    assert (by_hand.in_force("net_force"), by_hand.now) == (0.5, net_force)
+    schedule = {"net_force": ramp(0.0, 1.0, 4)}
+    twin = Twin("PIWSL", Setup(), trainer(dataclasses.replace(net_force, schedules=schedule)), "piwsl-direct")
+    for _ in range(3):
+        twin.step()
+    assert twin.in_force("net_force") == 0.5
+    assert twin.now == net_force
+    assert taught_by_piwsl("mine", twin.objective)
+    without = Twin("supervised", Setup(), trainer(Objective()), "direct")
+    assert without.in_force("net_force") == 0.0
+
+
+def test_a_copy_of_an_objective_has_extra_weights_of_its_own(net_force):
+    copy = dataclasses.replace(net_force, energy=1.0)
+    copy.extra["net_force"] = 7.0
+    assert net_force.extra == {"net_force": 0.5}
+
+
+def test_a_field_is_no_extra_weight():
+    with pytest.raises(ValueError, match=r"extra: pitc has a field of its own; write pitc=3.0 instead"):
+        Objective(extra={"pitc": 3.0})
 
 
 def test_a_new_term_is_named_on_the_screen(net_force):

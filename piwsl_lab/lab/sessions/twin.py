@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from piwsl_lab.names import CONSISTENCY
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.support.interrupts import held
-from piwsl_lab.training.errors import Metrics, evaluate
+from piwsl_lab.training.errors import Metrics, score
 from piwsl_lab.training.record import Record
 from piwsl_lab.training.trainer import Trainer
 
@@ -116,19 +116,19 @@ class Twin:
         return ""
 
     def in_force(self, name: str) -> Any:
-        """The value of a field of the objective: its own, or what its schedule says at the step being taken."""
+        """A field of the objective or a weight of `extra`: its own, or what its schedule says at the present step."""
         schedule = self.objective.schedules.get(name)
         if schedule is None:
-            return getattr(self.objective, name)
+            return _value(self.objective, name)
         if self.trainer.used.schedules.get(name) == schedule:
-            return getattr(self.trainer.current, name)
+            return _value(self.trainer.current, name)
         return schedule(self.trainer.done)  # it came after the last step
 
     @property
     def now(self) -> Objective:
         """The objective with the values in force."""
         scheduled = {name: self.in_force(name) for name in self.objective.schedules}
-        return replace(self.objective, schedules={}, **scheduled) if scheduled else self.objective
+        return self.objective.at_values(scheduled) if scheduled else self.objective
 
     def step(self) -> Record:
         """One training step with the objective as it is now; remembers what it was where it changed.
@@ -184,7 +184,7 @@ class Twin:
         """What the twin predicts now for the monitored frames, and its score there, from one call of the potential."""
         graph = monitored.all()
         prediction = self.potential(graph)
-        metrics = evaluate(lambda *_, **__: prediction, monitored, batch_size=graph.n_structures)
+        metrics = Metrics.of([score(prediction, graph)])
         sizes = graph.structure.bincount().tolist()
         # A label that is not there must look like none, not like a force of zero.
         labels = graph.forces.masked_fill(~graph.has_forces[graph.structure].unsqueeze(1), torch.nan)
@@ -198,11 +198,15 @@ class Twin:
         return snapshot, metrics
 
 
+def _value(objective: Objective, name: str) -> Any:
+    return getattr(objective, name) if hasattr(objective, name) else objective.weight(name)
+
+
 def taught_by_piwsl(name: str, objective: Objective) -> bool:
     """Whether a twin counts as taught by consistency: by its name, else by the weights and schedules it begins with."""
     if name in ("supervised", "PIWSL"):
         return name == "PIWSL"
-    return objective.is_consistent or any(term in objective.schedules for term in CONSISTENCY)
+    return objective.is_consistent or any(term in objective.schedules for term in (*CONSISTENCY, *objective.extra))
 
 
 def nearest(history: Sequence[Predictions], step: int) -> int:
