@@ -207,7 +207,8 @@ class Trainer:
             return None
         metrics = evaluate(self.potential, self.validation)
         labels = self.validation.graph
-        if is_better(metrics, self.best.metrics, self.objective, labels, self.graphs.all()):
+        # As the step read it: a knob that moves meanwhile has trained nothing yet.
+        if is_better(metrics, self.best.metrics, self.used, labels, self.graphs.all()):
             weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
             self.best = Best(self.done if self._taken is None else self._taken.step, metrics, weights)
         return metrics

@@ -140,6 +140,22 @@ def test_a_knob_moved_in_the_middle_of_a_step_waits_for_the_next(monkeypatch):
     assert {step: one.pitc for step, one in last.changes.items()} == {0: 100.0, 3: 0.0}
 
 
+def test_a_knob_moved_in_the_middle_of_a_step_does_not_decide_which_step_is_best(monkeypatch):
+    session, undisturbed = small(steps=1), small(steps=1).run(1)
+    last, total = session.twins[1], Objective.total
+
+    def meddling(objective, terms):
+        if objective is last.trainer.current:
+            last.objective.energy = last.objective.force = 0.0  # nothing would be scored
+        return total(objective, terms)
+
+    monkeypatch.setattr(Objective, "total", meddling)
+    session.run(1)
+    best, expected = last.trainer.best, undisturbed.twins[1].trainer.best
+    assert (best.step, best.metrics) == (expected.step, expected.metrics)
+    assert best.step == 1
+
+
 def test_a_slider_waits_until_the_step_is_over():
     session, begun, over = small(), threading.Event(), threading.Event()
 
@@ -288,6 +304,15 @@ def test_a_snapshot_agrees_with_the_potential_and_with_its_score():
     np.testing.assert_allclose(twin.snapshot.energy - twin.snapshot.reference_energy, energies - labels, atol=1e-4)
     np.testing.assert_allclose(twin.snapshot.forces[3], forces[3], atol=1e-5)
     np.testing.assert_allclose(twin.points[-1][1].energy_mae, np.abs(energies - labels).mean(), rtol=1e-3)
+
+
+def test_a_snapshot_may_have_more_neighbours_than_one_call_of_a_score(monkeypatch):
+    from piwsl_lab.atoms import graph_set
+
+    expected = small().run(1).twins[0]
+    monkeypatch.setattr(graph_set, "CHUNK_EDGES", 200)  # less than one molecule has with its neighbours twice
+    session = small().run(1)
+    assert session.twins[0].points == expected.points
 
 
 def test_the_history_holds_what_the_weights_of_each_step_predicted():
