@@ -138,7 +138,7 @@ class Table:
         self.drawn = 0.0
 
     def watch(self, progress: StudyProgress, news: str) -> None:
-        """What the runner calls after every event."""
+        """What the engine calls after every event."""
         if not self.live:
             if news:
                 tell(f"[{summary(progress)}] {news}", self.out)

@@ -35,13 +35,13 @@ class ForceField(Protocol):
     def frames(self) -> Dataset: ...
 
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies [S] (eV) and forces [N, 3] (eV/Å) at positions [N, 3] (Å), float64; nan where there are none."""
+        """Energies [S] (eV) and forces [N, 3] (eV/Å) at positions [N, 3] (Å), float64; nan where the method failed."""
 
     def too_close(self, positions: Tensor) -> Tensor:
         """Which structures have a position that is not finite or two atoms on one spot, bool [S]."""
 
     def why(self, structure: int) -> str:
-        """In words, why a structure has no forces; "" if the field has nothing to say."""
+        """Why a structure has no forces, in words; "" if no reason is known."""
 
 
 def force_field(source: Any, frames: Dataset) -> ForceField:

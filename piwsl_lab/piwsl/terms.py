@@ -143,7 +143,7 @@ def _pisc_needs(places: Places) -> dict[str, int]:
 
 
 def _pisc(places: Places) -> Tensor:
-    # A corner that the form does not read was not places; any stands in for it.
+    # A corner that the form does not read was not asked; any stands in for it.
     c, first = places.known["C"], places.displacements["C"]
     a, b, second = places.known.get("A", c), places.known.get("B", c), places.displacements.get("B", first)
     order = 1 if places.objective.order == 1 else 2
@@ -174,7 +174,7 @@ def _noisy(places: Places) -> Tensor | None:
     if not places.has_energy and not places.has_forces:
         return None
     objective, moved = places.objective, places.known["W"]
-    if places.head != "dual":  # another term may have places for a gradient that nobody trains on labels
+    if places.head != "dual":  # another term may have asked for a gradient that nobody trains on labels
         moved = moved._replace(direct=None, conservative=None)
     value = objective.energy * energy_loss(moved, places.graph, objective.per_atom)
     if objective.force > 0 and places.has_forces:

@@ -60,7 +60,7 @@ def train(
     Raises
     ------
     TrainingDiverged
-        The potential of its `trainer` has the weights of the best validation.
+        Its `potential` has the weights of the best validation.
     KeyboardInterrupt
         The training is kept as it was.
     """

@@ -1,7 +1,7 @@
 """Runs the cells of a study in worker processes, keeps every finished one and tells how far it is.
 
 A run's numbers depend on its fields alone: each worker has one thread, and neither the number of workers nor the order
-enters. The runner writes the results; a worker sends its answer through a pipe, and keeps only what it has begun.
+enters. The engine writes the results; a worker sends its answer through a pipe, and keeps only what it has begun.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def run_cells(
     Raises
     ------
     ValueError
-        Another runner holds the folder, or workers cannot be started.
+        Another engine holds the folder, or workers cannot be started.
     """
     if workers < 1:
         raise ValueError(f"workers={workers} must be at least 1")

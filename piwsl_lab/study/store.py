@@ -51,7 +51,7 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder: a second runner would repeat the same runs.
+        """Hold the folder: a second engine would repeat the same runs.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Store:
             yield
 
     def clean(self) -> None:
-        """Delete what a killed runner left half-written; the lock has to be held."""
+        """Delete what a killed engine left half-written; the lock has to be held."""
         for path in (path for folder in (self.runs, self.begun) for path in folder.glob(f".*{PARTIAL}")):
             path.unlink()
 

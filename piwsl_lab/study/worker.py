@@ -22,10 +22,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from piwsl_lab.support.memory import keep_memory
 from piwsl_lab.support.signals import INTERRUPTED, as_interrupts
+
+if TYPE_CHECKING:
+    from piwsl_lab.training.record import Record
 
 WORKER = (sys.executable, "-m", "piwsl_lab.study.worker")
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -115,7 +118,7 @@ def main() -> int:
     int
         128 and the number of the signal that ended it.
     """
-    # An interrupt reaches the whole process group: the runner decides what becomes of its workers.
+    # An interrupt reaches the whole process group: the engine decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
@@ -123,7 +126,7 @@ def main() -> int:
     threading.Thread(target=_listen, args=(runs,), daemon=True).start()
 
     def say(**message: Any) -> None:
-        with suppress(BrokenPipeError):  # the runner is gone: `_listen` ends this process, and the run is kept first
+        with suppress(BrokenPipeError):  # the engine is gone: `_listen` ends this process, and the run is kept first
             answers.write(json.dumps(message) + "\n")
 
     import torch
@@ -167,7 +170,7 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     setup, objective = typed(Setup, job["setup"]), typed(Objective, job["objective"])
     said = time.monotonic()
 
-    def on_step(record: Any) -> None:
+    def on_step(record: Record) -> None:
         nonlocal said
         if time.monotonic() - said > REPORT_EVERY:
             said = time.monotonic()
