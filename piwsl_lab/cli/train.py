@@ -80,14 +80,15 @@ def _diverged(arguments: argparse.Namespace, kept: KeptRun, error: TrainingDiver
     from piwsl_lab.training.checkpoint import save
 
     best = ""
-    if error.part == TRAINING and error.best_step:
+    if error.part == TRAINING and error.has_best:
         folder = kept.path.parent if kept.path else Path()
         try:
             target = save(arguments.save or folder / f"best-of-{kept.name}.safetensors", error.potential)
         except ValueError as unsaved:  # of a checkpoint, with its path; what is kept of the run stays
             best = f"the best weights so far are not saved: {unsaved}"
         else:
-            best = f"{target} holds the weights of step {error.best_step}, the best so far"
+            of_step = f" of step {error.best_step}" if error.best_step else ""
+            best = f"{target} holds the weights{of_step}, the best so far"
             kept.remove()
     say(error)
     if best:

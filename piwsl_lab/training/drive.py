@@ -74,6 +74,7 @@ def train_to_end(
         kept.keep(part, trainer)
         trainer.restore_best()
         error.part, error.potential, error.best_step = part, trainer.potential, trainer.best.step
+        error.has_best = trainer.best.weights is not None
         raise
     except KeyboardInterrupt:
         kept.keep(part, trainer)

@@ -8,6 +8,7 @@ from typing import Any
 
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.terms import TERMS
+from piwsl_lab.training.best_step import Best
 from piwsl_lab.training.errors import Metrics
 
 
@@ -21,12 +22,15 @@ class TrainingDiverged(ValueError):
     potential : Potential or None
         From `train_to_end`, with the weights of the best validation.
     best_step : int
-        That those weights are of; 0 where nothing was validated before.
+        That those weights are of; 0 where none is known.
+    has_best : bool
+        Whether there was a best validation. A training kept by an older version has one without its step.
     """
 
     part: str = ""
     potential: Any = None
     best_step: int = 0
+    has_best: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,13 @@ class Record:
 
 
 def diverged(
-    what: str, value: float, step: int, settings: Mapping[str, Any], objective: Objective, best_step: int
+    what: str, value: float, step: int, settings: Mapping[str, Any], objective: Objective, best: Best
 ) -> TrainingDiverged:
     """The error for a loss or a gradient that is not finite: what may have led to it, and which weights are left."""
-    best = f"those of step {best_step} are the best" if best_step else "none were validated before"
+    of_step = f"those of step {best.step}" if best.step else "those of an earlier validation"
+    left = "none were validated before" if best.weights is None else f"{of_step} are the best"
     weights = ", ".join(f"{name}={objective.weight(name):g}" for name in TERMS if objective.weight(name))
     return TrainingDiverged(
         f"{what} became {value} at step {step}: lower the learning rate ({settings['learning_rate']}) or the weights "
-        f"of the objective ({weights}); of the weights of the potential, {best}"
+        f"of the objective ({weights}); of the weights of the potential, {left}"
     )

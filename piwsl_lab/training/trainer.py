@@ -16,6 +16,7 @@ from torch import Tensor
 
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import GraphSet
+from piwsl_lab.models.first_answer import answers_checked, require_module
 from piwsl_lab.models.interface import as_graphs, require_gradients
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.terms import terms_of
@@ -92,6 +93,7 @@ class Trainer:
         validate_every: int | None = None,
         device: str = "auto",
     ) -> None:
+        require_module(potential)
         require_gradients(potential)
         self.settings: dict[str, Any] = {
             "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
@@ -233,7 +235,8 @@ class Trainer:
 
     def _train_on(self, graph: AtomGraph, pool: AtomGraph | None, begun: Attempt) -> None:
         """One step of the optimiser; loss and unweighted terms are noted before the weights move."""
-        terms = terms_of(self.current, self.potential, graph, self.noise, pool, self.reach.modes(self.current))
+        with answers_checked(self.potential, wanted=self.last is None):
+            terms = terms_of(self.current, self.potential, graph, self.noise, pool, self.reach.modes(self.current))
         if terms:  # else the weights in use find no label in this batch
             loss = self.current.total(terms)
             begun.loss = loss.item()
@@ -242,12 +245,12 @@ class Trainer:
 
     def _descend(self, loss: Tensor, begun: Attempt) -> None:
         if not bool(loss.isfinite()):
-            raise diverged("the loss", loss.item(), self.done + 1, self.settings, self.current, self.best.step)
+            raise diverged("the loss", loss.item(), self.done + 1, self.settings, self.current, self.best)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
         if not bool(norm.isfinite()):
-            raise diverged("the gradient", norm.item(), self.done + 1, self.settings, self.current, self.best.step)
+            raise diverged("the gradient", norm.item(), self.done + 1, self.settings, self.current, self.best)
         begun.watch(self)
         self.optimiser.step()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import json
@@ -406,6 +407,23 @@ def test_the_best_weights_are_saved_where_nobody_reads_on(small, monkeypatch):
     )
     monkeypatch.setattr(sys, "stderr", Gone())
     assert cli.main(["train", *SHORT, "--save", "best.safetensors"]) == 2
+    load_potential("best.safetensors")
+
+
+def test_best_weights_of_an_unknown_step_are_saved_too(small, monkeypatch, capsys):
+    """A training that an older version kept has best weights and no number of their step."""
+    inner = Trainer._descend
+
+    def bursts(trainer, loss, begun):
+        if trainer.done == 7:
+            trainer.best = dataclasses.replace(trainer.best, step=0)
+        inner(trainer, loss * float("nan") if trainer.done == 7 else loss, begun)
+
+    monkeypatch.setattr(Trainer, "_descend", bursts)
+    assert cli.main(["train", *SHORT, "--save", "best.safetensors"]) == 2
+    error = capsys.readouterr().err
+    assert "those of an earlier validation are the best" in error
+    assert "best.safetensors holds the weights, the best so far" in error
     load_potential("best.safetensors")
 
 
