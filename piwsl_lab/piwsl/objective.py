@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -178,6 +178,12 @@ class Objective:
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the terms, a scalar."""
         return sum((self.weight(name) * value for name, value in terms.items()), start=torch.zeros(()))
+
+
+def fields_in_use(objective: Objective) -> dict[str, Any]:
+    """All fields as JSON has them; `extra` only where it holds a weight, so that names of older runs stay."""
+    fields = asdict(objective)
+    return fields if objective.extra else {name: value for name, value in fields.items() if name != "extra"}
 
 
 def suited(head: str) -> dict[str, float]:

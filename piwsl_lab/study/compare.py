@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from piwsl_lab.piwsl.objective import Objective, supervised
-from piwsl_lab.study.cell import SCORES, scored, train
+from piwsl_lab.piwsl.objective import Objective, fields_in_use, supervised
+from piwsl_lab.study.cell import SCORES, train
 from piwsl_lab.study.setup import MOST_SEEDS, Setup
 from piwsl_lab.study.statistics import Row
 from piwsl_lab.study.task import Task, build_trainer, prepare
 from piwsl_lab.support.shapes import Number, Text
+from piwsl_lab.training.errors import evaluate
 from piwsl_lab.training.kept import Kept
 from piwsl_lab.training.record import Record
 
@@ -111,7 +112,7 @@ def compare_methods(
 
 def _config(setup: Setup, objective: Objective, **others: Any) -> dict[str, Any]:
     """All that decided a comparison; `energy` and `force` of the objective are called weights in it."""
-    config = {**asdict(setup), **asdict(objective), **others}
+    config = {**asdict(setup), **fields_in_use(objective), **others}
     config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
     return config
 
@@ -157,8 +158,9 @@ def _row(
             kept.note(f"steps of {part}", steps)
             setup = replace(setup, steps=steps)
         trainer, seconds = train(setup, task, objective, report, kept, part)
-        answer = scored(trainer.potential, setup.data, task.test)[0]
-        found = {key: answer[key] for key in SCORES}
+        # Its answer alone: the other head of a dual potential is in no column.
+        answer = evaluate(trainer.potential, task.test)
+        found = {key: getattr(answer, key) for key in SCORES}
         found |= {"seconds": seconds, "steps": setup.steps, "device": str(trainer.device)}
         kept.note(part, found)
     return {"method": method, "seed": setup.seed, **found}

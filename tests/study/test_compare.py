@@ -11,6 +11,7 @@ import torch
 from ase.io import write
 from frames import labelled
 
+from piwsl_lab.cli.flags import config_of
 from piwsl_lab.data import load
 from piwsl_lab.names import CONSISTENCY
 from piwsl_lab.piwsl.objective import Objective, suited, supervised
@@ -106,6 +107,27 @@ def test_a_dual_head_is_compared_by_its_conservative_answer(file):
     result = compare_methods(setup(file, head="dual"), Objective(gradient=100.0), seeds=1)
     assert result["config"]["head"] == "dual"
     assert set(result["piwsl"]) == {*SCORES, "seconds", "steps"}
+
+
+def test_only_the_answer_of_a_dual_head_is_scored(file, monkeypatch):
+    asked, score = [], comparison.evaluate
+
+    def listening(potential, data, *others, **named):
+        asked.append((potential.head, named.get("head")))
+        return score(potential, data, *others, **named)
+
+    monkeypatch.setattr(comparison, "evaluate", listening)
+    monkeypatch.setattr(study, "evaluate", None)  # that scores every output
+    result = compare_methods(setup(file, head="dual"), Objective(gradient=100.0), seeds=1)
+    assert asked == [("conservative", None), ("dual", None)]
+    assert all(result["piwsl"]["force_mae"])
+
+
+def test_weights_of_extra_terms_are_written_only_where_there_are_some():
+    """The name of a run that was interrupted before there were extra weights is made without them."""
+    for written in (config_of(Setup(), Objective())["objective"], comparison._config(Setup(), Objective())):
+        assert "extra" not in written
+    assert config_of(Setup(), Objective(extra={"net_force": 1.0}))["objective"]["extra"] == {"net_force": 1.0}
 
 
 @pytest.mark.parametrize("head", ["conservative", "dual"])
