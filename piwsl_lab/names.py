@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # -- potentials --------------------------------------------------------------------------------------------------------
 
+# Titles of the models that come with the package; what can be built is a row of `piwsl_lab.models.MODELS`.
 MODELS = {"painn": "PaiNN", "schnet": "SchNet", "tensornet": "TensorNet"}
 HEADS = {
     "conservative": "conservative: F = −dE/dr",

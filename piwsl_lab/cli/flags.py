@@ -23,7 +23,9 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="ethanol", metavar="NAME|FILE", help="see `piwsl-lab datasets`")
     parser.add_argument("--energies", type=int, default=50, help="energy labels to train on")
     parser.add_argument("--forces", type=int, default=50, help="frames with force labels to train on")
-    parser.add_argument("--model", choices=tuple(names.MODELS), default="painn", help="architecture")
+    parser.add_argument(
+        "--model", type=_model, default="painn", metavar="NAME", help=f"architecture: {', '.join(names.MODELS)}"
+    )
     parser.add_argument(
         "--head", choices=tuple(names.HEADS), default="direct",
         help="where forces come from: a head of their own, the gradient of the energy, or both tied together",
@@ -72,6 +74,17 @@ def _add_objective_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _model(text: str) -> str:
+    """A name of `piwsl_lab.models.MODELS`, which is asked last: it is slow to import."""
+    if text in names.MODELS:
+        return text
+    from piwsl_lab.models import MODELS
+
+    if text not in MODELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(MODELS)}")
+    return text
+
+
 def _order(text: str) -> int | str:
     orders: dict[str, int | str] = {str(order): order for order in names.ORDERS}
     if text not in orders:
@@ -108,7 +121,9 @@ def choices(arguments: argparse.Namespace, seed: int) -> tuple[Setup, Objective]
 
 def config_of(setup: Setup, objective: Objective) -> dict[str, Any]:
     """All that decides a run, as JSON has it."""
-    return asdict(setup) | {"objective": asdict(objective)}
+    from piwsl_lab.piwsl.objective import fields_in_use
+
+    return asdict(setup) | {"objective": fields_in_use(objective)}
 
 
 def check_files(arguments: argparse.Namespace) -> None:

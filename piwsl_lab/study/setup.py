@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from piwsl_lab.names import HEADS, MODELS
+from piwsl_lab.models import MODELS
+from piwsl_lab.names import HEADS
 from piwsl_lab.training.checkpoint_file import MOST_CHANNELS, MOST_LAYERS
 
 # Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe

@@ -15,8 +15,12 @@ from torch import nn
 
 from piwsl_lab import Calculator, Objective, Simulation, build, check_potential, evaluate, fit, load_potential, save
 from piwsl_lab.analysis import conservation, jacobian_antisymmetry, pitc_residual, reference_bonds, try_out
+from piwsl_lab.cli.flags import choices
+from piwsl_lab.cli.main import _parser
 from piwsl_lab.md import record
 from piwsl_lab.models import MODELS, Prediction, predict
+from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.task import build_trainer, prepare
 
 # What a reader writes: one class in one place, and nothing of ours but `Prediction`.
 FOREIGN = '''
@@ -196,6 +200,62 @@ def test_a_new_model_is_added_in_one_place(tmp_path):
     again = load_potential(save(tmp_path / "mine.safetensors", potential))
     assert type(again) is module.MySchNet
     assert np.array_equal(again.predict(train)[0], potential.predict(train)[0])
+    # A study and the command line know it too.
+    setup = Setup(model="mine", energies=4, forces=4, test=4, channels=8, layers=1)
+    assert type(build_trainer(setup, prepare(setup), Objective()).potential) is module.MySchNet
+    asked, _ = choices(_parser().parse_args(["train", "--model", "mine"]), seed=0)
+    assert asked.model == "mine"
+
+
+@pytest.mark.usefixtures("_models")
+def test_a_new_model_is_offered_on_the_screen(tmp_path):
+    pytest.importorskip("ipywidgets")
+    from piwsl_lab.lab.panels.controls import _setup_knobs
+
+    module_of(tmp_path, NEW_MODEL)
+    knob = _setup_knobs(Setup(model="mine"))["model"]
+    assert knob.value == "mine"
+    assert ("PaiNN", "painn") in tuple(knob.options)
+
+
+class Wrong(nn.Module):
+    """Another module whose answer is changed on the way."""
+
+    def __init__(self, inner, change):
+        super().__init__()
+        self.inner, self.change = inner, change
+        self.cutoff, self.reference = inner.cutoff, inner.reference
+
+    def forward(self, graph, forces=True):
+        return self.change(self.inner(graph, forces))
+
+
+def detached(answer):
+    return answer if answer.forces is None else answer._replace(forces=answer.forces.detach())
+
+
+@pytest.mark.parametrize(
+    ("change", "objective", "message"),
+    [
+        (tuple, Objective(), r"answered with a tuple: return piwsl_lab\.models\.Prediction"),
+        (detached, Objective(force=0.0, pitc=1.0), r"forces of the potential have no gradient.*without detach\(\)"),
+        (detached, Objective(force=0.0, curl=1.0), r"forces of the potential have no gradient.*without detach\(\)"),
+        (lambda answer: answer._replace(energy=answer.energy[:, None]), Objective(), r"energy of shape \(\d+, 1\)"),
+        (lambda answer: answer._replace(forces=answer.forces[:-1]), Objective(), r"forces of shape .*per atom"),
+    ],
+)
+def test_an_answer_that_cannot_be_trained_on_is_refused_in_words(springs, change, objective, message):
+    with pytest.raises(ValueError, match=message):
+        list(fit(Wrong(springs, change), labelled("CH3CH2OH", 4), objective, steps=1))
+
+
+def test_what_is_no_module_cannot_be_trained(springs):
+    def call(graph, forces=True):
+        return springs(graph, forces)
+
+    call.cutoff, call.reference = springs.cutoff, springs.reference
+    with pytest.raises(ValueError, match=r"a function cannot be trained: .*torch\.nn\.Module"):
+        list(fit(call, labelled("CH3CH2OH", 4), Objective(), steps=1))
 
 
 @pytest.mark.parametrize(("term", "message"), [("gradient", "two heads"), ("denoise", "no head for it")])

@@ -14,6 +14,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from piwsl_lab import names
 from piwsl_lab.data import datasets
 from piwsl_lab.lab.panels.strip import ENERGIES, Strip
 from piwsl_lab.lab.parts.knobs import (
@@ -30,7 +31,8 @@ from piwsl_lab.lab.parts.knobs import (
     tooltip,
     weight,
 )
-from piwsl_lab.names import CENTRES, DIRECTIONS, GRADIENT_TEACHERS, HEADS, MODELS, ORDERS, PISC_FORMS, WEIGHTS
+from piwsl_lab.models import MODELS
+from piwsl_lab.names import CENTRES, DIRECTIONS, GRADIENT_TEACHERS, HEADS, ORDERS, PISC_FORMS, WEIGHTS
 from piwsl_lab.piwsl.objective import Objective, suited
 from piwsl_lab.piwsl.terms import TERMS
 from piwsl_lab.study.setup import Setup
@@ -158,6 +160,11 @@ class Controls:
             setattr(knob, name, text)
 
 
+def _models() -> dict[str, str]:
+    """Every model that can be built, by its title; one that has none goes by its name."""
+    return {name: names.MODELS.get(name, name) for name in MODELS}
+
+
 def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
     return {
         "data": dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
@@ -171,7 +178,7 @@ def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
             "tested on", _test_options(setup.data, setup.test_part), setup.test_part or HELD_OUT,
             "Frames for all errors shown: never used in training, or another part such as a higher temperature.",
         ),
-        "model": dropdown("architecture", titled(MODELS), setup.model, "The neural network."),
+        "model": dropdown("architecture", titled(_models()), setup.model, "The neural network."),
         "head": dropdown(
             "forces from", titled(HEADS), setup.head,
             "Direct: a second output, fast. Conservative: minus the gradient of the energy. Dual: one network with "
