@@ -86,6 +86,7 @@ class GraphSet:
 
     @property
     def device(self) -> torch.device:
+        """The device of every tensor of it."""
         return self.graph.positions.device
 
     def all(self) -> AtomGraph:

@@ -29,10 +29,12 @@ class ForceField(Protocol):
     """
 
     @property
-    def graph(self) -> AtomGraph: ...
+    def graph(self) -> AtomGraph:
+        """The N atoms as they were last asked about."""
 
     @property
-    def frames(self) -> Dataset: ...
+    def frames(self) -> Dataset:
+        """The S frames that the structures began as, without labels."""
 
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies [S] (eV) and forces [N, 3] (eV/Å) at positions [N, 3] (Å), float64; nan where the method failed."""
@@ -92,13 +94,15 @@ class LearnedForces:
         return prediction.energy.double(), forces_of(prediction).double()
 
     def too_close(self, positions: Tensor) -> Tensor:
+        """Which structures have atoms nearer than 0.15 Å or a position out of bounds, bool [S]."""
         graph = self.neighbours.at(positions)
         bad = (~(positions.abs() < FARTHEST).all(1)).to(graph.positions)  # also true for nan
         near = graph.vectors().square().sum(1) < CLOSEST**2
         return graph.sum_over_atoms(bad.index_add(0, graph.edge_index[0], near.to(graph.positions))) > 0
 
     def why(self, structure: int) -> str:
-        return ""  # what it refuses is named beforehand
+        """Always "": what the potential refuses is named when it is built."""
+        return ""
 
 
 class OracleForces:
@@ -139,11 +143,12 @@ class OracleForces:
         return energies, forces
 
     def too_close(self, positions: Tensor) -> Tensor:
-        """None that the oracle would not name itself."""
+        """Which structures have a position that is not finite, bool [S]; the oracle finds other errors itself."""
         bad = (~positions.isfinite().all(1)).to(positions)
         return self.graph.sum_over_atoms(bad) > 0
 
     def why(self, structure: int) -> str:
+        """What the oracle last said about a structure that it could not label; "" if nothing."""
         return self._why[structure]
 
 

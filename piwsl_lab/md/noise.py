@@ -20,6 +20,7 @@ class Noise:
         self.used = 0
 
     def next(self) -> Tensor:
+        """The numbers of the next step, [N, 3], float64, of mean 0 and variance 1."""
         if self.used == len(self.block):
             states = [generator.get_state() for generator in self.generators]
             try:
@@ -37,7 +38,7 @@ class Noise:
         return self.block[self.used - 1]
 
     def mark(self) -> tuple[Tensor, int]:
-        """Where the streams are, for `back_to`."""
+        """Where the streams are, for `back_to`: the numbers [B, N, 3] drawn last, and how many of the B are used."""
         return self.block, self.used
 
     def back_to(self, mark: tuple[Tensor, int]) -> None:

@@ -113,7 +113,7 @@ class Simulation:
 
     @property
     def time_step(self) -> float:
-        """dt, fs."""
+        """Time step dt, fs; may be set while it runs, to at most the limit of `md.limits`."""
         return self._time_step
 
     @time_step.setter
@@ -284,6 +284,11 @@ def fly(simulation: Simulation, steps: int, every: int = 10) -> Iterator[Snapsho
     """Drive a simulation: yields its state now, every `every` steps, and at the end, which may come early.
 
     It ends when `steps` steps are made or every replica is lost; the last state is always yielded.
+
+    Raises
+    ------
+    ValueError
+        `steps` is below 0 or beyond the limit, or `every` is below 1. It comes with the first state.
     """
     if steps < 0 or every < 1:
         raise ValueError(f"steps={steps} must be 0 or larger and every={every} 1 or larger")

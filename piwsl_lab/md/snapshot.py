@@ -60,7 +60,7 @@ class Snapshot:
 
 
 def wild(forces: NDArray[np.float64], frame: Frame) -> str:
-    """What is wrong with forces, in words."""
+    """What is wrong with the forces [n, 3] (eV/Å) on a frame, in words."""
     bad = np.argwhere(~np.isfinite(forces).all(1))
     if len(bad):
         atom = int(bad[0, 0])

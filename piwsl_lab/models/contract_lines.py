@@ -48,6 +48,7 @@ class ContractLine(NamedTuple):
 
     @property
     def passed(self) -> bool:
+        """Whether the value is within its limit; nan never is."""
         return self.value <= self.limit
 
     def __str__(self) -> str:
@@ -93,6 +94,7 @@ class Asked:
             )
 
     def graph(self, frames: Sequence[Frame], skin: float = 0.0) -> AtomGraph:
+        """The float64 graph of frames, with neighbours up to the cutoff and `skin` (Å)."""
         return GraphSet.build(Dataset(frames), self.cutoff, None, skin, torch.float64, self.device).all()
 
     def outputs(self, graph: AtomGraph) -> tuple[Tensor, Tensor]:

@@ -56,10 +56,12 @@ class AnyPotential(Protocol):
     """
 
     @property
-    def cutoff(self) -> float: ...
+    def cutoff(self) -> float:
+        """How far it sees, Å."""
 
     @property
-    def reference(self) -> Mapping[int, float] | None: ...
+    def reference(self) -> Mapping[int, float] | None:
+        """Energies of the elements, eV, by atomic number; None before they are known."""
 
     def __call__(self, graph: AtomGraph, forces: bool | str = True) -> Prediction:
         """Energies and, unless `forces` is False, forces. A potential with two heads takes "direct" and "both" too."""

@@ -53,6 +53,13 @@ class PaiNN(Potential):
             initialise(self.noise_head)
 
     def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
+        """Displacement that the noise head finds, in units of ε, [N, 3]; `forces` [N, 3], eV/Å, are those at r.
+
+        Raises
+        ------
+        ValueError
+            The model was made without `denoise=True`.
+        """
         if "denoise" not in self.hyperparameters:
             return super().denoised(graph, forces)
         edges = geometry(graph, self.cutoff)
@@ -61,6 +68,10 @@ class PaiNN(Potential):
         return noise
 
     def features(self, elements: Tensor, edges: Geometry, vectors: Tensor | None = None) -> Features:
+        """Scalars [N, F] and vectors [N, 3, F] of every atom, from its element row [N] and the edges.
+
+        `vectors` [N, 3, F], if given, are the vectors that the first message starts from.
+        """
         s: Tensor = self.embedding(elements)  # (N, F)
         v = vectors  # (N, 3, F) from the first message on
         basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
@@ -71,10 +82,12 @@ class PaiNN(Potential):
         return s, v
 
     def atom_energies(self, features: Features) -> Tensor:
+        """Energy of every atom, [N], in units of `scale`, from its scalars."""
         energies: Tensor = self.energy_head(features[0])  # (N, 1)
         return energies.squeeze(1)
 
     def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
+        """Direct force on every atom, [N, 3], in units of `scale` per Å."""
         forces: Tensor = self.force_head(*features)
         return forces
 
@@ -91,6 +104,10 @@ class Message(nn.Module):
         self.context = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, self.width))
 
     def forward(self, s: Tensor, v: Tensor | None, filters: Tensor, edges: Geometry) -> tuple[Tensor, Tensor]:
+        """Scalars [N, F] and vectors [N, 3, F] with the messages of all neighbours added.
+
+        `filters` [E, 2F] (the first message) or [E, 3F] already contain the envelope.
+        """
         n_atoms, channels = s.shape
         x = self.context(s).index_select(0, edges.neighbour) * filters  # (E, 2F or 3F)
         to_s, along_r, *along_v = (part.contiguous() for part in x.split(channels, dim=1))
@@ -111,6 +128,7 @@ class Update(nn.Module):
         self.gate = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalars [N, F] and vectors [N, 3, F] after the update, from those before it."""
         left, right = self.mix(v).chunk(2, dim=2)  # Uv, Vv: (N, 3, F)
         length = (right.square().sum(1) + TINY).sqrt()  # (N, F)
         gate_v, gate_sv, gate_s = self.gate(torch.cat([s, length], dim=1)).chunk(3, dim=1)
@@ -128,12 +146,15 @@ class ForceHead(nn.Module):
         self.second = GatedBlock(half, 1)
 
     def forward(self, s: Tensor, v: Tensor) -> Tensor:
+        """One vector per atom, [N, 3], from scalars [N, F] and vectors [N, 3, F]."""
         s, v = self.first(s, v)
         forces: Tensor = self.second(nn.functional.silu(s), v)[1]  # (N, 3, 1)
         return forces.squeeze(2)
 
 
 class GatedBlock(nn.Module):
+    """Gated equivariant block: scalars scale the mixed vectors, so that their direction turns with the atoms."""
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.out = out
@@ -142,6 +163,7 @@ class GatedBlock(nn.Module):
         self.gate = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 2 * out))
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalars [N, F] and vectors [N, 3, F] become scalars [N, O] and vectors [N, 3, O]."""
         length = (self.norm_mix(v).square().sum(1) + TINY).sqrt()  # (N, F)
         s, gate = self.gate(torch.cat([s, length], dim=1)).chunk(2, dim=1)
         return s, self.vector_mix(v) * gate.unsqueeze(1)

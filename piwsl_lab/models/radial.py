@@ -34,6 +34,7 @@ def geometry(graph: AtomGraph, cutoff: float) -> Geometry:
 def envelope(distance: Tensor, cutoff: float) -> Tensor:
     """Polynomial that falls from 1 to 0 at the cutoff with two vanishing derivatives, and stays 0 beyond.
 
+    Distances [E, 1] and the cutoff are in Å; the answer, [E, 1], has no unit.
     Equation 8 of Gasteiger et al. 2020 (arXiv 2003.03123), p = 6. The second derivative must vanish too: training
     differentiates forces, so a kink in the force would become a jump in the gradient.
     """
@@ -52,6 +53,7 @@ class BesselBasis(nn.Module):
         self.register_buffer("frequency", torch.arange(1, n_basis + 1) * math.pi / cutoff)
 
     def forward(self, distance: Tensor) -> Tensor:
+        """Values of the basis, [E, K], 1/Å, from distances [E, 1], Å."""
         return torch.sin(distance * self.frequency) / distance
 
 
@@ -66,4 +68,5 @@ class GaussianBasis(nn.Module):
         self.gamma = 0.5 * (max(n_basis - 1, 1) / cutoff) ** 2  # one standard deviation = the spacing of the centres
 
     def forward(self, distance: Tensor) -> Tensor:
+        """Values of the basis, [E, K], from distances [E, 1], Å."""
         return torch.exp(-self.gamma * (distance - self.centres).square())

@@ -16,6 +16,7 @@ class ShiftedSoftplus(nn.Module):
     """ln(½eˣ + ½): smooth everywhere and 0 at 0; section II.C of the paper."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The function of every element; the shape stays, [N, F] → [N, F]."""
         return nn.functional.softplus(x) - math.log(2.0)
 
 
@@ -40,6 +41,7 @@ class SchNet(Potential):
             initialise(self.force_head)
 
     def features(self, elements: Tensor, edges: Geometry) -> Features:
+        """Features [N, F] of every atom, from its element row [N], and the basis [E, K] of every edge."""
         h = self.embedding(elements)  # (N, F)
         basis = self.basis(edges.distance)  # (E, K)
         for interaction in self.interactions:
@@ -47,10 +49,12 @@ class SchNet(Potential):
         return h, basis
 
     def atom_energies(self, features: Features) -> Tensor:
+        """Energy of every atom, [N], in units of `scale`."""
         energies: Tensor = self.energy_head(features[0])  # (N, 1)
         return energies.squeeze(1)
 
     def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
+        """Direct force on every atom, [N, 3], in units of `scale` per Å."""
         forces: Tensor = self.force_head(*features, edges)
         return forces
 
@@ -65,6 +69,7 @@ class Interaction(nn.Module):
         self.outward = nn.Sequential(nn.Linear(channels, channels), ShiftedSoftplus(), nn.Linear(channels, channels))
 
     def forward(self, h: Tensor, basis: Tensor, edges: Geometry) -> Tensor:
+        """Change of the features, [N, F], from the features [N, F] and the basis [E, K]."""
         filters = self.filter(basis) * edges.envelope  # (E, F)
         messages = self.inward(h).index_select(0, edges.neighbour) * filters
         update: Tensor = self.outward(h.new_zeros(h.shape).index_add(0, edges.centre, messages))
@@ -84,6 +89,7 @@ class EdgeForce(nn.Module):
         )
 
     def forward(self, h: Tensor, basis: Tensor, edges: Geometry) -> Tensor:
+        """Force on every atom, [N, 3], in model units, from features [N, F] and the basis [E, K]."""
         x = self.centre(h).index_select(0, edges.centre) + self.neighbour(h).index_select(0, edges.neighbour)
         strength = self.strength(x + self.distance(basis)) * edges.envelope  # (E, 1)
         return h.new_zeros(h.shape[0], 3).index_add(0, edges.centre, strength * edges.unit)

@@ -48,6 +48,7 @@ class Parts(NamedTuple):
         return Parts(self.scalar * i, self.vector * a.unsqueeze(1), self.tensor * s.unsqueeze(1))
 
     def plus(self, other: Parts) -> Parts:
+        """The sum of two tensors, part by part; the shapes [N, …, F] stay."""
         return Parts(*(mine + its for mine, its in zip(self, other, strict=True)))
 
     def squared_norms(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,6 +101,10 @@ class TensorNet(Potential):
             initialise(self.edge_force)
 
     def features(self, elements: Tensor, edges: Geometry) -> Features:
+        """Invariants [N, F] of every atom, then i [N, F], a [N, 3, F] and s [N, 5, F] of its tensor X.
+
+        `elements` [N] are element rows.
+        """
         basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
         first, *later = (layer(basis).chunk(3, dim=1) for layer in self.filters)  # f_I, f_A, f_S: (E, F) each
         matrices = normalised(self.patterns)  # B_k as columns: (9, 5)
@@ -109,10 +114,12 @@ class TensorNet(Potential):
         return self.readout(torch.cat(x.squared_norms(), dim=1)), *x
 
     def atom_energies(self, features: Features) -> Tensor:
+        """Energy of every atom, [N], in units of `scale`, from its invariants."""
         energies: Tensor = self.energy_head(features[0])  # (N, 1)
         return energies.squeeze(1)
 
     def atom_forces(self, features: Features, edges: Geometry) -> Tensor:
+        """Direct force on every atom, [N, 3], in units of `scale` per Å."""
         invariant, _, vector, _ = features
         along_edges: Tensor = self.edge_force(invariant, self.basis(edges.distance), edges)
         gated: Tensor = self.force_head(invariant, vector)
@@ -143,6 +150,10 @@ class Embedding(nn.Module):
         nn.init.ones_(last.bias)
 
     def forward(self, elements: Tensor, edges: Geometry, filters: tuple[Tensor, ...], matrices: Tensor) -> Parts:
+        """The first tensor of every atom, [N, …, F], from its element row [N] and the edges.
+
+        `filters` are f_I, f_A and f_S, [E, F] each; `matrices` [9, 5] holds the B_k.
+        """
         z = self.element.weight
         # There are few pairs of elements and many edges: every Z is made once and looked up.
         pairs = (self.centre(z).unsqueeze(1) + self.neighbour(z)).flatten(0, 1)  # (elements², F)
@@ -167,6 +178,10 @@ class Interaction(nn.Module):
         self.before, self.after = Mix(channels), Mix(channels)
 
     def forward(self, x: Parts, edges: Geometry, filters: tuple[Tensor, ...], matrices: Tensor) -> Parts:
+        """Tensors [N, …, F] after the interaction, from those before it.
+
+        `filters` are f_I, f_A and f_S, [E, F] each; `matrices` [9, 5] holds the B_k.
+        """
         x = x.bounded()
         y: Parts = self.before(x)
         messages = Parts(*(part.index_select(0, edges.neighbour) for part in y)).scaled(*filters)  # (E, …, F)
@@ -182,11 +197,15 @@ class Mix(nn.Module):
         self.weights = nn.ModuleList(nn.Linear(channels, channels, bias=False) for _ in Parts._fields)
 
     def forward(self, x: Parts) -> Parts:
+        """The mixed tensor; the shapes [N, …, F] stay."""
         return Parts(*(weight(part) for weight, part in zip(self.weights, x, strict=True)))
 
 
 def product(x: Parts, y: Parts, matrices: Tensor) -> Parts:
-    """The symmetric product X∘Y, part by part as at the top of the module."""
+    """The symmetric product X∘Y of tensors [N, …, F], part by part as at the top of the module.
+
+    `matrices` [9, 5] holds the B_k.
+    """
     i, j, a, b = x.scalar.unsqueeze(1), y.scalar.unsqueeze(1), x.vector, y.vector
     n, channels = x.scalar.shape
     s = torch.matmul(matrices, x.tensor).reshape(n, 3, 3, channels)  # (N, 3, 3, F)
@@ -219,5 +238,8 @@ def traceless_patterns() -> Tensor:
 
 
 def normalised(patterns: Tensor) -> Tensor:
-    """Columns of Frobenius norm 1, rounded in the dtype at hand: a matrix of float32 would spoil a float64 model."""
+    """The columns of a matrix [9, 5] with Frobenius norm 1.
+
+    They are rounded in the dtype at hand: a matrix of float32 would spoil a float64 model.
+    """
     return patterns / patterns.square().sum(0).sqrt()

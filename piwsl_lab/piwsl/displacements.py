@@ -142,7 +142,13 @@ def per_atom_epsilon(graph: AtomGraph, fraction: float) -> Tensor:
 def covariance(
     graph: AtomGraph, epsilon: float | Tensor, generator: Generator | None = None, modes: SoftModes | None = None
 ) -> Tensor:
-    """`SoftModes.draw`; a ValueError says what is missing where there are no modes. [N, 3], Å."""
+    """A random combination of soft modes, as `SoftModes.draw` makes it. [N, 3], Å.
+
+    Raises
+    ------
+    ValueError
+        No modes are given, or the graph holds other atoms than they do.
+    """
     if modes is None:
         raise ValueError(
             'the direction "covariance" needs the soft modes of the training frames, SoftModes.from_graphs(graphs): '

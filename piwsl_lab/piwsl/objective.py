@@ -176,7 +176,7 @@ class Objective:
         return Displacer(self.direction, self.epsilon, self.relative, self.remove_drift, modes)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """Weighted sum of the terms, a scalar."""
+        """Weighted sum of the terms, each a scalar; a scalar."""
         return sum((self.weight(name) * value for name, value in terms.items()), start=torch.zeros(()))
 
 

@@ -113,7 +113,13 @@ class Places:
 
 
 def centre_of(objective: Objective, graph: AtomGraph, pool: AtomGraph | None) -> AtomGraph:
-    """Where the consistency terms ask: the batch, or frames of the pool; an error says where there is no pool."""
+    """Where the consistency terms ask: the batch, or frames of the pool.
+
+    Raises
+    ------
+    ValueError
+        The objective asks at the pool, and there is none.
+    """
     if objective.centres != "pool" or not objective.is_consistent:
         return graph
     if pool is None:

@@ -34,7 +34,13 @@ class Schedule:
 
     @classmethod
     def read(cls, name: str, table: dict[str, Any]) -> Schedule:
-        """A schedule from a table of its fields, as files hold it; `name` is the field that follows it."""
+        """A schedule from a table of its fields, as files hold it; `name` is the field that follows it.
+
+        Raises
+        ------
+        ValueError
+            A key is missing or unknown, or its fields make no schedule.
+        """
         known = [f.name for f in fields(cls)]
         if "kind" not in table or "start" not in table or set(table) - set(known):
             raise ValueError(

@@ -115,4 +115,5 @@ def _without_rigid_motion(spread: Tensor, mean: Tensor) -> Tensor:
 
 
 def unsuited(why: str) -> ValueError:
+    """The error for frames that have no soft modes: why, and what to choose instead."""
     return ValueError(f'the direction "covariance" does not fit this data set: {why}; choose "uniform"')

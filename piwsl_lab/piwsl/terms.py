@@ -64,7 +64,7 @@ def terms_of(
     pool: AtomGraph | None = None,
     modes: SoftModes | None = None,
 ) -> dict[str, Tensor]:
-    """The unweighted value of every term whose weight is above 0 and that finds a label, by name.
+    """Unweighted values of the terms whose weight is above 0 and that find a label, by name, each a scalar.
 
     All places that need the same (energies alone, forces, or the forces of both heads) go through the potential in
     one call.

@@ -78,7 +78,15 @@ def labelled_at_most(dataset: Dataset, frames: int) -> Dataset:
 
 
 def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
-    """A fresh potential and its trainer; twins of one seed start from the same weights and see the same batches."""
+    """A fresh potential and its trainer.
+
+    Twins of one seed start from the same weights and see the same batches.
+
+    Raises
+    ------
+    ValueError
+        The model cannot denoise and the objective asks for it, or `Trainer` refuses a setting.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(setup.seed)
         extra = {"denoise": True} if objective.denoise > 0 else {}

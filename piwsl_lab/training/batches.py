@@ -22,11 +22,11 @@ class Batches:
         return batch
 
     def state(self) -> tuple[Tensor, Tensor]:
-        """State of the generator and the frames still to come, for `restore`."""
+        """State of the generator, uint8 [B], and indices of the frames still to come, int64 [Q], for `restore`."""
         return self.generator.get_state(), self.queue
 
     def restore(self, generator: Tensor, queue: Tensor) -> None:
-        """Go on from what `state` gave.
+        """Go on from what `state` gave: a state of the generator, uint8 [B], and indices, int64 [Q].
 
         Raises
         ------

@@ -40,6 +40,12 @@ def save(path: str | Path, potential: Potential, trainer: Trainer | None = None)
         Ends in `.safetensors`.
     potential : Potential
     trainer : Trainer, optional
+
+    Raises
+    ------
+    CheckpointError
+        The path has another ending or no folder, the disk refuses, the class is none of `MODELS`,
+        or a schedule is a function.
     """
     path = Path(path)
     if path.suffix != ".safetensors":

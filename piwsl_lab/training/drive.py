@@ -22,6 +22,13 @@ def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) ->
     potential, train, objective, **options
         As for `Trainer`.
 
+    Raises
+    ------
+    ValueError
+        As for `Trainer`, and as for `piwsl_lab.piwsl.terms.terms_of` at a step.
+    TrainingDiverged
+        The loss or its gradient is not finite; the potential has the weights of the best validation.
+
     Examples
     --------
     >>> import piwsl_lab as lab

@@ -91,6 +91,12 @@ def evaluate(
         Frames at a time.
     head : "direct", optional
         Scores the fast forces of a dual potential instead of its answer.
+
+    Raises
+    ------
+    ValueError
+        The potential has no `cutoff` or `reference`, does not know an element of the data, or lacks
+        the head.
     """
     graphs = as_graphs(potential, data)
     errors = []

@@ -75,6 +75,7 @@ class Kept:
 
     @property
     def keeps(self) -> bool:
+        """Whether anything is kept: a path was given."""
         return self.path is not None
 
     @property

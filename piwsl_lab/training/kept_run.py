@@ -43,6 +43,7 @@ class KeptRun(Kept):
 
     @property
     def keeps(self) -> bool:
+        """Always: its file is named when it is first written."""
         return True
 
     @property

@@ -126,6 +126,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
+        """Whether the last step is done."""
         return self.done >= self.steps
 
     @property
@@ -255,10 +256,10 @@ class Trainer:
         self.optimiser.step()
 
     def state(self, moments: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What it needs to go on bit for bit, as plain values and as tensors by name.
+        """What it needs to go on bit for bit: plain values, and tensors by name.
 
-        The weights of the potential, the frames, settings and objective are left out: they make the trainer that
-        `load` is called on.
+        Weights "best.…" and moments "optimiser.…" have the shapes of the weights; states of generators are
+        uint8 [B], queues of frames int64 [Q]. Frames, settings and objective make the trainer to `load` into.
 
         Parameters
         ----------
@@ -285,7 +286,7 @@ class Trainer:
         return values, tensors
 
     def load(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave; the potential has the weights of that step already.
+        """Go on from what `state` gave, e.g. "queue" int64 [Q]; the potential has the weights of that step.
 
         Raises
         ------
