@@ -1,7 +1,7 @@
 """piwsl-lab: physics-informed weakly supervised learning of interatomic potentials, to see and to try.
 
-The names below are loaded when they are first used, so that ``import piwsl_lab`` stays instant
-and the command line can answer before torch has been read from disk.
+The names below are loaded when they are first used, so that ``import piwsl_lab`` stays instant. The
+command line can then answer before torch has been read from disk.
 """
 
 from __future__ import annotations

@@ -104,8 +104,9 @@ class TwoSprings:
     def fit(self, weight: float, epsilon: float, order: int = 1, forces: bool = True) -> tuple[float, float]:
         """Direct head: (k_E, k_F) that minimise labels + weight ⟨PITC residual²⟩, eV/Å².
 
-        δ is uniform in [−ε, ε]. The residual is E(x + δ) − E(x) + F(x) δ at first order and, at order 2, with the mean
-        of both forces (trapezoid): (k_E − k_F) x δ + ½ k_E δ² or (k_E − k_F)(x δ + ½ δ²).
+        δ is uniform in [−ε, ε]. At order 1 the residual is E(x + δ) − E(x) + F(x) δ =
+        (k_E − k_F) x δ + ½ k_E δ². At order 2 it has the mean of both forces (trapezoid):
+        (k_E − k_F)(x δ + ½ δ²).
 
         Parameters
         ----------

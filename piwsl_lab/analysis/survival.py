@@ -1,7 +1,8 @@
 """How long does it hold? Survival of replicas as the field measures it (Fu et al. 2022, "Forces are not enough").
 
-A replica ends when a bond is farther than Δ from its mean length in the reference trajectory, |r_ij(t) − b_ij| > Δ,
-when its temperature or its conserved energy runs away, or when it is lost.
+A replica ends when a bond is farther than Δ from its mean length in the reference trajectory,
+|r_ij(t) − b_ij| > Δ. It also ends when its temperature or its conserved energy runs away, or when
+it is lost.
 """
 
 from __future__ import annotations
@@ -82,9 +83,9 @@ def alive_ps(
 ) -> list[Survival]:
     """How long every replica was stable, ps, whatever ended it first.
 
-    A bond farther than `tolerance` (Å) from its reference length; a temperature of ten times the one it was set to; a
-    conserved energy that changed by more than the thermal energy of all free coordinates, ½ k T each; or the loss of
-    the replica.
+    A bond farther than `tolerance` (Å) from its reference length. A temperature of ten times the
+    one it was set to. A conserved energy that changed by more than the thermal energy of all free
+    coordinates, ½ k T each. Or the loss of the replica.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """``piwsl-lab course``: what a class has answered, from the progress files that learners hand in.
 
-`add` hooks the command into the command line. Files are read and nothing of them is run: what stands in one may have
-been written by anybody, so only words and numbers that this version knows are counted.
+`add` hooks the command into the command line. Files are read and nothing of them is run, since
+anybody may have written them. Only words and numbers that this version knows are counted.
 """
 
 from __future__ import annotations

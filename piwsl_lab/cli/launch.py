@@ -81,9 +81,9 @@ def find_notebooks(package: Path | None = None) -> tuple[Path, bool]:
 def copy_notebooks(source: Path, target: Path) -> CopyReport:
     """Copy every notebook of ``source`` into ``target`` without touching what its owner changed.
 
-    A manifest remembers the hash of each packaged version once it was handed over. A file that still has
-    that hash is replaced by a newer version; a changed one is kept, and a newer version is written beside it
-    once, as ``NAME.new.ipynb``.
+    A manifest remembers the hash of each packaged version once it was handed over. A file that
+    still has that hash is replaced by a newer version. A changed one is kept, and a newer version
+    is written beside it once, as ``NAME.new.ipynb``.
     """
     target.mkdir(parents=True, exist_ok=True)
     handed_over = _read_manifest(target / MANIFEST)

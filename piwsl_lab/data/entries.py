@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 class Part:
     """One file of a data set.
 
-    Where `checksums` is set, the origin holds the frames as single files and `file` is the archive of them in
-    a mirror: `checksums` names the list of their SHA-256 in this package.
+    Where `checksums` is set, the origin holds the frames as single files and `file` is the archive
+    of them in a mirror. `checksums` names the list of their SHA-256 in this package.
     """
 
     file: str

@@ -1,7 +1,8 @@
 """The public face of a lesson: `predict`, `reveal`, `check`, `explain`, `progress`.
 
-What a learner commits is kept in a progress file beside the notebooks. Nothing here ends a notebook with an error, so
-*Run All* always arrives; with PIWSL_LAB_STRICT=1 a check that does not pass raises, which is how nbgrader scores.
+What a learner commits is kept in a progress file beside the notebooks. Nothing here ends a notebook
+with an error, so *Run All* always arrives. With PIWSL_LAB_STRICT=1 a check that does not pass
+raises, which is how nbgrader scores.
 """
 
 from __future__ import annotations

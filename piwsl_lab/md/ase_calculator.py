@@ -30,9 +30,9 @@ from piwsl_lab.models.interface import (
 class Calculator(AseCalculator):
     """Energy (eV), forces (eV/Å), per-atom energies (eV) and stress (eV/Å³) of a potential, as ASE asks for them.
 
-    Energies are total energies, reference of the elements included. A periodic potential whose forces are a gradient
-    has a stress, σ = (1/V) ∂E/∂ε; a direct head has none, since its forces belong to no energy. Per-atom energies need
-    a potential with `energies_of_atoms(graph)`.
+    Energies are total energies, reference of the elements included. A periodic potential whose
+    forces are a gradient has a stress, σ = (1/V) ∂E/∂ε. A direct head has none, since its forces
+    belong to no energy. Per-atom energies need a potential with `energies_of_atoms(graph)`.
 
     Parameters
     ----------

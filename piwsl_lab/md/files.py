@@ -24,8 +24,9 @@ HEAD = 56  # bytes at the beginning of a .traj that say how many frames it has a
 class TrajectoryFile:
     """Frames of a running simulation, one after the other in one file; a context manager.
 
-    Every frame holds positions, velocities, energy and forces, and masses, constraints and charge of its start; `info`
-    says which `replica` it is, its `time_fs`, `step` and `temperature_k`. A lost replica is no longer written.
+    Every frame holds positions, velocities, energy and forces, and masses, constraints and charge
+    of its start. Its `info` says which `replica` it is, its `time_fs`, `step` and `temperature_k`.
+    A lost replica is no longer written.
 
     Parameters
     ----------

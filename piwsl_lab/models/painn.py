@@ -21,8 +21,8 @@ class PaiNN(Potential):
     With `denoise=True` it has one more input and output, for denoising non-equilibrium structures (Liao et al. 2024,
     arXiv 2403.09549): forces enter as the first vector features, and a vector head says how far each atom was moved.
 
-    The message is figure 2b of the paper (equations 7 and 8), the update figure 2c (equations 9 and 10), the direct
-    force head the gated equivariant block of figure 3.
+    The message is figure 2b of the paper (equations 7 and 8), the update figure 2c (equations 9 and
+    10). The direct force head is the gated equivariant block of figure 3.
     """
 
     def __init__(self, *args: Any, denoise: bool = False, **kwargs: Any) -> None:

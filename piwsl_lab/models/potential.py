@@ -171,9 +171,9 @@ class Potential(nn.Module, ABC):
     def calibrate(self, dataset: Dataset) -> Potential:
         """Set `reference` and `scale` from the labels of a training set, in float64; returns the potential.
 
-        The reference is the data set's own (isolated atoms, else least squares) plus the mean energy per atom that is
-        left, so that the model starts near the right energy. The scale is the root mean square of the force labels,
-        or 1 eV where there are none.
+        The reference is the data set's own (isolated atoms, else least squares) plus the mean
+        energy per atom that is left. The model then starts near the right energy. The scale is the
+        root mean square of the force labels, or 1 eV where there are none.
         """
         self.check_elements(dataset.elements)
         reference = dataset.reference_energies()
@@ -193,9 +193,10 @@ class Potential(nn.Module, ABC):
     def fit_shift(self, graphs: AtomGraph | Iterable[AtomGraph], per_atom: bool = False) -> Potential:
         """Move `shift` so that the energies of labelled graphs are off by no constant; returns the potential.
 
-        Forces say nothing about the constant of an energy, and the optimiser finds it slowly; least squares finds it at
-        once: min Σ (E_label − E − Σ n_z s_z)² over the labelled structures, n_z atoms of element z in each. Where their
-        compositions cannot tell elements apart, every atom gets the least shift that does it.
+        Forces say nothing about the constant of an energy, and the optimiser finds it slowly. Least
+        squares finds it at once: min Σ (E_label − E − Σ n_z s_z)² over the labelled structures,
+        with n_z atoms of element z in each. Where their compositions cannot tell elements apart,
+        every atom gets the least shift that does it.
 
         Parameters
         ----------

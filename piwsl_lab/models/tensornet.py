@@ -1,7 +1,8 @@
 """TensorNet: message passing with Cartesian tensors of rank 2 (Simeon and De Fabritiis 2023, arXiv 2306.06482).
 
-Every channel of an atom holds a 3 × 3 matrix X = I + A + S. Norms, weights and filters act on each of its irreducible
-parts alone, so the code keeps the parts apart: nine numbers travel along an edge, and matrices are made on atoms only.
+Every channel of an atom holds a 3 × 3 matrix X = I + A + S. Norms, weights and filters act on each
+of its irreducible parts alone, so the code keeps the parts apart. Nine numbers travel along an
+edge, and matrices are made on atoms only.
 
 ========  ==========================  =====================================  ==================
 symbol    part of X                   in the code                            l and parity
@@ -65,14 +66,15 @@ class Parts(NamedTuple):
 class TensorNet(Potential):
     """TensorNet; parameters as in `Potential`, where `layers` counts the sums over neighbours as in the other models.
 
-    The first of them is the embedding, so `layers=3` is what the paper calls two interaction layers. Filters are
-    lighter than in the paper: linear in a Bessel basis, as in this package's PaiNN, instead of a network of
-    exponentials. A lone atom has X = 0 whatever its element, so its energy differs from another's by the per-element
-    reference alone.
+    The first of them is the embedding, so `layers=3` is what the paper calls two interaction
+    layers. Filters are lighter than in the paper. They are linear in a Bessel basis, as in this
+    package's PaiNN, instead of a network of exponentials. A lone atom has X = 0 whatever its
+    element, so its energy differs from another's by the per-element reference alone.
 
-    The direct force (the paper has none) is a sum of two polar vectors: PaiNN's gated equivariant blocks on the
-    invariants and on the vectors a of the antisymmetric parts, which the products Sb have bent by the l = 2 parts of
-    the surroundings, and SchNet's Σ_j f(h_i, h_j, r_ij) r̂_ij along the edges. Without the second, direct forces learn
+    The direct force (the paper has none) is a sum of two polar vectors. The first comes from
+    PaiNN's gated equivariant blocks on the invariants and on the vectors a of the antisymmetric
+    parts. The products Sb have bent these by the l = 2 parts of the surroundings. The second is
+    SchNet's Σ_j f(h_i, h_j, r_ij) r̂_ij along the edges. Without the second, direct forces learn
     slowly: after the embedding no layer meets a direction r̂_ij again.
     """
 

@@ -1,7 +1,8 @@
 """Displacements δ: where a consistency loss asks the model about itself.
 
-They are constants of shape [N, 3] in Å, never differentiated. Everywhere ε is one number (Å) or a Tensor [N] (Å an
-atom), and random numbers come from a generator on the CPU, so that a seed means the same on every device.
+They are constants of shape [N, 3] in Å, never differentiated. Everywhere ε is one number (Å) or a
+Tensor [N] (Å per atom). Random numbers come from a generator on the CPU, so that a seed means the
+same on every device.
 
     uniform        every component uniform in [−ε, ε]                          no atom farther than √3·ε
     fixed_length   a random direction of length ε for every atom               ε
@@ -45,8 +46,9 @@ def fixed_length(graph: AtomGraph, epsilon: float | Tensor, generator: Generator
 def local(graph: AtomGraph, epsilon: float | Tensor, generator: Generator | None = None) -> Tensor:
     """`uniform` for one random atom of each structure and its first shell, exactly 0 for all others. [N, 3], Å.
 
-    The shell is every neighbour within 1.3 times the centre's own shortest distance: the hydrogens of a methyl group,
-    the twelve neighbours in a close-packed metal. An atom without neighbours moves alone.
+    The shell is every neighbour within 1.3 times the centre's own shortest distance. Examples are
+    the hydrogens of a methyl group and the twelve neighbours in a close-packed metal. An atom
+    without neighbours moves alone.
     """
     chance = torch.rand(graph.n_structures, generator=generator, dtype=torch.float64)
     displacement = uniform(graph, epsilon, generator)
@@ -68,10 +70,11 @@ def adversarial(
 ) -> Tensor:
     """A step of length ε for every atom to where the potential is worst, after arXiv 2408.05215. [N, 3], Å.
 
-    Where a structure has force labels: along −(F − F_label). This is the one place where a label steers a consistency
-    term, as in the paper: it picks where the model is asked, never what the answer should be. Where there is none:
-    along the gradient, with respect to δ and at a random δ, of the squared PITC residual of second order,
-    E(r+δ) − E(r) + ½ Σ δ·(F(r) + F(r+δ)). An atom whose direction is zero takes a random one.
+    Where a structure has force labels: along −(F − F_label). This is the one place where a label
+    steers a consistency term, as in the paper. It picks where the model is asked, never what the
+    answer should be. Where there is none: along the gradient, with respect to δ and at a random δ,
+    of the squared PITC residual. That residual is of second order, E(r+δ) − E(r) +
+    ½ Σ δ·(F(r) + F(r+δ)). An atom whose direction is zero takes a random one.
 
     Parameters
     ----------
@@ -133,8 +136,8 @@ def shortest_bonds(graph: AtomGraph) -> Tensor:
 def per_atom_epsilon(graph: AtomGraph, fraction: float) -> Tensor:
     """ε of every atom as a fraction of its shortest bond, [N], Å: one setting fits hydrogen and titanium.
 
-    A bond counts as 3 Å at most, so that an atom far from all others does not fly off; the paper keeps the fraction
-    under about 0.3.
+    A bond counts as 3 Å at most, so that an atom far from all others does not fly off. The paper
+    keeps the fraction under about 0.3.
     """
     return fraction * shortest_bonds(graph).clamp(max=LONGEST_BOND)
 
@@ -241,8 +244,8 @@ class Displacer:
     def other(self) -> Displacer:
         """The displacer of a second step from the same place, as a PISC triangle needs one.
 
-        Two adversarial steps would be one and the same and close the triangle to a line; the second then has the same
-        length in random directions.
+        Two adversarial steps would be one and the same and close the triangle to a line. The second
+        then has the same length in random directions.
         """
         return replace(self, direction="fixed_length") if self.direction == "adversarial" else self
 

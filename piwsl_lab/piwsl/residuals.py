@@ -13,8 +13,8 @@ atoms of one structure, never over the batch. On an exact potential the first-or
 positive for almost every random δ, with mean ε² tr H / 6: a large ε then teaches a softer surface. It is zero for a
 shift of the whole molecule, and negative along a soft mode of negative curvature. The other two have no such bias.
 
-PISC (spatial consistency) walks a triangle A = r, B = r + δ₂, C = r + δ₁ and asks that a point has one energy, by
-whatever path it is reached.
+PISC (spatial consistency) walks a triangle A = r, B = r + δ₂, C = r + δ₁. It asks that a point has
+one energy, by whatever path it is reached.
 
 Gradient consistency is the limit of PITC over all directions at once: F_direct(r + δ) = −∇E(r + δ), at a place that
 needs no label. Names: E energy, F forces, δ displacement, δ₁ first, δ₂ second.
@@ -43,8 +43,8 @@ def energy_loss(prediction: Prediction, graph: AtomGraph, per_atom: bool = False
 def force_loss(prediction: Prediction, graph: AtomGraph) -> Tensor:
     """Mean square error of a force component over the atoms of the labelled structures, a scalar, (eV/Å)².
 
-    Where the prediction has forces of two heads it is the mean of both heads' losses: a weight then means the same for
-    every potential.
+    Where the prediction has forces of two heads it is the mean of both heads' losses. A weight then
+    means the same for every potential.
     """
     answers = [forces for forces in (prediction.direct, prediction.conservative) if forces is not None]
     if len(answers) < 2:

@@ -70,9 +70,9 @@ class SoftModes:
     def draw(self, graph: AtomGraph, epsilon: float | Tensor, generator: Generator | None = None) -> Tensor:
         """A random combination of the modes, each normally distributed with its own deviation. [N, 3], Å.
 
-        It is turned onto every structure of the graph and scaled so that a component has the root mean square of
-        `uniform`, ε/√3; a structure in which an atom would move farther than √3·ε is scaled down as a whole, which
-        keeps the direction.
+        It is turned onto every structure of the graph and scaled so that a component has the root
+        mean square of `uniform`, ε/√3. A structure in which an atom would move farther than √3·ε is
+        scaled down as a whole, which keeps the direction.
         """
         size, structures, device = len(self.numbers), graph.n_structures, graph.positions.device
         if not torch.equal(graph.numbers.cpu(), self.numbers.repeat(structures)):

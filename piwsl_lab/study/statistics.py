@@ -1,7 +1,8 @@
 """What a study shows: its runs as rows, means with intervals over seeds, and ratios to a rival method.
 
-An interval is the percentile bootstrap of a mean (Efron and Tibshirani 1993, chapter 13): seeds are drawn with
-replacement, and the middle 95 % of the means are kept. A difference is called shown only where two intervals are apart.
+An interval is the percentile bootstrap of a mean (Efron and Tibshirani 1993, chapter 13). Seeds are
+drawn with replacement, and the middle 95 % of the means are kept. A difference is called shown only
+where two intervals are apart.
 """
 
 from __future__ import annotations

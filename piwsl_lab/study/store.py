@@ -1,7 +1,8 @@
 """The results folder of a study: one JSON file a finished run, whole or not there at all.
 
-A file is written under a temporary name, forced to the disk and then renamed, so that a kill at any moment leaves no
-half of a result. Only the holder of the folder's lock writes; the kernel frees the lock when its holder dies.
+A file is written under a temporary name, forced to the disk and then renamed. A kill at any moment
+leaves no half of a result. Only the holder of the folder's lock writes; the kernel frees the lock
+when its holder dies.
 """
 
 from __future__ import annotations

@@ -35,9 +35,10 @@ class Task(NamedTuple):
 def prepare(setup: Setup) -> Task:
     """Load, split and budget the data of a run; `piwsl_lab.data.sets.draw` says how frames are drawn.
 
-    The test frames do not depend on the seed of the run, nor on the budget while the set is large enough for both, so
-    that runs are compared on the same ones; `setup.seed` picks which frames are labelled. Labels are drawn where they
-    exist: 200 energies of which 40 frames have forces give 50 energies and 20 forces.
+    The test frames do not depend on the seed of the run, nor on the budget while the set is large
+    enough for both. So runs are compared on the same ones. `setup.seed` picks which frames are
+    labelled. Labels are drawn where they exist: 200 energies of which 40 frames have forces give 50
+    energies and 20 forces.
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """Reads the TOML file of a study.
 
-Its tables hold fields of `Setup` and `Objective`: ``[setup]`` and ``[objective]`` are common to all runs, the lists of
-``[grid]`` are multiplied with one another, and every ``[[method]]`` overrides what it differs in. A method that sets a
-field takes that field out of the grid for itself, so that a supervised method is not repeated for every ε.
+Its tables hold fields of `Setup` and `Objective`. ``[setup]`` and ``[objective]`` are common to all
+runs. The lists of ``[grid]`` are multiplied with one another, and every ``[[method]]`` overrides
+what it differs in. A method that sets a field takes that field out of the grid for itself. So a
+supervised method is not repeated for every ε.
 
     name, title, description   words for the report
     [setup] [objective]        fields common to all runs; `labels` sets energies and forces

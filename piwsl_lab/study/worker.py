@@ -1,9 +1,10 @@
 """One worker of a study, at both ends of its pipes: the process, and the `Worker` by which the engine holds it.
 
-``python -m piwsl_lab.study.worker`` reads runs as JSON lines, trains, and answers in JSON lines. It writes one file:
-what its run has done so far. It ends with the process that started it: when that one is gone, however it went, the pipe
-on standard input is closed, and a thread that waits for this sends the worker a SIGTERM. A SIGTERM ends it as Ctrl-C
-ends a command: what its run has done is kept first.
+``python -m piwsl_lab.study.worker`` reads runs as JSON lines, trains, and answers in JSON lines. It
+writes one file: what its run has done so far. It ends with the process that started it. When that
+one is gone, however it went, the pipe on standard input is closed. A thread that waits for this
+sends the worker a SIGTERM. A SIGTERM ends it as Ctrl-C ends a command: what its run has done is
+kept first.
 """
 
 from __future__ import annotations

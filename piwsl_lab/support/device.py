@@ -29,8 +29,8 @@ def pick_device(name: str = "auto") -> str:
 def leave_cores_to_the_browser() -> None:
     """Take half of the cores at most, unless OMP_NUM_THREADS says otherwise.
 
-    A second thread makes a step on a small molecule about a tenth faster; when the browser needs that core to draw, the
-    threads wait for each other and every step takes several times as long.
+    A second thread makes a step on a small molecule about a tenth faster. When the browser needs
+    that core to draw, the threads wait for each other and every step takes several times as long.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))

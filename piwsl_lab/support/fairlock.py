@@ -12,8 +12,8 @@ PATIENCE = 0.1  # s between two looks for an interrupt, while the main thread wa
 class FairLock:
     """A re-entrant lock that is handed over in turn.
 
-    A loop that takes a plain lock at every step gets it back before anybody else wakes up; here whoever waits holds the
-    turnstile, and the loop has to queue behind.
+    A loop that takes a plain lock at every step gets it back before anybody else wakes up. Here
+    whoever waits holds the turnstile, and the loop has to queue behind.
 
     Ctrl-C in the main thread waits until the lock is given back, so that nothing behind it is left half done. While
     the main thread waits for the lock, an interrupt comes through at once.

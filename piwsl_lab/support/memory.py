@@ -15,10 +15,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def keep_memory() -> bool:
     """Ask the C library not to give the tensors of a step back to the system only to fetch them again.
 
-    glibc returns what lies free at the end of its heap as soon as that is more than twice its largest block, and the
-    system clears each page that it hands out anew: up to a fifth of the time of a training step on a processor, more
-    than half of that of direct forces in a batch (`benchmarks/memory.py`). It holds for the whole process, so programs
-    ask for it (the shell, a worker of a study, a session of the lab) and no class of the library does. Elsewhere than
+    By itself glibc returns what lies free at the end of its heap as soon as that is more than twice
+    its largest block. The system clears each page that it hands out anew. That takes up to a fifth
+    of the time of a training step on a processor. It takes more than half of that of direct forces
+    in a batch (`benchmarks/memory.py`). It holds for the whole process, so no class of the library
+    asks for it. Programs do: the shell, a worker of a study, a session of the lab. Elsewhere than
     on glibc nothing is done, and the answer is False.
     """
     if not sys.platform.startswith("linux"):

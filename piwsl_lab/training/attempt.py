@@ -30,9 +30,10 @@ class Steps(Protocol):
 class Attempt:
     """One step of a trainer from the moment it draws its batch.
 
-    An error or an interrupt may break a step off anywhere. The optimiser moves all weights of one device and one
-    precision in one call, so a step has either not happened, and its random numbers go back, or it has, and must be
-    counted. A few moments of the optimiser, which every step changes, tell the two apart; weights need no copy.
+    An error or an interrupt may break a step off anywhere. The optimiser moves all weights of one
+    device and one precision in one call. So a step has either not happened, and its random numbers
+    go back, or it has, and must be counted. A few moments of the optimiser, which every step
+    changes, tell the two apart; weights need no copy.
 
     Attributes
     ----------

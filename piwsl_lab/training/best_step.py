@@ -44,9 +44,10 @@ def unexplained_variance(
 ) -> float:
     """Unexplained variance of the validation energies plus that of the forces; infinite where it tells nothing.
 
-    Each squared error is divided by the variance of the training labels of its kind (`label_variances`), so that
-    neither kind decides alone, whatever the weights and units. A kind without a weight or without a label does not
-    count; with no kind left, or an error that is not finite, no step is better than another.
+    Each squared error is divided by the variance of the training labels of its kind
+    (`label_variances`). Neither kind then decides alone, whatever the weights and units. A kind
+    without a weight or without a label does not count. With no kind left, or an error that is not
+    finite, no step is better than another.
     """
     energy = metrics.energy_rmse_per_atom if objective.per_atom else metrics.energy_rmse
     counted = [

@@ -1,7 +1,7 @@
-"""What a long run has done so far, in one file that is there whole or not at all, so that it can go on after a kill.
+"""What a long run has done so far, in one file, so that it can go on after a kill.
 
-The file is a checkpoint: the training in hand with everything it needs to go on bit for bit, and beside it what is
-finished already.
+The file is there whole or not at all. It is a checkpoint: the training in hand, with everything it
+needs to go on bit for bit. Beside it is what is finished already.
 """
 
 from __future__ import annotations

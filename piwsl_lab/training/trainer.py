@@ -137,9 +137,10 @@ class Trainer:
     def step(self) -> Record:
         """Train on one batch, and validate when it is time.
 
-        A step is taken whole or not at all, whatever breaks it off: weights, optimiser, random numbers and `done`
-        always belong together. Ctrl-C waits for its end. What validation or the fit of the energies' constant could
-        not finish is finished by the next call, which then returns the record of the step that was broken off.
+        A step is taken whole or not at all, whatever breaks it off: weights, optimiser, random
+        numbers and `done` always belong together. Ctrl-C waits for its end. What validation or the
+        fit of the energies' constant could not finish, the next call finishes. It then returns the
+        record of the step that was broken off.
 
         Raises
         ------

@@ -16,9 +16,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "piwsl_lab"
-LONGEST = 60  # words of a sentence
-MEAN = 15.0
-OVER_TWENTY = 0.11  # share of the sentences
+LONGEST = 30  # words of a sentence; the plan says 20, and few may have more
+MEAN = 14.0
+OVER_TWENTY = 0.08  # share of the sentences
 DOCUMENTED = ("piwsl", "models", "md", "training", "study", "analysis", "atoms", "data")
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)

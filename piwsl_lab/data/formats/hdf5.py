@@ -1,7 +1,8 @@
 """HDF5 files as ANI-1x, ANI-2x, SPICE, QCML, QM7-X and Transition1x lay them out: a group for each molecule.
 
-A group (or the file itself) with positions and atomic numbers holds frames. The names of its labels say which data
-set it follows, and so which units they have; an attribute ``units`` of a data set, a group or the file says it better.
+A group (or the file itself) with positions and atomic numbers holds frames. The names of its labels
+say which data set it follows, and so which units they have. An attribute ``units`` of a data set, a
+group or the file says it better.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """XSF files as aenet writes them, alone or many in one archive: the energy in a comment, forces beside positions.
 
-ASE knows the format too, but drops the energy, and multiplies the forces by 27.2: it takes them for Hartree/Å, the
-unit of XCrySDen, while aenet writes eV/Å. So only files whose comment states an energy in eV are taken here.
+ASE knows the format too, but drops the energy, and multiplies the forces by 27.2. It takes them for
+Hartree/Å, the unit of XCrySDen, while aenet writes eV/Å. So only files whose comment states an
+energy in eV are taken here.
 """
 
 from __future__ import annotations

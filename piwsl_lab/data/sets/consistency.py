@@ -85,8 +85,9 @@ class Ratio(NamedTuple):
 class WorkComparison:
     """Energies of a set against what its forces say of them.
 
-    Only frames with both labels, the same atoms in the same order and the same cell are compared: molecules by a fit to
-    the forces, everything by the trapezoid rule, ΔE = −½ ΔR·(Fₐ + F_b), between frames that are close to each other.
+    Only frames with both labels, the same atoms in the same order and the same cell are compared.
+    Molecules are compared by a fit to the forces. Everything is compared by the trapezoid rule,
+    ΔE = −½ ΔR·(Fₐ + F_b), between frames that are close to each other.
     """
 
     def __init__(self, frames: Sequence[Frame]) -> None:

@@ -1,7 +1,7 @@
 """Frames, their labels, and the budgets and splits that decide who sees which label.
 
-Everything here is numpy in float64, in eV and Å, and immutable: a split or a budget is a new `Dataset` that
-shares the arrays of the old one.
+Everything here is numpy in float64, in eV and Å, and immutable. A split or a budget is a new
+`Dataset` that shares the arrays of the old one.
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ class Dataset(Sequence[Frame]):
     def budget(self, energies: int | None = None, forces: int | None = None, seed: int = 0) -> Dataset:
         """The same frames with all but a number of labels hidden.
 
-        Nested: with one seed, a larger budget contains the smaller, and the shorter of the two lists of
-        labelled frames (energies, forces) is part of the longer one wherever the labels allow it.
+        Nested: with one seed, a larger budget contains the smaller. Of the two lists of labelled
+        frames (energies, forces), the shorter is part of the longer wherever the labels allow it.
 
         Parameters
         ----------
@@ -244,9 +244,9 @@ class Dataset(Sequence[Frame]):
         """Energy of each element (eV), to be subtracted from total energies before they become float32.
 
         The isolated atoms where the set has all of them; else the least-squares fit ``E ≈ Σ_atoms
-        e(element)`` to the labelled energies of this very data set, of minimum norm where the compositions
-        do not determine it (one composition: only the sum is determined). Without any energy there is
-        nothing to fit: zeros.
+        e(element)`` to the labelled energies of this very data set. It is that of minimum norm
+        where the compositions do not determine it. One composition determines only the sum. Without
+        any energy there is nothing to fit: zeros.
         """
         elements = self.elements
         if elements and all(z in self.isolated_energies for z in elements):

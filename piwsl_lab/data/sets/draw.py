@@ -31,12 +31,13 @@ def draw(
 ) -> Draw:
     """Draw the parts of a run; copies of one geometry never end up in two of them.
 
-    The test frames come first and do not depend on the seed, nor on the budget while the set is large enough for both:
-    only frames are tested on that training and validation can spare. Then come training and validation along one
-    permutation; with one seed, a larger training set contains the smaller. A frame with both kinds of labels gives
-    both. Frames without a label that is asked for go to the rest, if training knows their elements. Training sees every
-    element of a labelled frame while it has places: a frame with a rare one is drawn first, with a `DataWarning`.
-    Another warning names elements whose frames are used nowhere.
+    The test frames come first and are those that training and validation can spare. They do not
+    depend on the seed, nor on the budget while the set is large enough for both. Then come training
+    and validation along one permutation; with one seed, a larger training set contains the smaller.
+    A frame with both kinds of labels gives both. Frames without a label that is asked for go to the
+    rest, if training knows their elements. Training sees every element of a labelled frame while it
+    has places. A frame with a rare one is drawn first, with a `DataWarning`. Another warning names
+    elements whose frames are used nowhere.
 
     Parameters
     ----------
@@ -54,8 +55,7 @@ def draw(
     Raises
     ------
     DataError
-        There are fewer labels than asked for. The message says how many there are, which part wants them, and a number
-        that can be had.
+        Too few labels; the message says how many there are, which part wants them and what can be had.
     """
     follows = validation if callable(validation) else lambda _: validation
     stock = _Stock(pool, train, follows(train), seed)

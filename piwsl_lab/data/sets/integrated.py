@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 def integrated(positions: NDArray[np.float64], forces: NDArray[np.float64]) -> NDArray[np.float64]:
     """Energies [S] up to a constant that explain the forces [S, N, 3] at positions [S, N, 3].
 
-    The posterior mean of a Gaussian process over the inverse distances D of all pairs, with the Matérn kernel of
-    smoothness 5/2, conditioned on the forces (Chmiela et al., Sci. Adv. 3, e1603015 (2017)).
+    The posterior mean of a Gaussian process over the inverse distances D of all pairs, conditioned
+    on the forces. Its kernel is the Matérn kernel of smoothness 5/2 (Chmiela et al. 2017, doi
+    10.1126/sciadv.1603015).
     """
     s, n = positions.shape[:2]
     i, j = np.triu_indices(n, 1)

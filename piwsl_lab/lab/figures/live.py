@@ -4,8 +4,8 @@ The figure is a plain `go.Figure`. `push` writes all of it into the traits of a 
 the rest as JSON. ``live.js`` beside this file draws from these traits whenever a view appears. plotly.js itself is the
 state of one more model, which all plots of a kernel share.
 
-Both are plain Jupyter models and no anywidgets: an anywidget drops all its messages, for ever, if its script was not
-imported within two seconds, which a busy machine does not promise.
+Both are plain Jupyter models and no anywidgets. An anywidget drops all its messages, for ever, if
+its script was not imported within two seconds. A busy machine does not promise that.
 """
 
 from __future__ import annotations

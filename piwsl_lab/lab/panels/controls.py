@@ -1,8 +1,9 @@
 """The controls of the dashboard: every knob of `Setup` and `Objective` as a widget that says what it is.
 
-Data, model and training knobs wait for Reset; `Controls.pending` names those that differ from what is running. Physics
-knobs write plain numbers into the objective of a twin, which the loop reads at its next step; a knob whose number
-follows a schedule shows the number in force instead, until a person moves it.
+Data, model and training knobs wait for Reset; `Controls.pending` names those that differ from what
+is running. Physics knobs write plain numbers into the objective of a twin, which the loop reads at
+its next step. A knob whose number follows a schedule shows the number in force instead, until a
+person moves it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`Face`: the widgets of a `Dashboard` and where they stand. What they do is wired up by the dashboard.
 
-From the top: one line of knobs and buttons, the verdict, numbers, the status; folds, closed at first; tabs; curves and
-molecule; and what grows as it is used, a table of pinned runs and code.
+At the top are one line of knobs and buttons, the verdict, numbers and the status. Below are folds,
+closed at first, tabs, curves and molecule. At the end is what grows as it is used, a table of
+pinned runs and code.
 """
 
 from __future__ import annotations

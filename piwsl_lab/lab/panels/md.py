@@ -1,7 +1,7 @@
 """`FlightDeck`: pilots that fly side by side, four curves and one cursor for all of them.
 
-While it flies the views follow; a click into a plot, a cursor that is dragged, the slider or *play* move it, and every
-view shows that moment.
+While it flies the views follow. A click into a plot, a cursor that is dragged, the slider or *play*
+move it, and every view shows that moment.
 """
 
 from __future__ import annotations

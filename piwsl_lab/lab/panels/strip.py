@@ -1,7 +1,7 @@
 """`Strip`: the three knobs of a lesson in one line: how many labels, how far ε, how strong the physics.
 
-Labels and weight stand for other knobs, which they move and follow: energy and force labels together, and the weight
-of the term that leads for this kind of potential.
+Labels and weight stand for other knobs, which they move and follow. Labels are those of energies
+and forces together. The weight is that of the term that leads for this kind of potential.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ TOOLTIP = "Show the laboratory alone, over the whole window. Escape goes back."
 class AloneButton(anywidget.AnyWidget):
     """Lives in a widget of the class ``piwsl-dashboard``, which it enlarges; ``alone.js`` does the work.
 
-    It also lets the tooltip of a knob appear over all of it: ipywidgets shows those of sliders over their words only,
-    and those of drop-downs nowhere.
+    It also lets the tooltip of a knob appear over all of it. By itself ipywidgets shows those of
+    sliders over their words only, and those of drop-downs nowhere.
     """
 
     _esm = Path(__file__).with_name("alone.js").read_text(encoding="utf-8")

@@ -1,11 +1,13 @@
 """The square of Jupyter's tool bar stops what trains or flies on a thread.
 
-It sends SIGINT to the kernel. While a cell runs, that ends the cell with a `KeyboardInterrupt`; while none runs, the
-kernel ignores it, and a training on a thread would never know. From `watch` on, both stop every watched session.
+It sends SIGINT to the kernel. While a cell runs, that ends the cell with a `KeyboardInterrupt`.
+While none runs, the kernel ignores it, and a training on a thread would never know. From `watch`
+on, both stop every watched session.
 
-The kernel (ipykernel 6 and 7) sets a handler before every message and puts the old one back after it, so that what a
-cell sets is undone when it ends. The handler is therefore set from the kernel's event loop, between two messages.
-Outside a kernel nothing happens: there Ctrl-C reaches the cell or the script that waits.
+The kernel (ipykernel 6 and 7) sets a handler before every message and puts the old one back after
+it. What a cell sets is undone when it ends. The handler is therefore set from the
+kernel's event loop, between two messages. Outside a kernel nothing happens: there Ctrl-C reaches
+the cell or the script that waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What training and flying have in common: a loop that a cell or a thread drives, and that always ends.
 
-`Driven` is the base of both sessions. One drive of the loop, from its start to its end, is a `Drive`; whoever stops or
-waits does so by it and never by a thread that may not have started.
+`Driven` is the base of both sessions. One drive of the loop, from its start to its end, is a
+`Drive`. Whoever stops or waits does so by it and never by a thread that may not have started.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ class Preview:
 def simulate(potential: Any, start: Frame, stop: Callable[[], bool] = lambda: False) -> Preview:
     """Constant-energy molecular dynamics for 200 fs with the forces of a potential, as the Fly tab makes it.
 
-    Starts from `start` with thermal velocities at 300 K, the same for every potential. It ends early when `stop()` says
-    so, or when the molecule has come apart as `alive_ps` judges it: a bond is off by more than 0.5 Å, the temperature
-    runs away, or forces go wild. The conserved energy is no judge: a direct head may leak it and still hold the
-    molecule together.
+    Starts from `start` with thermal velocities at 300 K, the same for every potential. It ends
+    early when `stop()` says so, or when the molecule has come apart as `alive_ps` judges it. That
+    is when a bond is off by more than 0.5 Å, the temperature runs away, or forces go wild. The
+    conserved energy is no judge: a direct head may leak it and still hold the molecule together.
 
     Parameters
     ----------

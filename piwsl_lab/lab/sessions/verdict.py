@@ -49,12 +49,14 @@ class Judge:
 
     The decision rule:
 
-    1. The window holds the last half of all ratios, at least 9 and at most 40 of them: what was true at the beginning
-       is forgotten, and nothing turns round sooner than it took to come about.
-    2. m is the median of the window. Its uncertainty u is half the range in which four of five scores lie, and 2
-       standard errors from the choice of test frames; both in quadrature.
-    3. It is decided when |m| > u, so that the spread of the ratio leaves out 1, and the ratio is 1.05 at least, for 3
-       scores in a row.
+    1. The window holds the last half of all ratios, at least 9 and at most 40 of them. What was
+       true at the beginning is forgotten, and nothing turns round sooner than it took to come
+       about.
+    2. m is the median of the window. Its uncertainty u has two parts, added in quadrature. One is
+       half the range in which four of five scores lie, the other 2 standard errors from the choice
+       of test frames.
+    3. It is decided when |m| > u and the ratio is 1.05 at least, for 3 scores in a row. The spread
+       of the ratio then leaves out 1.
     4. What is decided stays until |m| < u / 2, or m changes its sign; then it is open again. From "better" to "worse"
        there is no other way, and that takes 15 scores in a row.
     """
