@@ -89,8 +89,9 @@ class AtomGraph:
     def displaced(self, displacements: Sequence[Tensor]) -> AtomGraph:
         """Stack this graph with k displaced copies into one graph of (1 + k)·S structures.
 
-        Structures 0 … S−1 are the originals with their labels; copy m (from 1) holds structures m·S … (m+1)·S−1 at
-        positions r + displacements[m−1] and has no labels. Edges are reused, so a displacement must respect the skin.
+        Structures 0 … S−1 are the originals with their labels. Copy m (from 1) holds structures m·S
+        … (m+1)·S−1 at positions r + displacements[m−1] and has no labels. Edges are reused, so a
+        displacement must respect the skin.
 
         Parameters
         ----------

@@ -107,9 +107,10 @@ def near_origin(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What to take off positions [N, 3] that float32 would round away, and the shifts [E, 3] to go with it, Å.
 
-    Beyond 500 Å float32 keeps less than 3e-5 Å. Atoms that see each other are then moved together to the origin, each
-    group by itself, and atoms outside a periodic cell into it. No vector between neighbours changes, so nothing that
-    a potential computes does. Elsewhere it is all zeros.
+    Beyond 500 Å float32 keeps less than 3e-5 Å. Atoms that see each other are then moved together
+    to the origin, each group by itself. Atoms outside a periodic cell are moved into it. No vector
+    between neighbours changes, so nothing that a potential computes does. Elsewhere it is all
+    zeros.
     """
     if np.abs(positions).max() < FAR:
         return np.zeros_like(positions), edge_shift

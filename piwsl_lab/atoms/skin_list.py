@@ -22,7 +22,8 @@ SKIN = 1.0  # Å of neighbour list to spare
 class SkinList:
     """Graphs of S structures whose atoms move; a structure's list is made anew when half its skin is used.
 
-    While no atom has moved by half the skin, no two have approached each other by more than the whole: the list holds.
+    The list holds while no atom has moved by half the skin. No two have then approached each other
+    by more than the whole.
 
     Parameters
     ----------

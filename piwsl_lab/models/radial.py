@@ -34,8 +34,8 @@ def geometry(graph: AtomGraph, cutoff: float) -> Geometry:
 def envelope(distance: Tensor, cutoff: float) -> Tensor:
     """Polynomial that falls from 1 to 0 at the cutoff with two vanishing derivatives, and stays 0 beyond.
 
-    Distances [E, 1] and the cutoff are in Å; the answer, [E, 1], has no unit.
-    Equation 8 of Gasteiger et al. 2020 (arXiv 2003.03123), p = 6. The second derivative must vanish too: training
+    Distances [E, 1] and the cutoff are in Å; the answer, [E, 1], has no unit. Equation 8 of
+    Gasteiger et al. 2020 (arXiv 2003.03123), p = 6. The second derivative must vanish too. Training
     differentiates forces, so a kink in the force would become a jump in the gradient.
     """
     x = (distance / cutoff).clamp(max=1.0)

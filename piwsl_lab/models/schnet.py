@@ -23,8 +23,8 @@ class ShiftedSoftplus(nn.Module):
 class SchNet(Potential):
     """SchNet; parameters as in `Potential`.
 
-    Its features are invariant, so a direct force is built from edges: F_i = Σ_j f(h_i, h_j, r_ij) r̂_ij, which turns
-    with the molecule. (The published SchNet has conservative forces only.)
+    Its features are invariant, so a direct force is built from edges, F_i = Σ_j f(h_i, h_j, r_ij)
+    r̂_ij. It turns with the molecule. (The published SchNet has conservative forces only.)
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -20,7 +20,8 @@ Y = j 1 + [b]× + T its parts are
     vector   ib + ja − ½(Sb + Ta)
     tensor   iT + jS + the symmetric traceless part of (ST + abᵀ)
 
-so a, which starts as a sum of unit vectors, stays a polar vector; XY alone would add the pseudovector a × b to it.
+so a, which starts as a sum of unit vectors, stays a polar vector. XY alone would add the
+pseudovector a × b to it.
 """
 
 from __future__ import annotations

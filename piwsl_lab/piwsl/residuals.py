@@ -116,8 +116,8 @@ def pisc(
     two_point       E(A) − [E(C) + Σδ₁·F(C)]: back to the start
     =============== ==============================================================================
 
-    At order 2 every F is the mean of the forces at both ends of its leg, so that `reverse` becomes −`same_point` and
-    `two_point` −PITC.
+    At order 2 every F is the mean of the forces at both ends of its leg. Then `reverse` becomes
+    −`same_point` and `two_point` −PITC.
     """
     if form == "all":
         parts = (pisc(a, b, c, first, second, graph, order, name) for name in tuple(PISC_FORMS)[:3])

@@ -1,6 +1,7 @@
 """One cell of a study: its training, its scores, and how long its potential survives molecular dynamics.
 
-The laboratory and the command line both build their runs here, so that a figure seen in one can be had from the other.
+The laboratory and the command line both build their runs here. A figure seen in one can be had from
+the other.
 """
 
 from __future__ import annotations

@@ -61,8 +61,9 @@ def interval(values: Sequence[float]) -> Interval:
 def ratio(own: Mapping[int, float], rival: Mapping[int, float]) -> tuple[Interval, bool]:
     """Ratio of two means with its bootstrap interval, and whether it is paired.
 
-    Paired, over the seeds both have, drawing the same seeds for both: what a seed makes hard for one is hard for the
-    other. Unpaired where they share fewer than three seeds (or fewer than the shorter has), with independent draws.
+    Paired, over the seeds both have, drawing the same seeds for both. What a seed makes hard for
+    one is hard for the other. Unpaired where they share fewer than three seeds (or fewer than the
+    shorter has), with independent draws.
 
     Parameters
     ----------

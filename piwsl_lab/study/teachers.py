@@ -27,9 +27,9 @@ def with_teachers(
 ) -> tuple[Task, float]:
     """The task with the missing forces of its training frames filled in, and the seconds that took.
 
-    `setup.teachers` conservative potentials learn from the labels alone, with other weights and batches each; the mean
-    of their forces stands in for a label. The student never sees more quantum labels than its rivals. Without teachers
-    the task is returned as it is.
+    `setup.teachers` conservative potentials learn from the labels alone, with other weights and
+    batches each. The mean of their forces stands in for a label. The student never sees more
+    quantum labels than its rivals. Without teachers the task is returned as it is.
     """
     if not setup.teachers:
         return task, 0.0

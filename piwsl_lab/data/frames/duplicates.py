@@ -29,11 +29,11 @@ NUMBERS = 5_000_000  # distances in memory at a time
 def duplicate_groups(frames: Sequence[Frame]) -> np.ndarray:
     """Group index of every frame, (S,) int, counted from 0 in order of first appearance.
 
-    Two frames are in one group when they have the same atoms in the same order, and the same
-    interatomic distances and cell lengths within 3.5e-3 Å. Such copies are found when one was
-    rounded to 1e-3 Å, moved, wrapped, rotated or mirrored. A copy of a copy belongs to the group of
-    both. Copies whose atoms were reordered are not found. Above 64 atoms the distances to eight
-    atoms stand for all.
+    Copies are in one group: they have the same atoms in the same order. Their interatomic
+    distances and cell lengths agree within 3.5e-3 Å. They are found also when one was rounded to
+    1e-3 Å, moved, wrapped, rotated or mirrored. A copy of a copy belongs to the group of both.
+    Copies whose atoms were reordered are not found. Above 64 atoms the distances to eight atoms
+    stand for all.
     """
     composition: dict[bytes, list[int]] = {}
     for index, frame in enumerate(frames):

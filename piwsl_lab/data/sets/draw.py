@@ -55,7 +55,7 @@ def draw(
     Raises
     ------
     DataError
-        Too few labels; the message says how many there are, which part wants them and what can be had.
+        Too few labels; the message says how many there are, who wants them and what can be had.
     """
     follows = validation if callable(validation) else lambda _: validation
     stock = _Stock(pool, train, follows(train), seed)
