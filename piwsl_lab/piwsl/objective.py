@@ -131,8 +131,8 @@ class Objective:
         for name in self.schedules:
             if name not in (*WEIGHTS, *self.extra, "epsilon", "order"):
                 raise ValueError(
-                    f"schedules: {name!r} cannot follow a schedule; only weights, epsilon, order and terms that have "
-                    "a weight in extra can"
+                    f"schedules: {name!r} cannot follow a schedule; only weights, epsilon and order can, and terms "
+                    "that have a weight in extra"
                 )
             if not callable(self.schedules[name]):
                 raise ValueError(f"the schedule of {name} must be a Schedule or a callable of the step")

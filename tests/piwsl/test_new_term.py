@@ -83,7 +83,7 @@ def test_the_weight_of_a_new_term_follows_a_schedule(net_force):
     assert scheduled.at(4).extra == {"net_force": 1.0}
     training = trainer(scheduled)
     assert ["net_force" in training.step().terms for _ in range(3)] == [False, True, True]
-    with pytest.raises(ValueError, match=r"'net_force' cannot follow a schedule; only .* a weight in extra can"):
+    with pytest.raises(ValueError, match=r"'net_force' cannot follow a schedule; .* terms that have a weight in extra"):
         Objective(schedules={"net_force": constant(1.0)})
 
 
