@@ -10,15 +10,17 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from piwsl_lab.cli import launch
 from piwsl_lab.lab import quirks
@@ -64,6 +66,7 @@ def examine(folder: Path | None = None) -> list[Diagnosis]:
         *check_packages(),
         *check_device(),
         *check_front_ends(labextension_folders()),
+        *check_quirks(quirks.QUIRKS),
         *check_kernels(jupyter_folders("kernels")),
         *check_notebooks(),
         *check_data(os.environ.get("PIWSL_LAB_DATA")),
@@ -100,6 +103,27 @@ def check_packages() -> Iterator[Diagnosis]:
     yield Diagnosis(OK, "piwsl-lab", metadata.version("piwsl-lab"))
     for text in requirements:
         yield from _check_requirement(text)
+
+
+def check_quirks(known: Iterable[quirks.Quirk]) -> Iterator[Diagnosis]:
+    """Every known fault of another library that the installed version has, and that is mended or avoided here."""
+    for quirk in known:
+        try:
+            version = metadata.version(quirk.library)
+        except metadata.PackageNotFoundError:
+            continue
+        if concerns(quirk, version):
+            yield Diagnosis(OK, quirk.library, f"{version} has a fault that is dealt with here: {quirk.reason}")
+
+
+def concerns(quirk: quirks.Quirk, version: str) -> bool:
+    """Whether a version lies where the fault was seen: "8.1" holds 8.1.9, and words without a number hold all."""
+    seen = re.fullmatch(r"(\d[\d.]*)(?: to (\d[\d.]*))?(?:,.*)?", quirk.versions)
+    if seen is None:
+        return True
+    first, last = (Version(number).release for number in (seen[1], seen[2] or seen[1]))
+    installed = Version(version).release
+    return installed[: len(first)] >= first and installed[: len(last)] <= last
 
 
 def _check_requirement(text: str) -> Iterator[Diagnosis]:

@@ -11,6 +11,7 @@ import pytest
 
 from piwsl_lab.cli import doctor, launch
 from piwsl_lab.cli.doctor import OK, PROBLEM, WARNING, Diagnosis
+from piwsl_lab.lab import quirks
 
 
 def extension(folder: Path, name: str, version: str) -> None:
@@ -130,3 +131,40 @@ def test_a_damaged_kernel_is_a_problem_with_a_remedy(tmp_path, content):
     (check,) = doctor.check_kernels([tmp_path])
     assert check.status == doctor.PROBLEM
     assert "python -m ipykernel install" in check.remedy
+
+
+def quirk(library: str, versions: str) -> quirks.Quirk:
+    return quirks.Quirk(library, versions, f"the fault of {versions}", "mended", "tests/a.py::test_a", "it is mended")
+
+
+def test_faults_of_the_installed_versions_are_listed_a_line_each(monkeypatch):
+    installed = {"nglview": "4.0.1", "ipywidgets": "8.1.7", "google.colab": "1.0.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    concerned = [
+        ("nglview", "4.0.1"),
+        ("nglview", "3.1 to 4.0.1"),
+        ("ipywidgets", "7.7 to 8.1"),
+        ("ipywidgets", "8.1"),
+        ("google.colab", "its page of 2026-08"),
+    ]
+    others = [
+        ("nglview", "4.0.2 to 4.1"),
+        ("ipywidgets", "8.1.9"),
+        ("ipywidgets", "7.7, as on Google Colab"),
+        ("ipykernel", "7.4.0"),
+    ]
+    found = list(doctor.check_quirks([quirk(*one) for one in concerned + others]))
+    assert [(check.topic, check.finding.partition("the fault of ")[2]) for check in found] == concerned
+    assert all(check.status == OK and installed[check.topic] in check.finding for check in found)
+    assert all("\n" not in str(check) for check in found)
+
+
+def test_the_examination_lists_the_faults_of_this_environment(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.quirks, "QUIRKS", (quirk("numpy", "1 to 9"),))
+    assert "the fault of 1 to 9" in "\n".join(check.finding for check in doctor.examine(tmp_path))
