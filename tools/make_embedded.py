@@ -202,7 +202,7 @@ def write(part: Part, positions: np.ndarray, seeds: list[int]) -> None:
         ase_version=ase.__version__,
         numpy_version=np.__version__,
     )
-    print(f"{file.name}: {len(positions)} frames, {file.stat().st_size} bytes (to go into data/table.py)")
+    print(f"{file.name}: {len(positions)} frames, {file.stat().st_size} bytes (to go into data/entries.py)")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One neighbour list for atoms that move: for molecular dynamics, for ASE, for whoever asks step after step."""
+"""The neighbour list for atoms that move, with a skin; molecular dynamics and the calculator of ASE share it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The shell: one module a command, each with `add` and `run`."""
+"""The shell: one module per command, each with `add` and `run`."""

@@ -252,7 +252,7 @@ def _dimer(elements: Sequence[int], distance: float) -> Frame:
 
 
 def noise(asked: Asked) -> ContractLine:
-    """What a parabola leaves of an energy along a line so short that nothing else can happen on it."""
+    """Noise of the energy: what is left after a parabola is fitted along a line much shorter than a bond."""
 
     def left() -> list[float]:
         frame, steps = asked.frames[0], np.linspace(-1.0, 1.0, 21)

@@ -36,7 +36,7 @@ CHOICES: dict[str, Mapping[Any, str]] = {
 
 @dataclass
 class Objective:
-    """What a potential is trained for: one weight a term. Change any field while training runs; it is read every step.
+    """What a potential is trained for: one weight per term. Change any field during training; it is read at each step.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The terms of an objective: a table with one `Term` a row, and `terms_of`, which evaluates all that are on.
+"""The terms of an objective: a table with one `Term` per row, and `terms_of`, which evaluates all that are on.
 
 A new term is one more row. Its weight is a field of `Objective` or an entry of `Objective.extra`; curves, records and
 sentences take its name and its unit from here.

@@ -118,7 +118,7 @@ def _config(setup: Setup, objective: Objective, **others: Any) -> dict[str, Any]
 
 
 def _columns(rows: Sequence[Row], method: str) -> dict[str, list[Any]]:
-    """Scores and costs of a method, a list each with one value a seed."""
+    """Scores and costs of a method, a list each with one value per seed."""
     return {key: [row[key] for row in rows if row["method"] == method] for key in (*SCORES, "seconds", "steps")}
 
 

@@ -23,7 +23,7 @@ TICK = 0.5  # s between two looks at the clock
 
 @dataclass
 class StudyProgress:
-    """How far a study is: one state a run, and what the finished ones took.
+    """How far a study is: one state per run, and what the finished ones took.
 
     Attributes
     ----------

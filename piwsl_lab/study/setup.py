@@ -12,7 +12,7 @@ from piwsl_lab.training.checkpoint_file import MOST_CHANNELS, MOST_LAYERS
 # are not mixed.
 RECIPE = 3
 MOST_SEEDS = 1000  # of a study or a comparison
-# Smallest and largest value of a field: beyond, a machine runs out of memory, or nobody lives to see the end.
+# Smallest and largest value of a field: a run beyond them fills the memory or takes years.
 LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "channels": (1, MOST_CHANNELS),

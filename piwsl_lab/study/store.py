@@ -1,4 +1,4 @@
-"""The results folder of a study: one JSON file a finished run, whole or not there at all.
+"""The results folder of a study: one JSON file per finished run, whole or not there at all.
 
 A file is written under a temporary name, forced to the disk and then renamed. A kill at any moment
 leaves no half of a result. Only the holder of the folder's lock writes; the kernel frees the lock

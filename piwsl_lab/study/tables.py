@@ -156,7 +156,7 @@ def seed_factor(rows: Sequence[Row], quantity: str, share: float = 0.999) -> flo
     Parameters
     ----------
     rows : sequence of dict
-        Of results.csv: one row a run.
+        Of results.csv: one row per run.
     share : float
         Of all pairs of runs that lie within it, if the logarithms of errors are normally distributed with one width.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fit(potential: Any, train: Dataset, objective: Objective, **options: Any) -> Iterator[Record]:
-    """Train a potential: yields a `Record` a step, and leaves the best weights in the potential at the end.
+    """Train a potential: yields one `Record` per step, and leaves the best weights in the potential at the end.
 
     Parameters
     ----------

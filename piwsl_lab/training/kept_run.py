@@ -1,4 +1,4 @@
-"""Where a run of the command line keeps what it has done: the folder `piwsl-lab-runs`, one file a run.
+"""Where a run of the command line keeps what it has done: the folder `piwsl-lab-runs`, one file per run.
 
 The name of the file is made of all that decides the run, so the same command finds it again. A run
 takes a name that is nobody's, and holds it by a lock. The system frees the lock when its process

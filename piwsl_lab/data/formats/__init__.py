@@ -1,1 +1,1 @@
-"""Files: one module a format; `io` opens whatever a person has."""
+"""Files: one module per format; `io` opens whatever a person has."""

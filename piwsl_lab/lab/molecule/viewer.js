@@ -1,4 +1,4 @@
-// The picture of one molecule. All that is drawn is state of the model (traits written by viewer.py), and every view
+// The picture of one molecule. All that is drawn is state of the model (traits written by view.py), and every view
 // draws all of it from that state whenever it appears: at first, after F5, in a second window, in a tab that opens.
 // No message has to arrive at a certain moment and no answer of Python is needed.
 //

@@ -1,8 +1,8 @@
 """`Dashboard`: a session with buttons, sliders, live curves and a molecule, on one screen of a projector.
 
-The session trains on its own thread. While it is busy, one drawing thread pushes what has changed, ten
-times a second; when it rests, that thread is gone. Sliders write plain numbers, the loop reads them. Making a
-dashboard never touches its session.
+The session trains on its own thread. While it is busy, one drawing thread pushes what has changed: plots up to ten
+times a second, numbers and the molecule less often. When the session rests, that thread ends. A slider sets a field of
+the trainer's objective, which the next step reads. Making a dashboard starts no training and moves no knob.
 """
 
 from __future__ import annotations

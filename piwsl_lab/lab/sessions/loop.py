@@ -237,7 +237,7 @@ class Driven:
     def stop(self) -> None:
         """Stop after the step under way, and wait for that.
 
-        It never waits in vain: not after a start that failed, and not for the thread that calls it.
+        It returns at once after a start that failed, and on the thread that trains, which cannot wait for itself.
         """
         drive = self._drive
         if drive is not None:
