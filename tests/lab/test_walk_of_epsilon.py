@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,19 +15,9 @@ from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.trainer import Trainer
 
 PACKAGE = Path(piwsl_lab.__file__).parent
-# From a hand on the slider to the displacement of the next step.
-EPSILON = [
-    "piwsl_lab.lab.panels.dashboard.Dashboard._set_physics",
-    "piwsl_lab.lab.sessions.training.Session.set_objective",
-    "piwsl_lab.piwsl.objective.Objective.override",
-    "piwsl_lab.lab.sessions.training.Session._advance",
-    "piwsl_lab.lab.sessions.twin.Twin.step",
-    "piwsl_lab.training.trainer.Trainer.step",
-    "piwsl_lab.piwsl.terms.terms_of",
-    "piwsl_lab.piwsl.places.Places.draw",
-    "piwsl_lab.piwsl.displacements.Displacer.draw",
-    "piwsl_lab.piwsl.displacements.uniform",
-]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
+(FOUND,) = re.findall(r"^### ε, from slider to δ\n\n```text\n(.*?)```", PAGE.read_text("utf-8"), re.M | re.S)
+EPSILON = FOUND.split()
 
 
 class Walk:
