@@ -55,6 +55,13 @@ HOMES = {  # where another library may be imported
         WIDGETS, ("lab.parts", "lab.molecule", "lab.figures", "lab.panels", "lab.players", "lab.lesson", "lab.quirks")
     ),
 }
+# `doctor` reads `lab.quirks` where a widget library is broken: only these, inside a function, and why.
+PATCHED = {
+    "ipywidgets": "`_all_states` reads its table of widgets, when a page asks",
+    "ipykernel": "`mend_line` lifts the limit of its socket, where a kernel runs",
+}
+# Modules directly in a folder whose rooms are folders: anything else goes into one of these rooms.
+CLOSED = {"lab": {"lesson", "quirks"}, "data": {"catalog", "checked", "entries", "oracle"}}
 FEWEST, MOST = 2, 14  # modules of a folder
 MODULE_LINES, FUNCTION_LINES = 320, 50
 
@@ -161,6 +168,25 @@ def test_other_libraries_of_the_screen_stay_in_their_rooms(path):
     roots = {name.split(".")[0] for name, _ in imports(path.read_text(encoding="utf-8"), dotted(path))}
     wrong = {library for library in roots & set(HOMES) if room(dotted(path)) not in HOMES[library]}
     assert wrong == set()
+
+
+def widgets_of_quirks(source: str) -> set[str]:
+    """Widget libraries that `lab.quirks` imports; "at its top" where no function does it."""
+    return {
+        name.split(".")[0] if late else f"{name.split('.')[0]} at its top"
+        for name, late in imports(source, "lab.quirks")
+        if name.split(".")[0] in WIDGETS | {"plotly", "nglview"}
+    }
+
+
+def test_quirks_imports_no_widget_but_what_it_patches():
+    assert widgets_of_quirks(NAMES["lab.quirks"].read_text(encoding="utf-8")) == set(PATCHED)
+    assert widgets_of_quirks("import ipywidgets") == {"ipywidgets at its top"}
+
+
+@pytest.mark.parametrize("folder", CLOSED)
+def test_no_module_is_added_beside_the_rooms(folder):
+    assert {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"} == CLOSED[folder]
 
 
 def test_no_circle():
