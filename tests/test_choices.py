@@ -15,7 +15,7 @@ from piwsl_lab import names
 from piwsl_lab.cli import main as cli
 from piwsl_lab.models import MODELS
 from piwsl_lab.piwsl.objective import CHOICES, Objective
-from piwsl_lab.study.compare import RIVALS
+from piwsl_lab.study.compare import CHANGES
 
 PACKAGE = Path(names.__file__).parent
 TABLES = {
@@ -32,7 +32,7 @@ def flags_of(command: str) -> dict[str, argparse.Action]:
 
 def test_the_tables_are_those_of_the_library():
     assert set(names.MODELS) <= set(MODELS)  # a model without a title goes by its name
-    assert tuple(names.RIVALS) == tuple(RIVALS)
+    assert tuple(names.RIVALS) == tuple(CHANGES)
     defaults = Objective()
     for field, choices in CHOICES.items():
         assert getattr(defaults, field) in choices

@@ -20,8 +20,6 @@ EXCEPTIONS = {
     "read_table": "rows of one table of a report; those of the page also hold the colour of each method",
     "read_summary": "rows of summary.csv; those of the page also hold the colour of each method",
 }
-# Names that still mean two things. Only what is renamed leaves this list; nothing is added.
-STILL: set[str] = set()
 
 
 def definitions(package: Path) -> dict[str, set[str]]:
@@ -41,13 +39,12 @@ def shared(package: Path) -> dict[str, list[str]]:
 
 
 def test_no_name_is_defined_in_two_rooms_for_two_things():
-    found = {name: rooms for name, rooms in shared(PACKAGE).items() if name not in EXCEPTIONS | dict.fromkeys(STILL)}
+    found = {name: rooms for name, rooms in shared(PACKAGE).items() if name not in EXCEPTIONS}
     assert not found, f"rename one of each: {found}"
 
 
 def test_the_lists_hold_nothing_that_was_renamed():
-    assert {*EXCEPTIONS, *STILL} <= {*shared(PACKAGE)}
-    assert not STILL & {*EXCEPTIONS}
+    assert {*EXCEPTIONS} <= {*shared(PACKAGE)}
 
 
 def test_a_name_of_two_rooms_is_found(tmp_path):
@@ -55,3 +52,38 @@ def test_a_name_of_two_rooms_is_found(tmp_path):
         (tmp_path / room).mkdir()
         (tmp_path / room / "module.py").write_text(text, "utf-8")
     assert shared(tmp_path) == {"Frame": ["one", "two"]}
+
+
+# Names of `names.py` that another room defines too, and why.
+SAME_CHOICE = {"MODELS": "the same models by the same names: words here, classes in `models`"}
+
+
+def rooms_of_constants(package: Path, wanted: set[str]) -> dict[str, list[str]]:
+    """The modules beside `names.py` that define one of these UPPERCASE names at their top."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        for name in sorted(constants(path) & wanted if path != package / "names.py" else ()):
+            found.setdefault(name, []).append(path.relative_to(package).as_posix())
+    return found
+
+
+def constants(path: Path) -> set[str]:
+    """The public UPPERCASE names that a module gives a value at its top."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            found |= {name for name in names if name.isupper() and not name.startswith("_")}
+    return found
+
+
+def test_the_words_of_choices_name_nothing_else():
+    found = rooms_of_constants(PACKAGE, constants(PACKAGE / "names.py"))
+    assert set(found) == set(SAME_CHOICE), f"rename what is no choice of names.py: {found}"
+
+
+def test_a_constant_that_takes_a_name_is_found(tmp_path):
+    (tmp_path / "names.py").write_text("HEADS = 1\n", "utf-8")
+    (tmp_path / "one.py").write_text("A, HEADS = 1, 2\nORDERS: int = 3\n", "utf-8")
+    assert rooms_of_constants(tmp_path, {"HEADS", "ORDERS"}) == {"HEADS": ["one.py"], "ORDERS": ["one.py"]}

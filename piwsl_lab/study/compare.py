@@ -21,7 +21,7 @@ from piwsl_lab.training.record import Record
 
 # What each rival changes in the supervised twin. Displacements of the label-keeping rivals are their own: kept labels
 # are wrong by the work of the forces, so they bear only a small ε.
-RIVALS: dict[str, dict[str, Any]] = {
+CHANGES: dict[str, dict[str, Any]] = {
     "supervised": {},
     "noisy": {"noisy": 1.0, "epsilon": 0.01},
     "denoise": {"denoise": 1.0, "epsilon": 0.05},
@@ -40,16 +40,16 @@ def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objecti
     """The run that a PIWSL run is held against: same frames, same labels, same training code.
 
     Against a dual potential stands a conservative one, since that is what its answer is. What a rival needs to be
-    itself (`RIVALS`: its weight, its ε) is its own; the rest is the objective's.
+    itself (`CHANGES`: its weight, its ε) is its own; the rest is the objective's.
 
     Raises
     ------
     ValueError
         There is no rival of that name, or it is the curl penalty and the head conservative.
     """
-    if name not in RIVALS:
-        raise ValueError(f"no rival is called {name!r}; choose one of {', '.join(RIVALS)}")
-    changes = dict(RIVALS[name])
+    if name not in CHANGES:
+        raise ValueError(f"no rival is called {name!r}; choose one of {', '.join(CHANGES)}")
+    changes = dict(CHANGES[name])
     head = "conservative" if setup.head == "dual" else setup.head
     if name == "curl" and head == "conservative":
         raise ValueError("the rival curl needs --head direct: conservative forces have no curl to punish")
@@ -77,7 +77,7 @@ def compare_methods(
     on_step : callable, optional
         Called as on_step(twin, seed, record) after every step.
     against : str
-        A name of `RIVALS`.
+        A name of `CHANGES`.
     equal_time : bool
         Train the rival for as long as the PIWSL twin took, by the clock, instead of for as many steps.
     kept : Kept, optional
@@ -133,7 +133,7 @@ def _check(seeds: int, against: str, equal_time: bool) -> None:
         raise ValueError(
             f"seeds={seeds} must be at least 1 and at most {MOST_SEEDS}; use 3 or more before you claim anything"
         )
-    if equal_time and "teachers" in RIVALS.get(against, {}):
+    if equal_time and "teachers" in CHANGES.get(against, {}):
         raise ValueError(
             f"equal time does not apply to the rival {against}: its teachers take time of their own, which counts "
             "in its seconds; compare for equal steps and read the seconds"

@@ -18,7 +18,7 @@ from piwsl_lab.piwsl.objective import Objective, suited, supervised
 from piwsl_lab.study import cell as study
 from piwsl_lab.study import compare as comparison
 from piwsl_lab.study.cell import SCORES, run, train
-from piwsl_lab.study.compare import RIVALS, compare_methods, rival, steps_in
+from piwsl_lab.study.compare import CHANGES, compare_methods, rival, steps_in
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import build_trainer, prepare
 from piwsl_lab.study.teachers import with_teachers
@@ -46,7 +46,7 @@ def positions(data):
 # --- rivals ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", CHANGES)
 def test_every_rival_trains_and_is_scored(file, name, monkeypatch):
     seen = []
     forces = 5 if name == "ensemble" else 10  # its teachers need something to teach
@@ -65,13 +65,13 @@ def test_every_rival_trains_and_is_scored(file, name, monkeypatch):
     assert (result["config"]["rival"], result["config"]["equal_time"]) == (name, False)
     mine, own = [{frozenset(terms) for who, terms in seen if who == twin} for twin in (name, "piwsl")]
     assert own == {frozenset({"energy", "force", "pitc", "pisc"})}
-    extra = set(RIVALS[name]) - {"epsilon", "teachers"}
+    extra = set(CHANGES[name]) - {"epsilon", "teachers"}
     assert mine == {frozenset({"energy", "force", *extra})}
 
 
 def test_a_rival_differs_in_its_own_trick_alone(file):
     piwsl = Objective(energy=3.0, force=7.0, pitc=5.0, gradient=2.0, epsilon=0.06, centres="pool")
-    for name, changes in RIVALS.items():
+    for name, changes in CHANGES.items():
         given, goal = rival(name, setup(file), piwsl)
         teachers = changes.get("teachers", 0)
         assert given == dataclasses.replace(setup(file), teachers=teachers)
@@ -95,7 +95,7 @@ def test_twins_share_frames_weights_and_batches(file):
         assert one.batches.next().tolist() == other.batches.next().tolist()
 
 
-@pytest.mark.parametrize("name", [name for name in RIVALS if name != "curl"])
+@pytest.mark.parametrize("name", [name for name in CHANGES if name != "curl"])
 def test_against_a_dual_head_stands_a_conservative_one(file, name):
     given, _ = rival(name, setup(file, head="dual"), Objective(gradient=100.0))
     assert given.head == "conservative"

@@ -11,13 +11,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from piwsl_lab.data.frames.frame import DataError
 
 KNOWN = ("metal", "real", "electron", "si", "cgs", "micro", "nano")  # those that ASE converts
-HEADS = (b"ITEM: TIMESTEP", b"ITEM: UNITS", b"ITEM: TIME")
+FIRST_LINES = (b"ITEM: TIMESTEP", b"ITEM: UNITS", b"ITEM: TIME")
 
 
 def is_dump(path: Path) -> bool:
     """Whether a file begins as a LAMMPS dump does."""
     with path.open("rb") as handle:
-        return handle.read(20).lstrip().startswith(HEADS)
+        return handle.read(20).lstrip().startswith(FIRST_LINES)
 
 
 def units_of_dump(path: Path, source: str, labels: bool) -> str:

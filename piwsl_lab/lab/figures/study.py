@@ -28,7 +28,7 @@ TITLES = {
 }
 SCREEN = {"loop_work": ("meV", PER_THOUSAND), "antisymmetry": ("0 if conservative", 1.0),
           "drift": ("meV per atom and ps", PER_THOUSAND), "alive": ("share", 1.0)}  # fmt: skip
-WEIGHTS = {"pitc": "PITC", "pisc": "PISC", "gradient": "gradient consistency", "curl": "the curl penalty"}
+WEIGHT_TITLES = {"pitc": "PITC", "pisc": "PISC", "gradient": "gradient consistency", "curl": "the curl penalty"}
 MOST_COLOURED = 4.0  # ratio at which the colours of a map end
 PANEL, GAP, TOP, BOTTOM = 360, 130, 130, 60  # px
 MOST_COLUMNS = 3
@@ -113,7 +113,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
     figure.update_layout(coloraxis=_ratio_colours(rows))
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
-    name_axes(figure, f"weight of {WEIGHTS.get(weight, weight)}", "size of the displacements ε, Å")
+    name_axes(figure, f"weight of {WEIGHT_TITLES.get(weight, weight)}", "size of the displacements ε, Å")
     figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* intervals do not overlap)")
     return figure
 

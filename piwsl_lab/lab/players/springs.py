@@ -20,8 +20,8 @@ from piwsl_lab.study.tables import find_studies, read_table
 from piwsl_lab.toys import TwoSprings
 
 EPSILONS = tuple(float(e) for e in np.round(np.geomspace(0.025, 0.4, 17), 3))  # Å; every fourth step doubles it
-WEIGHTS = (0.0, 1.0, 10.0, 100.0, 1000.0)
-ORDERS = {"first force": 1, "mean of both forces": 2}
+SPRING_WEIGHTS = (0.0, 1.0, 10.0, 100.0, 1000.0)
+ORDER_WORDS = {"first force": 1, "mean of both forces": 2}
 PRESSED, DRAWN = 0.2, 10.0  # Å by which the drawn bond is too short; its arrow is so many times longer
 BOND = 1.3  # Å at rest, for the picture
 
@@ -48,8 +48,8 @@ class SpringPlayer(Player):
         self.springs, self.yours = springs or TwoSprings(), Yours(softness)
         knobs = {
             "epsilon": steps("step ε, Å", EPSILONS, _stop(epsilon, EPSILONS), "How far the advice pushes the spring."),
-            "weight": steps("weight", WEIGHTS, weight, "How strongly the advice counts.", off=True),
-            "order": choice(list(ORDERS), ["E₁ − E₀ + F₀ δ", "E₁ − E₀ + ½ (F₀ + F₁) δ"], "158px"),
+            "weight": steps("weight", SPRING_WEIGHTS, weight, "How strongly the advice counts.", off=True),
+            "order": choice(list(ORDER_WORDS), ["E₁ − E₀ + F₀ δ", "E₁ − E₀ + ½ (F₀ + F₁) δ"], "158px"),
         }
         for name in ("epsilon", "weight"):
             spread(knobs[name], "66px", 360)
@@ -76,7 +76,7 @@ class SpringPlayer(Player):
 
     def show(self) -> str:
         epsilon, weight = self.value("epsilon"), self.value("weight")
-        order = ORDERS[self.value("order")]
+        order = ORDER_WORDS[self.value("order")]
         learned = self.stiffness(weight, epsilon, order)
         x = np.linspace(-0.32, 0.32, 81)
         labels = self.springs.positions[::4]
@@ -230,7 +230,7 @@ class AdvicePlayer(Player):
         quantity = self.QUANTITIES[self.value("quantity")]
         lines = [Line(0, "labels alone", [0.0025, 0.25], [1.0, 1.0], "#888888", "dot", width=2)]
         said = []
-        for words, order in ORDERS.items():
+        for words, order in ORDER_WORDS.items():
             found = self.ratios(order, quantity)
             where, each = zip(*((epsilon, value) for epsilon, values in found.items() for value in values), strict=True)
             means = [float(np.mean(values)) for values in found.values()]

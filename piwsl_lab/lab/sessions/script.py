@@ -34,7 +34,7 @@ IMPORTS = """\
 from piwsl_lab import Objective, evaluate
 from piwsl_lab.study import Setup, build_trainer, prepare
 """
-HEADS = """\
+HEADS_BLOCK = """\
 # Where the forces of each twin come from.
 heads = {heads!r}
 
@@ -72,7 +72,7 @@ def script(session: Session) -> str:
             imports="from dataclasses import replace\n\n" + imports if differ else imports,
             setup=_call(session.setup),
             objectives=objectives,
-            heads=HEADS.format(heads=heads) if differ else "",
+            heads=HEADS_BLOCK.format(heads=heads) if differ else "",
             one="replace(setup, head=heads[name])" if differ else "setup",
             steps=session.step,
             restore="    trainer.restore_best()\n" if session.finished else "",
