@@ -9,8 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from piwsl_lab.study import statistics
-from piwsl_lab.study import survival_table as flights
+from piwsl_lab.study import statistics, survival_table
 from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.grid import Cell, Study, text
 from piwsl_lab.study.statistics import LEVEL, QUANTITIES, RESAMPLES, Row
@@ -34,7 +33,7 @@ def write_report(study: Study, store: Store) -> list[Path]:
     scores = statistics.score_columns(rows, study)
     summary = statistics.summarise(study, rows)
     runs = list({tuple(row[name] for name in (*place, "seed")): row for row in rows}.values())
-    flown = flights.flight_rows(study, store)
+    flown = survival_table.flight_rows(study, store)
     contents = {
         "results.csv": statistics.to_csv(rows, [*place, "seed", "part", "output", *scores]),
         "seconds.csv": statistics.to_csv(runs, [*place, "seed", *statistics.COST]),
@@ -43,7 +42,7 @@ def write_report(study: Study, store: Store) -> list[Path]:
         "summary.md": markdown(study, store, rows, flown).encode(),
     }
     if flown:
-        contents["flights.csv"] = statistics.to_csv(flown, flights.columns(study), DIGITS)
+        contents["flights.csv"] = statistics.to_csv(flown, survival_table.columns(study), DIGITS)
     store.folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(store.folder / name, content)
@@ -79,7 +78,7 @@ def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Ro
             "## In flight",
             "Replicas of all seeds together; intervals of shares are Wilson's, and as if replicas of one training were "
             "independent. The drift is that of the replicas that survived.",
-            _table(*flights.survival_lines(study, flown, rows)),
+            _table(*survival_table.survival_lines(study, flown, rows)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

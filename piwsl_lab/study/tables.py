@@ -10,8 +10,7 @@ from statistics import NormalDist, fmean
 from typing import Any
 
 from piwsl_lab.data import DataError, published_test
-from piwsl_lab.study import statistics
-from piwsl_lab.study import survival_table as flights
+from piwsl_lab.study import statistics, survival_table
 from piwsl_lab.study.cell import SCORES, row_kind
 from piwsl_lab.study.report import RATIOS, STATISTICS
 
@@ -26,7 +25,7 @@ NUMBERS = ALWAYS | POSITIVE | {"alive_ps", "core_seconds", "seconds", "steps", *
 COLUMNS = {
     "summary.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
     "duels.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
-    "flights.csv": ("data", "energies", "forces", "method", *flights.COLUMNS),
+    "flights.csv": ("data", "energies", "forces", "method", *survival_table.COLUMNS),
     "results.csv": ("data", "energies", "forces", "method", "seed", "part", "output", *SCORES),
 }
 LONGEST_EXPONENT = 700.0  # exp of more is beyond a float

@@ -464,13 +464,13 @@ def test_the_command_prints_the_report_and_says_by_its_exit_code_whether_somethi
 
 
 def test_the_dashboard_says_what_looks_wrong_in_a_file(tmp_path):
-    from piwsl_lab.lab.panels import html as report
+    from piwsl_lab.lab.panels import html
     from piwsl_lab.lab.sessions.training import Session
 
     path = file_of(tmp_path / "gradients.xyz", scaled(ethanol(80), 1, -1))
     setup = Setup(data=path, energies=10, forces=10, channels=8, layers=1, steps=4)
     with pytest.warns(DataWarning):
         session = Session(setup)
-    assert "The sign is that of gradients" in report.status(session, [])
+    assert "The sign is that of gradients" in html.status(session, [])
     session.reset(replace(setup, data="ethanol"))
-    assert "gradients" not in report.status(session, [])
+    assert "gradients" not in html.status(session, [])

@@ -9,7 +9,7 @@ import pytest
 
 from piwsl_lab.data import datasets, load
 from piwsl_lab.data.frames.duplicates import duplicate_groups
-from piwsl_lab.study import task as study
+from piwsl_lab.study import task
 
 STORED = json.loads(draws.STORED.read_text("utf-8"))
 EMBEDDED = {entry.name for entry in datasets() if entry.embedded}
@@ -45,4 +45,4 @@ def test_splits_and_budgets_draw_the_stored_frames(name: str) -> None:
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("name", [entry.name for entry in datasets()])
 def test_runs_draw_the_stored_frames(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert draws.runs(name, lambda key, value: monkeypatch.setattr(study, key, value)) == STORED["runs"][name]
+    assert draws.runs(name, lambda key, value: monkeypatch.setattr(task, key, value)) == STORED["runs"][name]

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from piwsl_lab.data import Dataset, datasets, load
-from piwsl_lab.study import task as study
+from piwsl_lab.study import task
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import prepare
 from piwsl_lab.study.toml_file import read
@@ -101,5 +101,5 @@ def drawn_or_refused(setup: Setup) -> str:
 
 if __name__ == "__main__":
     stored = {"splits": {name: splits(name) for name in NAMES}}
-    stored["runs"] = {e.name: runs(e.name, lambda key, value: setattr(study, key, value)) for e in datasets()}
+    stored["runs"] = {e.name: runs(e.name, lambda key, value: setattr(task, key, value)) for e in datasets()}
     STORED.write_text(json.dumps(stored, indent=0) + "\n", "utf-8")

@@ -11,7 +11,7 @@ import ipywidgets as W
 import numpy as np
 import pytest
 
-from piwsl_lab.lab.panels import html as report
+from piwsl_lab.lab.panels import html
 from piwsl_lab.lab.panels.dashboard import TABS, Dashboard
 from piwsl_lab.lab.parts.colours import twin_colours
 from piwsl_lab.lab.sessions.script import script
@@ -433,7 +433,7 @@ def test_the_weight_is_that_of_the_leading_term():
     ],
 )
 def test_an_objective_in_words(objective, said):
-    assert report.knobs_in_words(objective) == said
+    assert html.knobs_in_words(objective) == said
 
 
 def test_the_short_trajectory_is_offered_when_training_stops_and_plays_when_chosen(panel):

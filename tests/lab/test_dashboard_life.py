@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import ipywidgets as W
 import pytest
 
-from piwsl_lab.lab.panels import dashboard as panels
 from piwsl_lab.lab.panels.dashboard import LESSON, Dashboard
 from piwsl_lab.lab.panels.face import FLY
 from piwsl_lab.lab.panels.md import FlightDeck
+from piwsl_lab.lab.parts.styles import CSS
 from piwsl_lab.lab.sessions.replay import SECONDS
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.piwsl.objective import Objective
@@ -306,6 +306,6 @@ def test_the_notice_of_the_session_is_said():
 
 def test_words_that_change_have_a_fixed_height():
     """What stands above the curves must not push them about while it trains."""
-    lines = dict(re.findall(r"^\.(piwsl-\w+) \{([^}]*)\}", panels.report.CSS, re.M | re.S))
+    lines = dict(re.findall(r"^\.(piwsl-\w+) \{([^}]*)\}", CSS, re.M | re.S))
     for name in ("piwsl-headline", "piwsl-numbers", "piwsl-progress", "piwsl-status", "piwsl-moment"):
         assert re.search(r"(?<!line-)height: \d+px", lines[name]), name

@@ -21,7 +21,7 @@ from piwsl_lab.lab.figures.md import measured
 from piwsl_lab.lab.panels.md import FlightDeck
 from piwsl_lab.lab.parts.colours import COLOURS
 from piwsl_lab.lab.sessions import md as flying
-from piwsl_lab.lab.sessions import md_views as looks
+from piwsl_lab.lab.sessions import md_views
 from piwsl_lab.lab.sessions.md import FlightSession
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.models import Prediction
@@ -241,23 +241,23 @@ def test_reference_forces_differences_and_energies_of_atoms():
     places = track.positions[-1][0].astype(float)
     truth = oracle.label(frame.numbers, places, frame.cell, frame.pbc).forces
     predicted = track.forces[-1][0]
-    deck.quantity.value = looks.BESIDE
+    deck.quantity.value = md_views.BESIDE
     assert np.allclose(view._reference, truth)
     assert np.allclose(view._forces, predicted)
     assert np.allclose(view._error, np.linalg.norm(predicted - truth, axis=1))
-    deck.quantity.value = looks.DIFFERENCE
+    deck.quantity.value = md_views.DIFFERENCE
     assert np.allclose(view._forces, predicted - truth)
     assert deck.pictures.switches["show_predicted"].description == "predicted − reference force"
     assert np.allclose(deck.views["xTB"]._error, 0.0, atol=1e-3)
-    deck.quantity.value = looks.ENERGIES
+    deck.quantity.value = md_views.ENERGIES
     before, now = potential.predict(Dataset([frame, replace(frame, positions=places)]).unlabelled())[0]
     assert view._energy.sum() == pytest.approx(now - before, abs=1e-4)
     assert deck.views["xTB"]._energy is None
     deck = FlightDeck(FlightSession({"twin": potential}, frame, replicas=1))
-    assert not deck.looks.has_reference
-    deck.quantity.value = looks.BESIDE
+    assert not deck.contents.has_reference
+    deck.quantity.value = md_views.BESIDE
     assert "no reference method flies here" in deck.status.value
-    assert deck.quantity.value == looks.FORCES  # and the flight can go on
+    assert deck.quantity.value == md_views.FORCES  # and the flight can go on
 
 
 def test_a_broken_bond_is_marked():

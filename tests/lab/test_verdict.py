@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from piwsl_lab.lab.panels import html as report
+from piwsl_lab.lab.panels import html
 from piwsl_lab.lab.sessions.verdict import (
     BETTER,
     FEWEST,
@@ -118,7 +118,7 @@ def words(html: str) -> str:
 
 
 def headline(shown, **options) -> str:
-    return words(report.headline(shown, Verdicts().of(shown), **options))
+    return words(html.headline(shown, Verdicts().of(shown), **options))
 
 
 def curve(count: int, energy: float, force: float, first: int = 0) -> list[tuple[int, float, float]]:
@@ -181,22 +181,22 @@ def test_at_the_end_the_verdict_rests_on_all_test_frames():
     assert energy == Verdict(BETTER, pytest.approx(2.0), 500, 1)
     assert force.state == UNDECIDED
     assert headline(shown) == "With ■ b: energy error 2.0× lower, force error about the same"
-    assert "(all 500 test frames)" in words(report.errors_line(shown, Verdicts().of(shown)))
+    assert "(all 500 test frames)" in words(html.errors_line(shown, Verdicts().of(shown)))
 
 
 def test_numbers_say_per_molecule_or_per_structure_and_what_they_rest_on():
     shown = session(twin("a", curve(30, 0.3, 0.1)), twin("b", curve(30, 0.2, 0.1)))
-    said = words(report.errors_line(shown, Verdicts().of(shown)))
+    said = words(html.errors_line(shown, Verdicts().of(shown)))
     assert said == (
         "■ a: energy 300 meV per molecule, force 100 meV/Å ■ b: energy 200 meV per molecule, force 100 meV/Å "
         "(24 test frames, last 14 scores)"
     )
     shown.test_frames[0].pbc[:] = True
-    assert "meV per structure" in report.errors_line(shown, [])
+    assert "meV per structure" in html.errors_line(shown, [])
 
 
 def test_names_cannot_bring_html_with_them():
     shown = session(twin("<b>x</b>", curve(30, 0.3, 0.1)), twin('"><img src=x>', curve(30, 0.2, 0.1)))
-    for html in (report.headline(shown, Verdicts().of(shown)), report.errors_line(shown, [])):
-        assert "<img" not in html
-        assert "<b>x" not in html
+    for text in (html.headline(shown, Verdicts().of(shown)), html.errors_line(shown, [])):
+        assert "<img" not in text
+        assert "<b>x" not in text

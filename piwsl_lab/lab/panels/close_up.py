@@ -13,7 +13,7 @@ import ipywidgets as W
 import numpy as np
 
 from piwsl_lab.lab.molecule.view import MoleculeView
-from piwsl_lab.lab.panels import html as report
+from piwsl_lab.lab.panels import html
 from piwsl_lab.lab.panels.drawing import OwnMoves
 from piwsl_lab.lab.parts.colours import twin_colours
 from piwsl_lab.lab.parts.knobs import choice, compact, dropdown, tooltip
@@ -156,7 +156,7 @@ class CloseUp(W.VBox):
             self._place(k, len(history))
             self._mark(None if past is None else past.step)
             (self.add_class if moving else self.remove_class)("piwsl-moving")
-            self.words.value = "" if moving else report.moment(twin, past)
+            self.words.value = "" if moving else html.moment(twin, past)
             if moving:
                 self._draw_trajectory(twin)
             else:

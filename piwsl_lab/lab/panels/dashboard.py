@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from piwsl_lab.lab.figures import Curves, LivePlot, LossTerms, Parity, live_widgets_work
-from piwsl_lab.lab.panels import html as report
+from piwsl_lab.lab.panels import html
 from piwsl_lab.lab.panels.close_up import CloseUp
 from piwsl_lab.lab.panels.controls import suggested
 from piwsl_lab.lab.panels.drawing import Drawing, Pace, button_failed, drawing_failed, failed, guarded
@@ -170,10 +170,10 @@ class Dashboard(W.VBox):
     def _save(self) -> None:
         folder = Path(time.strftime("piwsl-session-%Y%m%d-%H%M%S"))
         self.session.save(folder)
-        self.saved.value = report.saved(folder)
+        self.saved.value = html.saved(folder)
 
     def _toggle_code(self) -> None:
-        self.code.value = "" if self.code.value else report.code_block(script(self.session))
+        self.code.value = "" if self.code.value else html.code_block(script(self.session))
 
     def _fold(self, name: str, opened: bool) -> None:
         if opened or not any(toggle.value for toggle in self.face.folds.values()):
@@ -274,8 +274,8 @@ class Dashboard(W.VBox):
         self.stop.disabled = not session.running
         self.reset.button_style = "warning" if pending else ""
         # Traitlets send a text only if it is another one.
-        self.status.value = report.status(session, pending, self._mistake, self._stored.replay is not None)
-        self.pins.value = report.pinned_runs(session)
+        self.status.value = html.status(session, pending, self._mistake, self._stored.replay is not None)
+        self.pins.value = html.pinned_runs(session)
         quiet = self.tabs.value == FLY and not self._mistake  # a deck has words of its own, and needs the height
         self.status.layout.display = "none" if quiet else ""
 
@@ -293,10 +293,10 @@ class Dashboard(W.VBox):
     def _draw_numbers(self) -> None:
         shown = self.shown
         self.bar.max, self.bar.value = shown.steps, shown.step
-        self.progress.value = report.progress_text(shown)
+        self.progress.value = html.progress_text(shown)
         verdicts = self._verdicts.of(shown)
-        self.headline.value = report.headline(shown, verdicts, stored=self._stored.replay is not None)
-        self.numbers.value = report.errors_line(shown, verdicts)
+        self.headline.value = html.headline(shown, verdicts, stored=self._stored.replay is not None)
+        self.numbers.value = html.errors_line(shown, verdicts)
 
 
 def _rounded(value: Any) -> Any:

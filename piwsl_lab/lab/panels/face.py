@@ -13,12 +13,12 @@ from typing import Any
 import ipywidgets as W
 
 from piwsl_lab.lab.figures import LivePlot, live_widgets_work
-from piwsl_lab.lab.panels import html as report
 from piwsl_lab.lab.panels.close_up import CloseUp
 from piwsl_lab.lab.panels.controls import Controls
 from piwsl_lab.lab.panels.fly_tab import FlyTab
 from piwsl_lab.lab.parts.alone import AloneButton
 from piwsl_lab.lab.parts.knobs import button, choice, tooltip
+from piwsl_lab.lab.parts.styles import CSS
 from piwsl_lab.lab.sessions.training import Session
 
 FLY = "Fly"
@@ -95,7 +95,7 @@ class Face:
             alone.explain([self.controls.more_box, self.controls.expert_box, self.right.chooser])
         tabs = [self.tabs, self.right.chooser, self.beside_tabs]
         return [
-            W.HTML(report.CSS, layout=W.Layout(display="none")),
+            W.HTML(CSS, layout=W.Layout(display="none")),
             self.above,
             self.status,
             self.controls.more_box,

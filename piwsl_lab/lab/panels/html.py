@@ -14,7 +14,6 @@ from typing import Any
 
 from piwsl_lab.lab.panels.drawing import failed
 from piwsl_lab.lab.parts.colours import ON_DARK, twin_colours
-from piwsl_lab.lab.parts.styles import CSS  # noqa: F401  (read from here)
 from piwsl_lab.lab.parts.words import knobs_in_words, milli, physics
 from piwsl_lab.lab.sessions.training import Session
 from piwsl_lab.lab.sessions.twin import CannotStep, Predictions, Twin

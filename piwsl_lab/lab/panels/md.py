@@ -62,7 +62,7 @@ class FlightDeck(W.VBox):
         self.plots = FlightPlots({name: self.colours[name] for name in self.names})
         self._take(FlightControls(session.settings))
         self.pictures = FlightPictures(session, self.colours)
-        self.views, self.captions, self.looks = self.pictures.views, self.pictures.captions, self.pictures.looks
+        self.views, self.captions, self.contents = self.pictures.views, self.pictures.captions, self.pictures.contents
         super().__init__(self._rows(), layout=W.Layout(width="100%", overflow="hidden"))
         self.add_class("piwsl-deck")
         self._closed = False
@@ -175,7 +175,7 @@ class FlightDeck(W.VBox):
         self.measure.value = with_atom(self.measure.value, atom)
 
     def _choose_quantity(self, quantity: str) -> None:
-        if quantity in md_views.NEED_REFERENCE and not self.looks.has_reference:
+        if quantity in md_views.NEED_REFERENCE and not self.contents.has_reference:
             with self._moves.own():
                 self.quantity.value = md_views.FORCES
             self.draw()
@@ -309,7 +309,7 @@ class FlightDeck(W.VBox):
         self.pictures.close()
         self.plots.close()
         # A cell may keep this deck for ever; the flight must not stay in memory with it.
-        del self.session, self.looks
+        del self.session, self.contents
         return contents
 
 

@@ -52,7 +52,7 @@ class FlightPictures:
     """
 
     def __init__(self, session: FlightSession, colours: Mapping[str, str]) -> None:
-        self.session, self.colours, self.looks = session, colours, md_views.Views(session)
+        self.session, self.colours, self.contents = session, colours, md_views.Views(session)
         frame = session.frame
         self.views = {
             name: MoleculeView(frame.numbers, frame.positions, frame.cell, frame.pbc, HEIGHT, bare=True)
@@ -96,7 +96,7 @@ class FlightPictures:
             k, frame = track.at(moment), track.frame
             if not np.array_equal(view.numbers, frame.numbers):
                 view.set_molecule(frame.numbers, frame.positions, frame.cell, frame.pbc)
-            drawn = self.looks.of(name, track, k, replica, quantity)
+            drawn = self.contents.of(name, track, k, replica, quantity)
             length = bond_lengths(track.positions[k][replica : replica + 1], track.bonds.pairs, frame)[0]
             broken = track.bonds.pairs, np.abs(length - track.bonds.length) > BROKEN
             marked |= bool(broken[1].any())
@@ -131,7 +131,7 @@ class FlightPictures:
         """Take the pictures from page and kernel; the deck closes `grid` and `switch_row`."""
         for view in self.views.values():
             view.close()
-        del self.session, self.looks  # the flight must not stay in memory with a closed deck
+        del self.session, self.contents  # the flight must not stay in memory with a closed deck
 
 
 def pilot_colours(session: FlightSession) -> dict[str, str]:
