@@ -59,6 +59,8 @@ napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]
 # `name` in a docstring is code, as it reads.
 default_role = "code"
+# A type such as "list of frames" is looked up word by word, and two classes have an attribute `frames`.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = "piwsl-lab"

@@ -43,7 +43,7 @@ def walks() -> dict[str, list[str]]:
     """Dotted names by heading."""
     text = PAGE.read_text(encoding="utf-8")
     return {
-        title: names.split() for title, names in re.findall(r"^### ([^\n]*)\n\n```text\n(.*?)```", text, re.M | re.S)
+        title: names.split() for title, names in re.findall(r"^####? ([^\n]*)\n\n```text\n(.*?)```", text, re.M | re.S)
     }
 
 
@@ -125,23 +125,30 @@ def slider_to_displacement(_folder: Path) -> Callable[[], object]:
 
 
 def cell_of_a_study(folder: Path) -> Callable[[], object]:
-    """In one process; `piwsl-lab study` hands the cell to a worker through a pipe."""
-    from piwsl_lab.study import read, worker
-    from piwsl_lab.study.report import write_report
-    from piwsl_lab.study.store import Store
+    """The commands of a study and of its report; a worker trains the cell in a process of its own."""
+    from piwsl_lab.cli import study
+    from piwsl_lab.cli.main import main
 
-    (folder / "walk.toml").write_text(STUDY, encoding="utf-8")
+    path = folder / "walk.toml"
+    path.write_text(STUDY, encoding="utf-8")
 
     def walk() -> None:
-        study = read(folder / "walk.toml")
-        store = Store(study.folder)
-        (cell,) = study.cells
-        assert cell.key not in store.finished()
-        answer = worker._answer({"setup": asdict(cell.setup), "objective": asdict(cell.objective)}, lambda **_: None)
-        store.write(cell, answer)
-        write_report(study, store)
+        assert main(["study", str(path), "--workers", "1"]) == 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(study, "find_spec", lambda _: None)  # the walk ends with the tables
+            assert main(["study", "report", str(path)]) == 0
 
     return walk
+
+
+def cell_in_its_worker(folder: Path) -> Callable[[], object]:
+    """What a worker does with what comes through its pipe, in this process."""
+    from piwsl_lab.study import read, worker
+
+    (folder / "walk.toml").write_text(STUDY, encoding="utf-8")
+    (cell,) = read(folder / "walk.toml").cells
+    job = {"setup": asdict(cell.setup), "objective": asdict(cell.objective)}
+    return lambda: worker._answer(job, lambda **_: None)
 
 
 def flight(folder: Path) -> Callable[[], object]:
@@ -165,6 +172,7 @@ ACTIONS = {
     "A frame's energy, from file to curve": file_to_curve,
     "ε, from slider to δ": slider_to_displacement,
     "One cell of a study": cell_of_a_study,
+    "The same cell, in its worker": cell_in_its_worker,
     "One flight": flight,
     "One check of a lesson": check_of_a_lesson,
 }

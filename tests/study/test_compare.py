@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from ase.io import write
 from frames import labelled
 
 from piwsl_lab.cli.flags import config_of
-from piwsl_lab.data import load
+from piwsl_lab.data import Dataset, load
+from piwsl_lab.data.checked import CheckWarning
 from piwsl_lab.names import CONSISTENCY
 from piwsl_lab.piwsl.objective import Objective, suited, supervised
 from piwsl_lab.study import cell as study
@@ -218,7 +220,7 @@ def test_a_student_sees_the_hidden_forces_as_the_mean_of_its_teachers_and_nothin
 
 
 def test_a_student_has_no_more_quantum_labels_than_its_rivals(file, monkeypatch):
-    """Poison the labels beyond the budget: the student stays the same bit for bit."""
+    """Teachers and student are given the labels of the budget and those that the teachers made, and no other."""
     given, goal = rival("ensemble", setup(file, energies=10, forces=4), PIWSL)
     assert given.teachers == 4
     task = prepare(given)
@@ -233,6 +235,31 @@ def test_a_student_has_no_more_quantum_labels_than_its_rivals(file, monkeypatch)
     assert [data.n_energies for data in seen] == [10] * 5
     assert seconds > trainer.seconds  # the teachers' time counts
     assert trainer.validation_data.n_forces == task.validation.n_forces < task.validation.n_energies
+
+
+def test_labels_beyond_the_budget_change_nothing(file, tmp_path):
+    """With nonsense for every label beyond the budget, the student is the same bit for bit."""
+    given, goal = rival("ensemble", setup(file, energies=10, forces=4), PIWSL)
+    task = prepare(given)
+    paid = {frame.positions.tobytes(): frame for frame in (*task.train, *task.validation)}
+    poisoned = []
+    for frame in load(file):
+        known = paid.get(frame.positions.tobytes())
+        nonsense = dataclasses.replace(frame, energy=frame.energy + 0.5, forces=-frame.forces)
+        if known is not None:
+            nonsense = dataclasses.replace(
+                nonsense,
+                energy=nonsense.energy if known.energy is None else known.energy,
+                forces=nonsense.forces if known.forces is None else known.forces,
+            )
+        poisoned.append(nonsense)
+    write(tmp_path / "mine.xyz", Dataset(poisoned).to_atoms())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CheckWarning)
+        other = prepare(dataclasses.replace(given, data=str(tmp_path / "mine.xyz")))
+    assert [frame.positions.tobytes() for frame in other.train] == [frame.positions.tobytes() for frame in task.train]
+    one, two = (train(given, data, goal)[0].potential.state_dict() for data in (task, other))
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 @pytest.mark.parametrize("against", ["supervised", "ensemble"])
