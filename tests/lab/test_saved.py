@@ -266,7 +266,11 @@ session.save(sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("moment", [0, 5, 12, 13])
+# The last moment is that of Path.unlink, which Python 3.10 does not let a test watch.
+LAST = pytest.param(13, marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="Path.unlink cannot be watched"))
+
+
+@pytest.mark.parametrize("moment", [0, 5, 12, LAST])
 def test_a_kill_leaves_the_old_session_or_the_new_one(tmp_path, moment):
     session = small(steps=20).run(2)
     session.save(tmp_path)
