@@ -50,7 +50,8 @@ def force_field(source: Any, frames: Dataset) -> ForceField:
     """Forces of a potential or of an `Oracle` for the structures of a data set; a force field is passed through."""
     if isinstance(source, Oracle):
         return OracleForces(source, frames)
-    return source if isinstance(source, (LearnedForces, OracleForces)) else LearnedForces(source, frames)
+    # A potential tells energies of a graph; only a force field tells which atoms are too close.
+    return source if hasattr(source, "too_close") else LearnedForces(source, frames)
 
 
 class LearnedForces:

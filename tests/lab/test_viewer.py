@@ -293,7 +293,6 @@ def test_closing_takes_everything_and_may_be_done_twice():
     until(lambda: threading.active_count() == threads)
     view.show(ETHANOL.positions + 1, FORCES)  # a training that still runs
     view.set_molecule(molecule("H2O").numbers, molecule("H2O").positions)
-    view.relayout()
     assert alive() == before
     assert threading.active_count() == threads
 

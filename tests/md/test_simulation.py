@@ -39,7 +39,7 @@ from piwsl_lab.analysis import (
 )
 from piwsl_lab.cli import main as cli
 from piwsl_lab.data import Oracle, load
-from piwsl_lab.md import Calculator, Simulation, Trajectory, TrajectoryFile, fly, record
+from piwsl_lab.md import Calculator, Simulation, Trajectory, TrajectoryFile, fly, force_field, record
 from piwsl_lab.models import HEADS, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.cell import run
@@ -490,3 +490,31 @@ def test_a_study_run_flies_where_it_is_asked_to():
     assert all(0 <= row["distance_error"] <= 2 for row in flown)
     with pytest.raises(ValueError, match=r"flight_ps=-1\.0"):
         run(replace(setup, flight_ps=-1.0), Objective())
+
+
+class Spring:
+    """A force field of a reader: every atom on a spring of 1 eV/Å² to where it began."""
+
+    def __init__(self, frames):
+        self.field = force_field(Exact(lambda g: g.sum_over_atoms(0.0 * g.positions.sum(1))), frames)
+        self.frames, self.graph = self.field.frames, self.field.graph
+        self.start = torch.from_numpy(np.concatenate([frame.positions for frame in frames]))
+
+    def __call__(self, positions):
+        away = positions - self.start
+        return self.graph.sum_over_atoms(0.5 * away.square().sum(1)), -away
+
+    def too_close(self, positions):
+        return self.field.too_close(positions)
+
+    def why(self, structure):
+        return ""
+
+
+def test_a_force_field_of_a_reader_is_taken_as_it_is():
+    frames = dataset(rattled("H2O"))
+    own = Spring(frames)
+    assert force_field(own, frames) is own
+    flight = record(Simulation(own, frames, temperature=300.0, ensemble="nve", time_step=0.1), 50, 10)
+    assert np.ptp(flight.conserved) < 1e-3
+    assert np.ptp(flight.potential) > 1e-3

@@ -191,10 +191,6 @@ class MoleculeView(W.VBox):
         if self._movie is not None and self.player is not None:
             self.player.run(True)
 
-    def relayout(self) -> None:
-        """Centre the molecule again. A view that comes out of a hidden tab does so by itself."""
-        self.picture.send({"type": "fit"})
-
     def on_pick(self, callback: Callable[[int], object]) -> None:
         """Call back with the index of an atom that was clicked."""
         self._picked.append(callback)

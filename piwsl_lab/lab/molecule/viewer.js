@@ -394,7 +394,6 @@ function render({ model, el }) {
   };
   const told = (message) => {
     if (message.type === "current") asked = 0;
-    if (message.type === "fit" && picture) picture.resize();
   };
 
   const resized = new ResizeObserver(later);

@@ -173,11 +173,6 @@ class Driven:
         drive = self._drive
         return drive.owner if drive is not None and drive.in_background else None
 
-    def remove_listener(self, callback: Callable[[], None]) -> None:
-        """Call it no longer; one that is not in the list is no mistake."""
-        if callback in self.listeners:
-            self.listeners.remove(callback)
-
     # Driving -------------------------------------------------------------------------------------------------------
 
     def _take_steps(self, drive: Drive, last: float) -> None:
