@@ -114,7 +114,7 @@ def test_all_points_are_in_the_page_and_plotly_came_once(page):
 
 def test_axes_have_numbers_and_keep_them_when_zoomed(page):
     browser.eventually(page, lambda: len(page.evaluate(TICKS)) >= 7, "all axes")
-    assert min(page.evaluate(TICKS)) >= 2
+    browser.eventually(page, lambda: min(page.evaluate(TICKS)) >= 2, "two numbers at each")
     for low, high in ((2.0, 2.05), (1.5, 3.5), (2.301, 2.302), (-400.0, 400.0)):
         page.evaluate(
             """async ([low, high]) => { const g = document.querySelector('.js-plotly-plot');
@@ -138,17 +138,16 @@ def test_numbers_and_words_have_room_in_a_low_plot(page, height):
     in_kernel(page, f"[setattr(p.widget.layout, 'height', '{height}px') for p in plots[:2]] and 0")
     heights = "() => [...document.querySelectorAll('.js-plotly-plot')].slice(0, 2).map(g => g.layout.height)"
     browser.eventually(page, lambda: page.evaluate(heights) == [height] * 2, "the new height")
-    page.wait_for_timeout(300)
-    assert page.evaluate(CROWDED) == []
-    assert min(page.evaluate(TICKS)) >= 2
+    browser.eventually(page, lambda: page.evaluate(CROWDED) == [], "room for all numbers and words", 10)
+    browser.eventually(page, lambda: min(page.evaluate(TICKS)) >= 2, "two numbers at each axis", 10)
     in_kernel(page, "[setattr(p.widget.layout, 'height', '380px') for p in plots[:2]] and 0")
     browser.eventually(page, lambda: page.evaluate(heights) == [380] * 2, "the old height")
 
 
 def test_the_tool_bar_lies_on_no_legend(page):
     page.mouse.move(*[page.locator(".js-plotly-plot").first.bounding_box()[k] + 200 for k in ("x", "y")])
-    page.wait_for_timeout(300)
-    assert page.locator(".js-plotly-plot .modebar").count() == 3, "no tool bar to look at"
+    bars = page.locator(".js-plotly-plot .modebar")
+    browser.eventually(page, lambda: bars.count() == 3, "a tool bar to look at")
     for bar, *legends in page.evaluate(BOXES):
         assert legends
         for legend in legends:
@@ -199,7 +198,8 @@ def test_an_output_that_gave_up_on_its_widget_is_drawn_again(page):
         browser.eventually(other, lambda: points(other) == wanted, "all points in an output that gave up", 60)
         slider = other.locator(".widget-slider:visible")
         browser.eventually(other, lambda: slider.count() == 2, "a widget of somebody else in two other outputs")
-        assert other.get_by_text("model not found").count() == 0
+        gave_up = other.get_by_text("model not found")
+        browser.eventually(other, lambda: gave_up.count() == 0, "no output says that it gave up")
 
 
 def test_a_dark_page_has_no_white_box_and_no_black_line(page):

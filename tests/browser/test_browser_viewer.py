@@ -288,9 +288,10 @@ def test_a_dark_page_has_a_dark_picture(page, tmp_path):
         assert pages == "rgb({}, {}, {})".format(*dark.background)
         assert near(dark.image, RED) > 100
         assert dark.foreground > 0.8 * light.foreground, "something dark is lost on the dark page"
-        shown = page.locator(".piwsl-on-dark:visible").count()
-        assert shown == page.locator(".piwsl-on-dark").count() > 0
-        assert page.locator(".piwsl-on-light:visible").count() == 0
+        light_words = page.locator(".piwsl-on-light:visible")
+        shown, there = page.locator(".piwsl-on-dark:visible"), page.locator(".piwsl-on-dark")
+        eventually(page, lambda: shown.count() == there.count() > 0, "all words of a dark page")
+        eventually(page, lambda: light_words.count() == 0, "no words of a light page")
     finally:
         command(page, "apputils:change-theme", theme="JupyterLab Light")
     eventually(page, lambda: pixel_stats(canvas).background == (255, 255, 255), "a light background")

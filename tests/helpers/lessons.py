@@ -128,7 +128,7 @@ class Lesson:
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(source)
         read = "place => jupyterapp.shell.currentWidget.content.widgets[place].model.sharedModel.getSource()"
-        assert self.page.evaluate(read, place) == source
+        browser.eventually(self.page, lambda: self.page.evaluate(read, place) == source, "the code as it was typed")
 
     def players(self) -> Iterator[int]:
         """Places of cells that show plots, molecules or both."""

@@ -142,6 +142,15 @@ def test_a_lost_replica_is_marked_in_the_page(tmp_path):
     assert len(ase.io.read(paths[0], ":")) < len(ase.io.read(paths[1], ":"))
 
 
+# The first picture of the page with the slider at its end: what the button says then, as `window.said`.
+AT_THE_END = """() => {
+    const slider = document.getElementById('moment');
+    if (Number(slider.value) < Number(slider.max)) return false;
+    window.said = document.getElementById('play').textContent;
+    return true;
+}"""
+
+
 @pytest.mark.browser
 def test_a_saved_flight_moves_in_a_browser_without_a_network(tmp_path):
     session = flights(temperature=900.0).run(120)
@@ -164,11 +173,13 @@ def test_a_saved_flight_moves_in_a_browser_without_a_network(tmp_path):
         stats = browser.pixel_stats(page.locator(".molecule").first)
         assert stats.foreground > 500
         points = page.evaluate("document.getElementById('curves').data.map(trace => trace.x.length)")
-        assert page.locator("#curves .nsewdrag").count() == 4  # drawn to its end
         assert points == [len(session.tracks["free"].time)] * 8
+        drawn = page.locator("#curves .nsewdrag")
+        browser.eventually(page, lambda: drawn.count() == 4, "curves drawn to their end")
         page.locator("#play").click()
+        page.wait_for_function(AT_THE_END)
+        assert page.evaluate("window.said") == "▶ play"  # it offers no pause of what has ended
         browser.eventually(page, lambda: shows(len(session.tracks["free"].time) - 1), "the last picture, by itself")
-        assert "pause" not in page.locator("#play").inner_text()
         page.locator("#moment").fill("5")
         browser.eventually(page, lambda: shows(5), "the picture the slider asks for")
         assert page.locator("#time").inner_text() == f"{session.tracks['free'].time[5] / 1000:.3f} ps"

@@ -84,8 +84,8 @@
     element("play").textContent = "❚❚ pause";
     clock = setInterval(() => {
       if (busy) return; // a slow machine plays slower, it does not skip
+      show(Number(slider.value) + 1);
       if (Number(slider.value) >= Number(slider.max)) pause();
-      else show(Number(slider.value) + 1);
     }, 50);
   };
   element("play").onclick = () => (clock ? pause() : play());
