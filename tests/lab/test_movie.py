@@ -191,3 +191,18 @@ def test_a_saved_flight_moves_in_a_browser_without_a_network(tmp_path):
         if folder := os.environ.get("PIWSL_LAB_SCREENSHOT_FOLDER"):
             page.screenshot(path=os.path.join(folder, "saved.png"))
     assert asked == [path.as_uri()]
+
+
+@pytest.mark.browser
+def test_play_in_a_page_with_one_moment_does_nothing_and_says_play(tmp_path):
+    """A flight that was saved before it began."""
+    session = flights()
+    path = save_flight(session, tmp_path / "out")[-1]
+    with browser.browser_page(1280, 720) as page:
+        page.goto(path.as_uri())
+        assert page.locator("#moment").get_attribute("max") == "0"
+        page.locator("#play").click()
+        said = page.locator("#play")
+        browser.eventually(page, lambda: said.inner_text() == "▶ play", "the end of what has one moment", 5)
+        assert page.locator("#time").inner_text() == "0.000 ps"
+        assert browser.page_errors(page) == []

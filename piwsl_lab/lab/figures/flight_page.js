@@ -84,7 +84,7 @@
     element("play").textContent = "❚❚ pause";
     clock = setInterval(() => {
       if (busy) return; // a slow machine plays slower, it does not skip
-      show(Number(slider.value) + 1);
+      show(Math.min(Number(slider.value) + 1, Number(slider.max))); // a flight may have one moment
       if (Number(slider.value) >= Number(slider.max)) pause();
     }, 50);
   };
