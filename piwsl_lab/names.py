@@ -50,6 +50,7 @@ SCHEDULE_KINDS = ("constant", "ramp", "cosine")  # how a field of the objective 
 LEARNING_RATES = ("cosine", "constant")  # how the learning rate follows the step
 RIVALS = {
     "supervised": "labels alone",
+    "conservative": "labels alone, and forces as the gradient of the energy",
     "noisy": "displaced frames that keep their labels (NoisyNodes)",
     "denoise": "guessing the displacement (DeNS)",
     "weak": "the labels' own Taylor expansion",
@@ -57,3 +58,36 @@ RIVALS = {
     "ensemble": "forces of an ensemble where labels are missing",
 }
 ENSEMBLES = {"nve": "constant energy (NVE)", "nvt": "heat bath (NVT)"}
+
+# -- what a run begins with --------------------------------------------------------------------------------------------
+
+
+class Default:
+    """The numbers of a run that states none: the one place where they are written; `docs/protocol.md` says why.
+
+    How large a model is stands with its class (`Potential.standard`).
+    """
+
+    MODEL = "painn"
+    HEAD = "direct"
+    LABELS = 50  # energies, and frames with forces
+    STEPS = 3000
+    BATCH_SIZE = 8  # frames
+    LEARNING_RATE = 1e-3
+    SCHEDULE = "cosine"
+    WEIGHT_DECAY = 0.01
+    AVERAGE = 0.0  # share of the mean of the weights that stays at each step
+    PATIENCE = 0  # validations without a better one; 0: never end early
+    ENERGY = 10.0  # 1/eV²
+    FORCE = 100.0  # Å²/eV²
+    EPSILON = 0.05  # Å
+    ORDER = 2
+
+
+# Weights to begin with, by the head. The two outputs of a dual potential are compared directly. It has two kinds of
+# force and a consistency to fit beside its energies, so that these weigh three times more.
+SUITED: dict[str, dict[str, float]] = {
+    "conservative": {"energy": Default.ENERGY, "pitc": 100.0, "gradient": 0.0},
+    "direct": {"energy": Default.ENERGY, "pitc": 100.0, "gradient": 0.0},
+    "dual": {"energy": 30.0, "pitc": 0.0, "gradient": 50.0},
+}

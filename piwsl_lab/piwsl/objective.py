@@ -18,7 +18,9 @@ from piwsl_lab.names import (
     GRADIENT_TEACHERS,
     ORDERS,
     PISC_FORMS,
+    SUITED,
     WEIGHTS,
+    Default,
 )
 from piwsl_lab.piwsl.displacements import Displacer
 from piwsl_lab.piwsl.schedules import Schedule
@@ -78,8 +80,8 @@ class Objective:
         consistency terms.
     """
 
-    energy: float = 10.0
-    force: float = 100.0
+    energy: float = Default.ENERGY
+    force: float = Default.FORCE
     pitc: float = 0.0
     pisc: float = 0.0
     gradient: float = 0.0
@@ -87,8 +89,8 @@ class Objective:
     weak: float = 0.0
     noisy: float = 0.0
     denoise: float = 0.0
-    epsilon: float = 0.05
-    order: int | str = 2
+    epsilon: float = Default.EPSILON
+    order: int | str = Default.ORDER
     pisc_form: str = "same_point"
     teacher: str = "both"
     direction: str = "uniform"
@@ -187,13 +189,8 @@ def fields_in_use(objective: Objective) -> dict[str, Any]:
 
 
 def suited(head: str) -> dict[str, float]:
-    """Weights to begin with: the two outputs of a dual potential are compared directly.
-
-    It has two kinds of force and a consistency to fit beside its energies, so that these weigh three times more.
-    """
-    if head == "dual":
-        return {"energy": 30.0, "pitc": 0.0, "gradient": 50.0}
-    return {"energy": 10.0, "pitc": 100.0, "gradient": 0.0}
+    """Weights to begin with, by name, for a head of `piwsl_lab.names.HEADS`."""
+    return dict(SUITED[head])
 
 
 def supervised(objective: Objective) -> Objective:

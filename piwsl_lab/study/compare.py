@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from piwsl_lab.names import SUITED
 from piwsl_lab.piwsl.objective import Objective, fields_in_use, supervised
 from piwsl_lab.study.cell import SCORES, train
 from piwsl_lab.study.setup import MOST_SEEDS, Setup
@@ -23,6 +24,7 @@ from piwsl_lab.training.record import Record
 # are wrong by the work of the forces, so they bear only a small ε.
 CHANGES: dict[str, dict[str, Any]] = {
     "supervised": {},
+    "conservative": {"head": "conservative"},
     "noisy": {"noisy": 1.0, "epsilon": 0.01},
     "denoise": {"denoise": 1.0, "epsilon": 0.05},
     "weak": {"weak": 100.0, "epsilon": 0.01},
@@ -40,17 +42,22 @@ def rival(name: str, setup: Setup, objective: Objective) -> tuple[Setup, Objecti
     """The run that a PIWSL run is held against: same frames, same labels, same training code.
 
     Against a dual potential stands a conservative one, since that is what its answer is. What a rival needs to be
-    itself (`CHANGES`: its weight, its ε) is its own; the rest is the objective's.
+    itself (`CHANGES`: its weight, its ε) is its own; the rest is the objective's. A rival with another head gets the
+    weight of the energies that suits it, unless that was chosen by hand.
 
     Raises
     ------
     ValueError
-        There is no rival of that name, or it is the curl penalty and the head conservative.
+        There is no rival of that name, or it makes no sense beside this head.
     """
     if name not in CHANGES:
         raise ValueError(f"no rival is called {name!r}; choose one of {', '.join(CHANGES)}")
     changes = dict(CHANGES[name])
-    head = "conservative" if setup.head == "dual" else setup.head
+    if name == "conservative" and setup.head != "direct":
+        raise ValueError(f"beside --head {setup.head} the rival conservative is the rival supervised: ask for that one")
+    head = changes.pop("head", "conservative" if setup.head == "dual" else setup.head)
+    if objective.energy == SUITED[setup.head]["energy"]:
+        objective = replace(objective, energy=SUITED[head]["energy"])
     if name == "curl" and head == "conservative":
         raise ValueError("the rival curl needs --head direct: conservative forces have no curl to punish")
     setup = replace(setup, head=head, teachers=changes.pop("teachers", 0))
@@ -112,7 +119,7 @@ def compare_methods(
 
 def _config(setup: Setup, objective: Objective, **others: Any) -> dict[str, Any]:
     """All that decided a comparison; `energy` and `force` of the objective are called weights in it."""
-    config = {**asdict(setup), **fields_in_use(objective), **others}
+    config = {**asdict(setup.filled()), **fields_in_use(objective), **others}
     config["energy_weight"], config["force_weight"] = config.pop("energy"), config.pop("force")
     return config
 

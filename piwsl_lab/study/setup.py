@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from piwsl_lab.models import MODELS
-from piwsl_lab.names import HEADS
-from piwsl_lab.training.checkpoint_file import MOST_CHANNELS, MOST_LAYERS
+from piwsl_lab.names import BASES, HEADS, LEARNING_RATES, Default
+from piwsl_lab.training.checkpoint_file import FORMER_BASIS, LONGEST_CUTOFF, MOST_CHANNELS, MOST_LAYERS
 
 # Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
 # are not mixed.
@@ -17,14 +19,29 @@ LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "channels": (1, MOST_CHANNELS),
     "layers": (1, MOST_LAYERS),
+    "radial": (1, 1000),
+    "cutoff": (0.5, LONGEST_CUTOFF),
     "steps": (1, 10**9),
     "batch_size": (1, 10**6),
     "learning_rate": (1e-12, 10**6),
+    "weight_decay": (0, 10**6),
+    "average": (0, 0.999999),
+    "patience": (0, 10**9),
     "validation": (0, 10**9),
     "teachers": (0, 1000),
     "conservation": (0, 10**9),
     "flight_ps": (0, 10**6),
 }
+# What a run of recipe 3 or less did where its table does not say so.
+FORMER: dict[str, Any] = {
+    "radial": 20,
+    "cutoff": 5.0,
+    "schedule": "cosine",
+    "weight_decay": 0.01,
+    "average": 0.0,
+    "patience": 0,
+}
+SIZES = ("channels", "layers", "radial", "cutoff", "basis")  # of a model, which has a standard for each
 
 
 @dataclass
@@ -45,8 +62,12 @@ class Setup:
     validation : int, optional
         Labelled frames that pick the best step, on top of the budget: a fifth of it by default (at least 4). Force
         labels come in the same proportion as in training.
-    model, head, channels, layers : the potential
-    steps, batch_size, learning_rate, seed, device : the training
+    model, head : str
+        The potential.
+    channels, layers, radial, cutoff, basis : int, int, int, float (Å) and str, optional
+        Its size, as for `Potential`; by default the model's own.
+    steps, batch_size, learning_rate, schedule, weight_decay, average, patience, seed, device
+        The training, as for `Trainer`.
     teachers : int
         Potentials trained on the labels alone whose mean forces stand in for the force labels that are missing.
     elsewhere : bool
@@ -59,18 +80,25 @@ class Setup:
     """
 
     data: str = "ethanol"
-    energies: int = 50
-    forces: int = 50
+    energies: int = Default.LABELS
+    forces: int = Default.LABELS
     test: int = 500
     test_part: str | None = None
     validation: int | None = None
-    model: str = "painn"
-    head: str = "direct"
-    channels: int = 64
-    layers: int = 3
-    steps: int = 3000
-    batch_size: int = 8
-    learning_rate: float = 1e-3
+    model: str = Default.MODEL
+    head: str = Default.HEAD
+    channels: int | None = None
+    layers: int | None = None
+    radial: int | None = None
+    cutoff: float | None = None
+    basis: str | None = None
+    steps: int = Default.STEPS
+    batch_size: int = Default.BATCH_SIZE
+    learning_rate: float = Default.LEARNING_RATE
+    schedule: str = Default.SCHEDULE
+    weight_decay: float = Default.WEIGHT_DECAY
+    average: float = Default.AVERAGE
+    patience: int = Default.PATIENCE
     seed: int = 0
     device: str = "auto"
     teachers: int = 0
@@ -78,12 +106,26 @@ class Setup:
     conservation: int = 0
     flight_ps: float = 0.0
 
+    def size(self) -> dict[str, Any]:
+        """The numbers that make the model, by name: those asked for, else the model's own."""
+        standard = MODELS[self.model].standard
+        given = {name: getattr(self, name) for name in SIZES}
+        return {name: standard[name] if value is None else value for name, value in given.items()}
+
+    def filled(self) -> Setup:
+        """The same run with every number of its model written down."""
+        return replace(self, **self.size())
+
     def check(self) -> None:
         """Raise a ValueError that names the field that makes no sense."""
         if self.model not in MODELS:
             raise ValueError(f"no model is called {self.model!r}; choose one of {', '.join(MODELS)}")
         if self.head not in HEADS:
             raise ValueError(f"head {self.head!r} does not exist; choose one of {', '.join(HEADS)}")
+        for name, table in (("basis", BASES), ("schedule", LEARNING_RATES)):
+            value = getattr(self, name)
+            if value is not None and value not in table:
+                raise ValueError(f"{name}={value!r} does not exist; choose one of {', '.join(table)}")
         for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -102,3 +144,10 @@ class Setup:
             )
         if self.test < 1:
             raise ValueError(f"test={self.test} must be at least 1 frame; 500 give an error you can trust")
+
+
+def completed(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a setup as an earlier version wrote it, with the fields that it could not have."""
+    if "average" in table:
+        return dict(table)
+    return FORMER | {"basis": FORMER_BASIS.get(table.get("model", "painn"))} | dict(table)

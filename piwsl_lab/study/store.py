@@ -162,6 +162,6 @@ def _check_result(stored: Any) -> None:
 
 
 def fields_of(cell: Cell) -> dict[str, Any]:
-    """Every field of the run, as JSON gives it back."""
-    plain: dict[str, Any] = json.loads(json.dumps({"setup": asdict(cell.setup), "objective": asdict(cell.objective)}))
+    """Every field of the run, the size of its model too, as JSON gives it back."""
+    plain: dict[str, Any] = json.loads(json.dumps({"setup": asdict(cell.setup.filled()), "objective": asdict(cell.objective)}))
     return plain

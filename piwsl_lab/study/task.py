@@ -96,9 +96,8 @@ def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
         potential = build(
             setup.model,
             elements=task.train.elements,
-            channels=setup.channels,
-            layers=setup.layers,
             head=setup.head,
+            **setup.size(),
             **extra,
         )
     return Trainer(
@@ -110,6 +109,10 @@ def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
         steps=setup.steps,
         batch_size=setup.batch_size,
         learning_rate=setup.learning_rate,
+        schedule=setup.schedule,
+        weight_decay=setup.weight_decay,
+        average=setup.average,
+        patience=setup.patience,
         seed=setup.seed,
         device=setup.device,
     )

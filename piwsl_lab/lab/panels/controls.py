@@ -94,7 +94,9 @@ class Controls:
 
     def setup(self, running: Setup) -> Setup:
         """The setup that the knobs ask for; what has no knob stays as it is in the running one."""
-        return replace(running, **{name: self._wanted(name) for name in self.setup_knobs})
+        wanted = replace(running, **{name: self._wanted(name) for name in self.setup_knobs})
+        standard = replace(wanted, channels=None)
+        return standard if standard.filled() == wanted.filled() else wanted
 
     def _wanted(self, name: str) -> Any:
         value = self.setup_knobs[name].value
@@ -107,7 +109,7 @@ class Controls:
         """
         sentences = []
         for name, knob in self.setup_knobs.items():
-            now, wanted = getattr(running, name), self._wanted(name)
+            now, wanted = getattr(running.filled(), name), self._wanted(name)
             if wanted != now:
                 knob.add_class("piwsl-pending")
                 sentences.append(f"{knob.description} {shown(now)} → {shown(wanted)}")
@@ -185,7 +187,7 @@ def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
             "Direct: a second output, fast. Conservative: minus the gradient of the energy. Dual: one network with "
             "both, taught by gradient consistency to agree; it answers with −dE/dr, and its rival is conservative.",
         ),
-        "channels": steps("size, channels", (16, 32, 64, 128), setup.channels, "Width of an atom's features."),
+        "channels": steps("size, channels", (16, 32, 64, 128), setup.filled().channels, "Width of an atom's features."),
         "learning_rate": steps(
             "learning rate", (1e-4, 3e-4, 1e-3, 3e-3), setup.learning_rate, "Of AdamW, at the first step."
         ),

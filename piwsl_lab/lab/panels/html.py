@@ -252,7 +252,7 @@ def pinned_runs(session: Session) -> str:
             last = objective.at(max(pin["step"] - 1, 0))
             knobs = knobs_in_words(last, objective.schedules) or "labels alone"
             knobs += ", changed on the way" if changed else ""
-            model = f"{s.model} {s.channels} {pin['heads'][name]}"
+            model = f"{s.model} {s.filled().channels} {pin['heads'][name]}"
             shared = (s.data, f"{s.energies}, {s.forces}", model, pin["step"], frames)
             mark = f"{swatch(colours.get(name, '#7F7F7F'))} {escape(name)}"
             cells = [escape(str(pin["label"])) if k == 0 else "", mark]

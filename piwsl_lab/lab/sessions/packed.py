@@ -15,7 +15,7 @@ from piwsl_lab.lab.sessions.saved_folder import SavedError
 from piwsl_lab.lab.sessions.twin import Predictions
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import Schedule
-from piwsl_lab.study.setup import Setup
+from piwsl_lab.study.setup import Setup, completed
 from piwsl_lab.training.errors import Metrics
 from piwsl_lab.training.record import Record
 
@@ -203,7 +203,7 @@ def of_type(name: str, value: Any, wanted: str) -> Any:
 
 def setup_of(table: dict[str, Any]) -> Setup:
     types = {field.name: str(field.type) for field in fields(Setup)}
-    setup = Setup(**{name: of_type(name, value, types[name]) for name, value in table.items()})
+    setup = Setup(**{name: of_type(name, value, types[name]) for name, value in completed(table).items()})
     setup.check()
     return setup
 
