@@ -15,6 +15,12 @@ HEADS = {
     "direct": "direct: F is an output",
     "dual": "dual: both at once",
 }
+# Functions of a distance that filters are made of.
+BASES = {
+    "bessel": "Bessel functions sin(nπr/r_c)/r, as in PaiNN",
+    "gaussian": "Gaussians of r, as in SchNet",
+    "exponential": "Gaussians of exp(−5r/r_c), as in PhysNet and TensorNet",
+}
 
 # -- objectives --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.models.force_heads import Features
 from piwsl_lab.models.potential import Potential, initialise
-from piwsl_lab.models.radial import BesselBasis, Geometry, geometry
+from piwsl_lab.models.radial import Geometry, geometry
 
 TINY = 1e-8  # keeps the norm of a vector feature differentiable at zero
 
@@ -25,11 +25,12 @@ class PaiNN(Potential):
     10). The direct force head is the gated equivariant block of figure 3.
     """
 
+    standard: ClassVar[dict[str, Any]] = {"channels": 64, "layers": 3, "radial": 20, "cutoff": 5.0, "basis": "bessel"}
+
     def __init__(self, *args: Any, denoise: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         self.embedding = nn.Embedding(len(self.elements), channels)
-        self.basis = BesselBasis(self.hyperparameters["radial"], self.cutoff)
         messages = [Message(channels, has_vectors=layer > 0) for layer in range(layers)]
         self.messages = nn.ModuleList(messages)
         self.widths = [message.width for message in messages]

@@ -20,7 +20,7 @@ from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
 from piwsl_lab.models.force_heads import Features, answer
 from piwsl_lab.models.interface import Prediction, as_graphs, predict
-from piwsl_lab.models.radial import Geometry, geometry
+from piwsl_lab.models.radial import Geometry, geometry, radial_basis
 from piwsl_lab.names import HEADS
 
 if TYPE_CHECKING:
@@ -34,15 +34,21 @@ class Potential(nn.Module, ABC):
     ----------
     elements : sequence of int
         Atomic numbers the model can see.
-    channels, layers, radial : int
+    channels, layers, radial : int, optional
         Width of the features, number of interaction layers, size of the radial basis.
-    cutoff : float, Å
+    cutoff : float, Å, optional
     head : "conservative", "direct" or "dual"
         Conservative forces are −∂E/∂r; direct forces are a second, independent output. A dual potential has both and
         answers with −∂E/∂r.
+    basis : "bessel", "gaussian" or "exponential", optional
+        Functions of a distance that filters are made of, see `models.radial`.
 
     Attributes
     ----------
+    standard : dict
+        What the class takes for `channels`, `layers`, `radial`, `cutoff` and `basis` where they are not given.
+    hyperparameters : dict
+        Arguments that make the same potential again, standard ones filled in.
     reference : dict of float, eV per element, or None before `calibrate` has set it
         Subtracted from total energies before the model sees them.
     scale : Tensor, eV
@@ -52,6 +58,7 @@ class Potential(nn.Module, ABC):
     """
 
     records_its_own_gradients: ClassVar[bool] = True  # see `interface.ask`
+    standard: ClassVar[dict[str, Any]]  # every class has its own
     rows: Tensor
     scale: Tensor
     shift: Tensor
@@ -59,27 +66,29 @@ class Potential(nn.Module, ABC):
     def __init__(
         self,
         elements: Sequence[int] = (1, 6, 8),
-        channels: int = 64,
-        layers: int = 3,
-        radial: int = 20,
-        cutoff: float = 5.0,
+        channels: int | None = None,
+        layers: int | None = None,
+        radial: int | None = None,
+        cutoff: float | None = None,
         head: str = "conservative",
+        basis: str | None = None,
     ) -> None:
         super().__init__()
+        given = {"channels": channels, "layers": layers, "radial": radial, "cutoff": cutoff, "basis": basis}
+        size = self.standard | {name: value for name, value in given.items() if value is not None}
         if head not in HEADS:
             raise ValueError(f"head {head!r} does not exist; choose one of {', '.join(HEADS)}")
-        if not elements or min(channels, layers, radial) < 1 or cutoff <= 0:
+        if not elements or min(size["channels"], size["layers"], size["radial"]) < 1 or size["cutoff"] <= 0:
+            asked = ", ".join(f"{name}={size[name]}" for name in ("channels", "layers", "radial", "cutoff"))
             raise ValueError(
                 "a potential needs at least one element, channel, layer and radial function and a cutoff above 0 Å, "
-                f"not elements={tuple(elements)}, channels={channels}, layers={layers}, radial={radial}, "
-                f"cutoff={cutoff}"
+                f"not elements={tuple(elements)}, {asked}"
             )
         self.elements = tuple(sorted({int(z) for z in elements}))
-        self.cutoff, self.head = float(cutoff), head
-        self.hyperparameters: dict[str, Any] = {
-            "elements": list(self.elements), "channels": channels, "layers": layers, "radial": radial,
-            "cutoff": self.cutoff, "head": head,
-        }  # fmt: skip
+        self.cutoff, self.head = float(size["cutoff"]), head
+        own = {"elements": list(self.elements), "cutoff": self.cutoff, "head": head}
+        self.hyperparameters: dict[str, Any] = size | own
+        self.basis = radial_basis(size["basis"], size["radial"], self.cutoff)
         self.reference: dict[int, float] | None = None
         rows = torch.full((119,), -1, dtype=torch.long)
         rows[list(self.elements)] = torch.arange(len(self.elements))

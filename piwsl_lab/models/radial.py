@@ -1,4 +1,7 @@
-"""Functions of a distance: the cutoff envelope and the radial bases, all safe at r = 0."""
+"""Functions of a distance: the cutoff envelope and the radial bases, all safe at r = 0.
+
+A basis has no envelope of its own: a model multiplies with it what it makes of the basis.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from piwsl_lab.atoms.graph import AtomGraph
+from piwsl_lab.names import BASES
 
 TINY = 1e-12  # Å²: keeps the square root differentiable where two positions coincide
+REACH = 5.0  # αr_c of the exponential basis: exp(−αr) falls from 1 to exp(−5)
 
 
 class Geometry(NamedTuple):
@@ -70,3 +75,39 @@ class GaussianBasis(nn.Module):
     def forward(self, distance: Tensor) -> Tensor:
         """Values of the basis, [E, K], from distances [E, 1], Å."""
         return torch.exp(-self.gamma * (distance - self.centres).square())
+
+
+class ExponentialBasis(nn.Module):
+    """exp(−β(exp(−αr) − μ_k)²): PhysNet's g_k (Unke and Meuwly 2019, arXiv 1902.08408). [E, 1] → [E, K].
+
+    α = 5/r_c, the centres μ_k lie evenly from exp(−5) to 1, and β = (2/K (1 − exp(−5)))⁻². Functions are narrow at
+    short and wide at long distances. Centres and widths stay as they are, as in TensorNet; PhysNet trains them.
+    """
+
+    centres: Tensor
+
+    def __init__(self, n_basis: int, cutoff: float) -> None:
+        super().__init__()
+        last = math.exp(-REACH)  # exp(−αr) at the cutoff
+        self.register_buffer("centres", torch.linspace(last, 1.0, n_basis))
+        self.alpha, self.beta = REACH / cutoff, (2.0 / n_basis * (1.0 - last)) ** -2
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Values of the basis, [E, K], from distances [E, 1], Å."""
+        return torch.exp(-self.beta * (torch.exp(-self.alpha * distance) - self.centres).square())
+
+
+KINDS: dict[str, type[nn.Module]] = {"bessel": BesselBasis, "gaussian": GaussianBasis, "exponential": ExponentialBasis}
+
+
+def radial_basis(name: str, n_basis: int, cutoff: float) -> nn.Module:
+    """The basis of a name of `BASES`, with `n_basis` functions up to the cutoff, Å: a module, [E, 1] → [E, K].
+
+    Raises
+    ------
+    ValueError
+        There is no basis of that name.
+    """
+    if name not in BASES:
+        raise ValueError(f"basis {name!r} does not exist; choose one of {', '.join(BASES)}")
+    return KINDS[name](n_basis, cutoff)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from piwsl_lab.models.force_heads import Features
 from piwsl_lab.models.potential import Potential, initialise
-from piwsl_lab.models.radial import GaussianBasis, Geometry
+from piwsl_lab.models.radial import Geometry
 
 
 class ShiftedSoftplus(nn.Module):
@@ -27,11 +27,12 @@ class SchNet(Potential):
     r̂_ij. It turns with the molecule. (The published SchNet has conservative forces only.)
     """
 
+    standard: ClassVar[dict[str, Any]] = {"channels": 64, "layers": 3, "radial": 20, "cutoff": 5.0, "basis": "gaussian"}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         channels, radial = self.hyperparameters["channels"], self.hyperparameters["radial"]
         self.embedding = nn.Embedding(len(self.elements), channels)
-        self.basis = GaussianBasis(radial, self.cutoff)
         self.interactions = nn.ModuleList(Interaction(channels, radial) for _ in range(self.hyperparameters["layers"]))
         half = max(channels // 2, 1)
         self.energy_head = nn.Sequential(nn.Linear(channels, half), ShiftedSoftplus(), nn.Linear(half, 1))

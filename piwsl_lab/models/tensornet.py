@@ -26,7 +26,7 @@ pseudovector a × b to it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from piwsl_lab.models.force_heads import Features
 from piwsl_lab.models.painn import ForceHead
 from piwsl_lab.models.potential import Potential, initialise
-from piwsl_lab.models.radial import BesselBasis, Geometry
+from piwsl_lab.models.radial import Geometry
 from piwsl_lab.models.schnet import EdgeForce
 
 
@@ -68,8 +68,8 @@ class TensorNet(Potential):
     """TensorNet; parameters as in `Potential`, where `layers` counts the sums over neighbours as in the other models.
 
     The first of them is the embedding, so `layers=3` is what the paper calls two interaction
-    layers. Filters are lighter than in the paper. They are linear in a Bessel basis, as in this
-    package's PaiNN, instead of a network of exponentials. A lone atom has X = 0 whatever its
+    layers. Filters are lighter than in the paper. They are linear in the radial basis, as in
+    this package's PaiNN, instead of a network of exponentials. A lone atom has X = 0 whatever its
     element, so its energy differs from another's by the per-element reference alone.
 
     The direct force (the paper has none) is a sum of two polar vectors. The first comes from
@@ -79,13 +79,13 @@ class TensorNet(Potential):
     slowly: after the embedding no layer meets a direction r̂_ij again.
     """
 
+    standard: ClassVar[dict[str, Any]] = {"channels": 64, "layers": 3, "radial": 20, "cutoff": 5.0, "basis": "bessel"}
     patterns: Tensor
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         radial, half = self.hyperparameters["radial"], max(channels // 2, 1)
-        self.basis = BesselBasis(radial, self.cutoff)
         # The last column is a bias: the envelope multiplies the few basis functions instead of the many filters.
         filters = [nn.Linear(radial + 1, 3 * channels, bias=False) for _ in range(layers)]
         self.filters = nn.ModuleList(filters)

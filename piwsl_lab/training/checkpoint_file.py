@@ -13,12 +13,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from piwsl_lab.models import MODELS, build
-from piwsl_lab.names import HEADS
+from piwsl_lab.names import BASES, HEADS
 from piwsl_lab.support.files import describe_error, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
 from piwsl_lab.training.named_tensors import tensors_under
 
-FORMAT = 2  # 1: before potentials had a shift
+FORMAT = 3  # 1: before potentials had a shift; 2: before their basis could be chosen
+FORMER_BASIS = {"painn": "bessel", "schnet": "gaussian", "tensornet": "bessel"}  # of a file of format 1 or 2
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HEADER = "piwsl_lab"
 MOST_CHANNELS, MOST_LAYERS = 8192, 100
@@ -35,6 +36,7 @@ HEADER_SHAPE = {
         "radial": Number(1, 1000, **WHOLE),
         "cutoff": Number(1e-3, LONGEST_CUTOFF),
         "head": Text(tuple(HEADS)),
+        "basis?": Text(tuple(BASES)),
         "denoise?": FLAG,
     },
 }
@@ -126,6 +128,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             raise CheckpointError(
                 f"{path}: holds a model {header['model']!r}; this piwsl-lab knows {', '.join(MODELS)}"
             )
+        if header["format"] < 3:
+            header["hyperparameters"].setdefault("basis", FORMER_BASIS.get(header["model"]))
+        elif "basis" not in header["hyperparameters"]:
+            raise ValueError("hyperparameters has no 'basis'")
         if header["reference"] is not None:
             require(header["reference"], {str: Number()}, "reference")
         if header["format"] == 1:

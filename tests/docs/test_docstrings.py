@@ -131,7 +131,7 @@ models.painn GatedBlock.forward
 models.schnet SchNet.features SchNet.atom_energies SchNet.atom_forces Interaction.forward EdgeForce.forward
 models.tensornet TensorNet.features TensorNet.atom_energies TensorNet.atom_forces Embedding.forward Interaction.forward
 models.tensornet Mix.forward product normalised
-models.radial BesselBasis.forward GaussianBasis.forward envelope
+models.radial BesselBasis.forward GaussianBasis.forward ExponentialBasis.forward envelope
 md.noise Noise.next Noise.mark
 md.snapshot wild
 md.forces LearnedForces.too_close OracleForces.too_close

@@ -292,7 +292,7 @@ def test_a_checkpoint_from_before_the_shift_has_none(tmp_path):
     potential = small().calibrate(data)
     path = save(tmp_path / "new.safetensors", potential)
     with safe_open(path, framework="pt") as file:
-        header = file.metadata()["piwsl_lab"].replace('"format": 2', '"format": 1')
+        header = file.metadata()["piwsl_lab"].replace('"format": 3', '"format": 1')
         tensors = {name: file.get_tensor(name) for name in file.keys() if not name.endswith(".shift")}
     save_file(tensors, tmp_path / "old.safetensors", metadata={"piwsl_lab": header})
     old = load_potential(tmp_path / "old.safetensors")
