@@ -15,7 +15,7 @@ from frames import labelled
 from piwsl_lab.cli.flags import config_of
 from piwsl_lab.data import Dataset, load
 from piwsl_lab.data.checked import CheckWarning
-from piwsl_lab.names import CONSISTENCY
+from piwsl_lab.names import CONSISTENCY, SUITED
 from piwsl_lab.piwsl.objective import Objective, suited, supervised
 from piwsl_lab.study import cell as study
 from piwsl_lab.study import compare as comparison
@@ -67,7 +67,7 @@ def test_every_rival_trains_and_is_scored(file, name, monkeypatch):
     assert (result["config"]["rival"], result["config"]["equal_time"]) == (name, False)
     mine, own = [{frozenset(terms) for who, terms in seen if who == twin} for twin in (name, "piwsl")]
     assert own == {frozenset({"energy", "force", "pitc", "pisc"})}
-    extra = set(CHANGES[name]) - {"epsilon", "teachers"}
+    extra = set(CHANGES[name]) - {"epsilon", "teachers", "head"}
     assert mine == {frozenset({"energy", "force", *extra})}
 
 
@@ -75,13 +75,13 @@ def test_a_rival_differs_in_its_own_trick_alone(file):
     piwsl = Objective(energy=3.0, force=7.0, pitc=5.0, gradient=2.0, epsilon=0.06, centres="pool")
     for name, changes in CHANGES.items():
         given, goal = rival(name, setup(file), piwsl)
-        teachers = changes.get("teachers", 0)
-        assert given == dataclasses.replace(setup(file), teachers=teachers)
-        own = {key: value for key, value in changes.items() if key != "teachers"}
+        others = {"teachers": changes.get("teachers", 0), "head": changes.get("head", "direct")}
+        assert given == dataclasses.replace(setup(file), **others)
+        own = {key: value for key, value in changes.items() if key not in others}
         assert goal == dataclasses.replace(supervised(piwsl), **own)
         assert (goal.energy, goal.force) == (3.0, 7.0)
         assert all(getattr(goal, term) == 0 for term in CONSISTENCY if term not in own)
-    with pytest.raises(ValueError, match=r"no rival is called 'nobody'; choose one of supervised, noisy"):
+    with pytest.raises(ValueError, match=r"no rival is called 'nobody'; choose one of supervised, conservative, noisy"):
         rival("nobody", setup(file), piwsl)
 
 
@@ -97,7 +97,7 @@ def test_twins_share_frames_weights_and_batches(file):
         assert one.batches.next().tolist() == other.batches.next().tolist()
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGES if name != "curl"])
+@pytest.mark.parametrize("name", [name for name in CHANGES if name not in ("curl", "conservative")])
 def test_against_a_dual_head_stands_a_conservative_one(file, name):
     given, _ = rival(name, setup(file, head="dual"), Objective(gradient=100.0))
     assert given.head == "conservative"
@@ -130,6 +130,22 @@ def test_weights_of_extra_terms_are_written_only_where_there_are_some():
     for written in (config_of(Setup(), Objective())["objective"], comparison._config(Setup(), Objective())):
         assert "extra" not in written
     assert config_of(Setup(), Objective(extra={"net_force": 1.0}))["objective"]["extra"] == {"net_force": 1.0}
+
+
+@pytest.mark.parametrize("head", ["conservative", "dual"])
+def test_the_conservative_rival_is_the_supervised_one_beside_such_a_head(file, head):
+    with pytest.raises(ValueError, match=f"beside --head {head} the rival conservative is the rival supervised"):
+        rival("conservative", setup(file, head=head), PIWSL)
+
+
+def test_a_rival_with_another_head_has_the_energy_weight_that_suits_it(file, monkeypatch):
+    own = {"conservative": 2.0, "direct": 5.0, "dual": 9.0}
+    for head, energy in own.items():
+        monkeypatch.setitem(SUITED[head], "energy", energy)
+    for head, name in (("dual", "supervised"), ("direct", "conservative")):
+        assert rival(name, setup(file, head=head), Objective(energy=own[head]))[1].energy == own["conservative"]
+        assert rival(name, setup(file, head=head), Objective(energy=7.0))[1].energy == 7.0  # chosen by hand
+    assert rival("weak", setup(file, head="direct"), Objective(energy=5.0))[1].energy == 5.0
 
 
 @pytest.mark.parametrize("head", ["conservative", "dual"])
