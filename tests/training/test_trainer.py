@@ -19,11 +19,11 @@ from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.support.device import pick_device
-from piwsl_lab.training.batches import Batches
 from piwsl_lab.training.checkpoint import go_on, load_potential, resume, save
 from piwsl_lab.training.checkpoint_file import CheckpointError
 from piwsl_lab.training.drive import fit
 from piwsl_lab.training.errors import evaluate
+from piwsl_lab.training.reach import Batches
 from piwsl_lab.training.record import TrainingDiverged
 from piwsl_lab.training.trainer import Trainer
 
@@ -292,7 +292,7 @@ def test_a_checkpoint_from_before_the_shift_has_none(tmp_path):
     potential = small().calibrate(data)
     path = save(tmp_path / "new.safetensors", potential)
     with safe_open(path, framework="pt") as file:
-        header = file.metadata()["piwsl_lab"].replace('"format": 2', '"format": 1')
+        header = file.metadata()["piwsl_lab"].replace('"format": 3', '"format": 1')
         tensors = {name: file.get_tensor(name) for name in file.keys() if not name.endswith(".shift")}
     save_file(tensors, tmp_path / "old.safetensors", metadata={"piwsl_lab": header})
     old = load_potential(tmp_path / "old.safetensors")
