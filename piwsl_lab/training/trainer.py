@@ -124,8 +124,7 @@ class Trainer:
         self.batches = Batches(len(self.train_data), batch_size, seed)
         self.pool_batches = Batches(len(self.pool_data or ()), batch_size, seed + 2)
         self.noise = torch.Generator().manual_seed(seed + 1)
-        self.steps, self.done, self.seconds = steps, 0, 0.0
-        self.best = Best()
+        self.steps, self.done, self.seconds, self.best = steps, 0, 0.0, Best()
         self.last: Record | None = None  # of the step that was counted last
         self._begun: Attempt | None = None
         self._taken: Attempt | None = None  # its weights have moved, and it is not counted yet
