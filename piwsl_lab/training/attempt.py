@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from piwsl_lab.training.batches import Batches
+from piwsl_lab.training.answer import Answer
+from piwsl_lab.training.reach import Batches
 
 WITNESSES = 3  # weights whose moments are watched
 LENGTH = 64  # numbers of each
@@ -19,7 +20,7 @@ class Steps(Protocol):
     """What a step of a training changes: a `Trainer`."""
 
     done: int
-    potential: Any
+    answer: Answer
     optimiser: torch.optim.Optimizer
     noise: torch.Generator
     batches: Batches
@@ -55,7 +56,8 @@ class Attempt:
     _drawn: tuple[Tensor, ...] = ()
     _witnesses: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
     _counters: dict[Tensor, int] = field(default_factory=dict)
-    _buffers: dict[str, Tensor] | None = None
+    _mean: list[Tensor] | None = None
+    _buffers: list[Tensor] | None = None
 
     @classmethod
     def of(cls, trainer: Steps, began: float) -> Attempt:
@@ -96,12 +98,19 @@ class Attempt:
                 counter -= 1
                 self._counters[counter] = counter._version
 
+    def move_mean(self, trainer: Steps) -> None:
+        """Let the answer follow the learner: the first call finds the mean, later ones put the same one there."""
+        if self._mean is None:
+            self._mean = trainer.answer.mean_after(self.step)
+        trainer.answer.take(self._mean)
+
     def settle_buffers(self, trainer: Steps) -> None:
-        """Remember the buffers of the potential at the first call, put them back at later ones."""
+        """Remember the buffers of the potentials at the first call, put them back at later ones."""
+        present = [buffer for module in trainer.answer.modules for buffer in module.buffers()]
         if self._buffers is None:
-            self._buffers = {name: buffer.clone() for name, buffer in trainer.potential.named_buffers()}
-        for name, buffer in trainer.potential.named_buffers():
-            buffer.copy_(self._buffers[name])
+            self._buffers = [buffer.clone() for buffer in present]
+        for buffer, kept in zip(present, self._buffers, strict=True):
+            buffer.copy_(kept)
 
 
 def _moment(trainer: Steps, parameter: Tensor) -> Tensor | None:

@@ -1,9 +1,11 @@
-"""Which step of a training is the best: the score of a validation."""
+"""Which step of a training is the best, and which the last: what validations say."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -28,6 +30,49 @@ class Best:
     step: int = 0
     metrics: Metrics | None = None
     weights: dict[str, Tensor] | None = None
+
+
+class Ending(NamedTuple):
+    """The last step of a training.
+
+    Attributes
+    ----------
+    step, longest : int
+        Its number, and that of the longest training.
+    best : int
+        The best step.
+    in_vain : int
+        Validations without a better one, after which it ended; 0 where it took all of its steps.
+    """
+
+    step: int
+    longest: int
+    best: int
+    in_vain: int
+
+
+def ending_of(done: int, best: Best, settings: Mapping[str, Any]) -> Ending | None:
+    """Why a training takes no further step after those it has `done`; None while it goes on.
+
+    Validations come every so many steps. So the number of the best step says how many came after it in vain. A training
+    whose validations tell nothing ends with its last step only.
+    """
+    steps, every, patience = (settings[name] for name in ("steps", "validate_every", "patience"))
+    if done >= steps:
+        return Ending(done, steps, best.step, 0)
+    in_vain = done // every - best.step // every
+    if patience and best.metrics is not None and in_vain >= patience:
+        return Ending(done, steps, best.step, in_vain)
+    return None
+
+
+def ending_in_words(ending: Ending) -> str:
+    """The end of a training in a sentence without its subject: "ended at step 300 of 3000: …"."""
+    if not ending.in_vain:
+        return f"ended at its last step, {ending.step}"
+    than = f"than at step {ending.best}" if ending.best else "than at its beginning"
+    times = "validation was" if ending.in_vain == 1 else "validations were"
+    return f"ended at step {ending.step} of {ending.longest}: {ending.in_vain} {times} no better {than}"
 
 
 def is_better(

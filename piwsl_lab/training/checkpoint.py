@@ -25,6 +25,7 @@ from piwsl_lab.piwsl.schedules import Schedule
 from piwsl_lab.support.files import write_whole
 from piwsl_lab.training.checkpoint_file import DTYPES, FORMAT, HEADER, CheckpointError, damaged, read
 from piwsl_lab.training.named_tensors import tensors_under
+from piwsl_lab.training.settings import LATER
 from piwsl_lab.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def pack(
     marks : mapping of str → str, optional
         What else the file says about itself.
     moments : bool
-        Whether to keep what the optimiser remembers: twice the size of the weights, of use until the last step.
+        Whether to keep what the optimiser moves and remembers; see `Trainer.state`.
     extra : mapping of str → Tensor, optional
         Other numbers to keep in the file.
     """
@@ -178,8 +179,9 @@ def go_on(path: str | Path, trainer: Trainer) -> None:
     plain = json.loads(json.dumps(_header(trainer.potential) | {"trainer": _asked(trainer)}))
     if "trainer" not in header:
         raise CheckpointError(f"{path}: is not what this command left (no training); delete it and begin anew")
-    with damaged(path):  # a field that the objective has gained since then is at its default
-        kept = {**header["trainer"], "objective": {**asdict(Objective()), **header["trainer"]["objective"]}}
+    with damaged(path):  # what objective and settings have gained since then is at its default
+        kept = dict(header["trainer"])
+        kept |= {"objective": asdict(Objective()) | kept["objective"], "settings": LATER | kept["settings"]}
     for found, asked in ((header, plain), (kept, plain["trainer"])):
         for name in asked.keys() - {"trainer", "format", "reference"}:
             if found.get(name) != asked[name]:

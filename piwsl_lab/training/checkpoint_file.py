@@ -18,7 +18,7 @@ from piwsl_lab.support.files import describe_error, no_file
 from piwsl_lab.support.shapes import ANYTHING, FLAG, Number, Text, read_json, require
 from piwsl_lab.training.named_tensors import tensors_under
 
-FORMAT = 3  # 1: before potentials had a shift; 2: before their basis could be chosen
+FORMAT = 3  # 1: before potentials had a shift; 2: before their basis was a choice and trainings had a mean
 FORMER_BASIS = {"painn": "bessel", "schnet": "gaussian", "tensornet": "bessel"}  # of a file of format 1 or 2
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 HEADER = "piwsl_lab"
@@ -51,6 +51,8 @@ TRAINER_SHAPE = {
         "clip": Number(0),
         "seed": Number(0, 2**63 - 1, **WHOLE),
         "validate_every": Number(1, 1e9, **WHOLE),
+        "average?": Number(0, 1),
+        "patience?": Number(0, 1e9, **WHOLE),
     },
     "objective": {str: ANYTHING},
     "done": COUNT,
@@ -172,6 +174,6 @@ def _check_trainer(header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         raise ValueError(f"trainer.best_step is {state['best_step']}, more than the {state['done']} steps done")
     if state["best_metrics"] is not None:
         require(state["best_metrics"], {str: Number(nan=True)}, "trainer.best_metrics")
-    for prefix in ("best.", "optimiser."):
+    for prefix in ("best.", "learner.", "optimiser."):
         for name, value in tensors_under(tensors, prefix).items():
             _check_finite(f"{prefix}{name}", value)

@@ -1,9 +1,12 @@
-"""How far displacements reach: neighbour lists that cover them, the bonds that limit them, soft directions."""
+"""The frames of a training: the order they come in, and neighbour lists that cover how far displacements reach."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
 from piwsl_lab.models.interface import as_graphs
@@ -88,6 +91,39 @@ class Reach:
     def _widen(self, skin: float) -> None:
         self._pool = None  # first, so that it is never the shorter one
         self.graphs = as_graphs(self._potential, self._train, skin)
+
+
+class Batches:
+    """An endless stream of batches: every frame once before any frame twice, in an order only the seed decides."""
+
+    def __init__(self, n_frames: int, batch_size: int, seed: int) -> None:
+        self.n_frames, self.batch_size = n_frames, min(batch_size, n_frames)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.queue = torch.zeros(0, dtype=torch.long)
+
+    def next(self) -> Tensor:
+        """Indices of the next batch, [B], int64."""
+        while len(self.queue) < self.batch_size:
+            self.queue = torch.cat([self.queue, torch.randperm(self.n_frames, generator=self.generator)])
+        batch, self.queue = self.queue[: self.batch_size], self.queue[self.batch_size :]
+        return batch
+
+    def state(self) -> tuple[Tensor, Tensor]:
+        """State of the generator, uint8 [B], and indices of the frames still to come, int64 [Q], for `restore`."""
+        return self.generator.get_state(), self.queue
+
+    def restore(self, generator: Tensor, queue: Tensor) -> None:
+        """Go on from what `state` gave: a state of the generator, uint8 [B], and indices, int64 [Q].
+
+        Raises
+        ------
+        ValueError
+            The queue holds no numbers of frames.
+        """
+        if queue.dtype != torch.long or queue.ndim != 1 or bool(((queue < 0) | (queue >= self.n_frames)).any()):
+            raise ValueError("the frames still to come are not those of this set")
+        self.generator.set_state(generator)
+        self.queue = queue
 
 
 def bond_range(graphs: GraphSet) -> tuple[float, float]:

@@ -18,23 +18,22 @@ from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.atoms.graph_set import GraphSet
 from piwsl_lab.models.first_answer import answers_checked, require_module
 from piwsl_lab.models.interface import as_graphs, require_gradients
+from piwsl_lab.names import Default
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.terms import terms_of
 from piwsl_lab.support.device import pick_device
 from piwsl_lab.support.interrupts import held
+from piwsl_lab.training.answer import Answer, calibrated
 from piwsl_lab.training.attempt import Attempt
-from piwsl_lab.training.batches import Batches
-from piwsl_lab.training.best_step import Best, is_better
+from piwsl_lab.training.best_step import Best, Ending, ending_of, is_better
 from piwsl_lab.training.errors import Metrics, evaluate
 from piwsl_lab.training.named_tensors import moments_of, require_like, restore_moments, tensors_under
-from piwsl_lab.training.reach import Reach
+from piwsl_lab.training.reach import Batches, Reach
 from piwsl_lab.training.record import Record, diverged
 from piwsl_lab.training.settings import check_frames, check_settings, learning_rate_at
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
-
-SHIFT_FRAMES = 128  # training frames that the shift of the energies is fitted on: their mean error is known well enough
 
 
 class Trainer:
@@ -67,12 +66,17 @@ class Trainer:
         trainers of one seed see the same batches whatever their objectives.
     validate_every : int, optional
         Steps between validations; a twentieth of the run by default.
+    average : float
+        Share of the running mean of the weights that a step leaves (`piwsl_lab.training.answer`), 0.99 for instance;
+        the mean is what is validated and given back. With 0 those are the weights of the last step themselves.
+    patience : int
+        Validations without a better one after which the training ends; 0 for never.
     device : "auto", "cpu", "cuda", …
 
     Raises
     ------
     ValueError
-        Nothing to train on, or a setting that makes no sense; the message says which.
+        Nothing to train on, a setting that makes no sense, or no copy for a mean; the message says which.
     """
 
     def __init__(
@@ -83,14 +87,16 @@ class Trainer:
         *,
         validation: Dataset | None = None,
         pool: Dataset | None = None,
-        steps: int = 3000,
-        batch_size: int = 8,
-        learning_rate: float = 1e-3,
-        schedule: str = "cosine",
-        weight_decay: float = 0.01,
+        steps: int = Default.STEPS,
+        batch_size: int = Default.BATCH_SIZE,
+        learning_rate: float = Default.LEARNING_RATE,
+        schedule: str = Default.SCHEDULE,
+        weight_decay: float = Default.WEIGHT_DECAY,
         clip: float = 10.0,
         seed: int = 0,
         validate_every: int | None = None,
+        average: float = Default.AVERAGE,
+        patience: int = Default.PATIENCE,
         device: str = "auto",
     ) -> None:
         require_module(potential)
@@ -98,7 +104,7 @@ class Trainer:
         self.settings: dict[str, Any] = {
             "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
             "weight_decay": weight_decay, "clip": clip, "seed": seed,
-            "validate_every": validate_every or max(1, steps // 20),
+            "validate_every": validate_every or max(1, steps // 20), "average": average, "patience": patience,
         }  # fmt: skip
         check_settings(self.settings)
         self.objective = objective
@@ -107,27 +113,37 @@ class Trainer:
         self.train_data = train.labelled()
         self.validation_data = validation if validation is not None and len(validation) else None
         self.pool_data = pool.unlabelled() if pool is not None and len(pool) else None
-        check_frames(self.train_data, self.validation_data, self.pool_data)
+        check_frames(self.train_data, self.validation_data, self.pool_data, patience)
         self.device = torch.device(pick_device(device))
-        self.potential = _calibrated(potential.to(self.device), self.train_data)
+        self.answer = Answer(calibrated(potential.to(self.device), self.train_data), average)
+        self.learner = self.answer.learner  # what a step asks and moves; without `average` it is the potential
         self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
-            potential.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+            self.learner.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
         self.validation = None if self.validation_data is None else as_graphs(potential, self.validation_data)
-        self.reach = Reach(potential, self.train_data, self.pool_data)
+        self.reach = Reach(self.learner, self.train_data, self.pool_data)
         self.batches = Batches(len(self.train_data), batch_size, seed)
         self.pool_batches = Batches(len(self.pool_data or ()), batch_size, seed + 2)
         self.noise = torch.Generator().manual_seed(seed + 1)
-        self.steps, self.done, self.seconds = steps, 0, 0.0
-        self.best = Best()
+        self.steps, self.done, self.seconds, self.best = steps, 0, 0.0, Best()
         self.last: Record | None = None  # of the step that was counted last
         self._begun: Attempt | None = None
         self._taken: Attempt | None = None  # its weights have moved, and it is not counted yet
 
     @property
+    def potential(self) -> Any:
+        """What the training answers with; with `average` its weights are the running mean."""
+        return self.answer.potential
+
+    @property
+    def ending(self) -> Ending | None:
+        """Where the training has ended and why; None while it goes on."""
+        return ending_of(self.done, self.best, self.settings)
+
+    @property
     def finished(self) -> bool:
         """Whether the last step is done."""
-        return self.done >= self.steps
+        return self.ending is not None
 
     @property
     def graphs(self) -> GraphSet:
@@ -186,12 +202,13 @@ class Trainer:
 
     def _count(self, taken: Attempt) -> Record:
         """Book a step whose weights have moved. May be repeated."""
+        taken.move_mean(self)
         if taken.seconds is None:
             taken.seconds = self.seconds + time.perf_counter() - taken.began
         due = taken.step % self.settings["validate_every"] == 0 or taken.step >= self.steps
         if due:
             taken.settle_buffers(self)
-            self._fit_shift()
+            self.answer.fit_shift(self.graphs, self.current)
         metrics = self.validate() if due else None
         record = self.last = Record(taken.step, taken.loss, taken.values, taken.seconds, metrics)
         self.done, self.seconds = taken.step, taken.seconds
@@ -201,8 +218,7 @@ class Trainer:
     def settle(self) -> None:
         """Finish what an error broke off, so that the state can be read or saved."""
         with held():
-            taken = self._settle()
-            if taken is not None:
+            if (taken := self._settle()) is not None:
                 self._count(taken)
 
     def validate(self) -> Metrics | None:
@@ -210,20 +226,11 @@ class Trainer:
         if self.validation is None:
             return None
         metrics = evaluate(self.potential, self.validation)
-        labels = self.validation.graph
         # As the step read it: a knob that moves meanwhile has trained nothing yet.
-        if is_better(metrics, self.best.metrics, self.used, labels, self.graphs.all()):
+        if is_better(metrics, self.best.metrics, self.used, self.validation.graph, self.graphs.all()):
             weights = {name: value.clone() for name, value in self.potential.state_dict().items()}
             self.best = Best(self.done if self._taken is None else self._taken.step, metrics, weights)
         return metrics
-
-    def _fit_shift(self) -> None:
-        """Take the constant error out of the energies, with labels that training reads anyway."""
-        has_energy = self.graphs.graph.has_energy
-        if self.current.energy > 0 and hasattr(self.potential, "fit_shift") and bool(has_energy.any()):
-            frames = has_energy.nonzero()[:SHIFT_FRAMES, 0]
-            chunks = self.graphs.chunks(frames, SHIFT_FRAMES)
-            self.potential.fit_shift((self.graphs.batch(chunk) for chunk in chunks), self.current.per_atom)
 
     def restore_best(self) -> None:
         """Put the weights of the best validation into the potential (the present ones, if none was made)."""
@@ -237,8 +244,8 @@ class Trainer:
 
     def _train_on(self, graph: AtomGraph, pool: AtomGraph | None, begun: Attempt) -> None:
         """One step of the optimiser; loss and unweighted terms are noted before the weights move."""
-        with answers_checked(self.potential, wanted=self.last is None):
-            terms = terms_of(self.current, self.potential, graph, self.noise, pool, self.reach.modes(self.current))
+        with answers_checked(self.learner, wanted=self.last is None):
+            terms = terms_of(self.current, self.learner, graph, self.noise, pool, self.reach.modes(self.current))
         if terms:  # else the weights in use find no label in this batch
             loss = self.current.total(terms)
             begun.loss = loss.item()
@@ -250,7 +257,7 @@ class Trainer:
             raise diverged("the loss", loss.item(), self.done + 1, self.settings, self.current, self.best)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.settings["clip"])
+        norm = torch.nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings["clip"])
         if not bool(norm.isfinite()):
             raise diverged("the gradient", norm.item(), self.done + 1, self.settings, self.current, self.best)
         begun.watch(self)
@@ -259,13 +266,14 @@ class Trainer:
     def state(self, moments: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What it needs to go on bit for bit: plain values, and tensors by name.
 
-        Weights "best.…" and moments "optimiser.…" have the shapes of the weights; states of generators are
-        uint8 [B], queues of frames int64 [Q]. Frames, settings and objective make the trainer to `load` into.
+        Weights "best.…" and "learner.…" and moments "optimiser.…" have the shapes of the weights; states of generators
+        are uint8 [B], queues of frames int64 [Q]. Frames, settings and objective make the trainer to `load` into.
 
         Parameters
         ----------
         moments : bool
-            Whether to keep what the optimiser remembers: twice the size of the weights, of use until the last step.
+            Whether to keep what the optimiser moves and remembers, up to three times the size of the weights. It is of
+            use until the last step.
         """
         self.settle()
         present, best = self.potential.state_dict(), self.best.weights or {}
@@ -284,6 +292,7 @@ class Trainer:
         tensors |= {f"best.{name}": value for name, value in best.items() if not best_is_present}
         if moments:
             tensors |= {f"optimiser.{name}": value for name, value in moments_of(self.optimiser).items()}
+            tensors |= {f"learner.{name}": value for name, value in self.answer.state().items()}
         return values, tensors
 
     def load(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -303,18 +312,9 @@ class Trainer:
         weights = {name: value.to(self.device) for name, value in best.items()} or None
         metrics = Metrics(**values["best_metrics"]) if values["best_metrics"] else None
         self.best = Best(values.get("best_step", 0), metrics, weights)
+        self.answer.load(tensors_under(tensors, "learner."), self.finished)
         self.noise.set_state(tensors["noise"])
         self.batches.restore(tensors["batches"], tensors["queue"])
         self.pool_batches.restore(tensors["pool_batches"], tensors["pool_queue"])
         restore_moments(self.optimiser, tensors_under(tensors, "optimiser."), self.done)
         self.reach.cover(values.get("radius", 0.0))
-
-
-def _calibrated(potential: Any, train: Dataset) -> Any:
-    """The same potential, with the energies of the elements in the training set where it has none."""
-    if getattr(potential, "reference", None) is None:
-        if hasattr(potential, "calibrate"):
-            potential.calibrate(train)
-        else:
-            potential.reference = train.reference_energies()
-    return potential

@@ -135,7 +135,8 @@ models.radial BesselBasis.forward GaussianBasis.forward ExponentialBasis.forward
 md.noise Noise.next Noise.mark
 md.snapshot wild
 md.forces LearnedForces.too_close OracleForces.too_close
-training.batches Batches.state Batches.restore
+training.reach Batches.state Batches.restore
+training.answer Answer.mean_after Answer.take Answer.state Answer.load
 training.trainer Trainer.state Trainer.load
 """
 

@@ -19,11 +19,11 @@ from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.support.device import pick_device
-from piwsl_lab.training.batches import Batches
 from piwsl_lab.training.checkpoint import go_on, load_potential, resume, save
 from piwsl_lab.training.checkpoint_file import CheckpointError
 from piwsl_lab.training.drive import fit
 from piwsl_lab.training.errors import evaluate
+from piwsl_lab.training.reach import Batches
 from piwsl_lab.training.record import TrainingDiverged
 from piwsl_lab.training.trainer import Trainer
 
