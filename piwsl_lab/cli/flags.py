@@ -91,7 +91,11 @@ def _add_objective_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--epsilon", type=float, default=Default.EPSILON, help="size of the displacements, Å")
     parser.add_argument(
-        "--order", type=_order, default=Default.ORDER, metavar="|".join(map(str, names.ORDERS)), help="order of the Taylor step"
+        "--order",
+        type=_order,
+        default=Default.ORDER,
+        metavar="|".join(map(str, names.ORDERS)),
+        help="order of the Taylor step",
     )
     parser.add_argument(
         "--direction", choices=tuple(names.DIRECTIONS), default="uniform",

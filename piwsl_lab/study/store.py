@@ -163,5 +163,7 @@ def _check_result(stored: Any) -> None:
 
 def fields_of(cell: Cell) -> dict[str, Any]:
     """Every field of the run, the size of its model too, as JSON gives it back."""
-    plain: dict[str, Any] = json.loads(json.dumps({"setup": asdict(cell.setup.filled()), "objective": asdict(cell.objective)}))
+    plain: dict[str, Any] = json.loads(
+        json.dumps({"setup": asdict(cell.setup.filled()), "objective": asdict(cell.objective)})
+    )
     return plain

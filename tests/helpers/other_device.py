@@ -133,7 +133,9 @@ class _Makes(TorchFunctionMode):
 def other_device() -> Iterator[torch.device]:
     """Inside the block there is a second device, which is yielded; trainers with device "auto" take it."""
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(trainer, "pick_device", lambda name: ELSEWHERE if name == "auto" else name))
+        stack.enter_context(
+            mock.patch.object(trainer, "pick_device", lambda name: ELSEWHERE if name == "auto" else name)
+        )
         for module in map(import_module, ("torch.optim.adam", "torch.optim.adamw", "torch.optim.optimizer")):
             known = getattr(module, FUSED, None)
             if known is not None:
