@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from piwsl_lab.cli.flags import add_training_flags, check_files, choices, config_of, meanings
-from piwsl_lab.cli.hand_over import ROWS, bar_of, hand_over, interrupted, kept_for, table_of
+from piwsl_lab.cli.hand_over import ROWS, StepBar, bar_of, hand_over, interrupted, kept_for, table_of
 from piwsl_lab.names import RIVALS
 from piwsl_lab.support.files import write_json
 from piwsl_lab.support.streams import say
@@ -58,14 +58,15 @@ def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, 
     try:
         # With --equal-time nobody knows beforehand how many steps the rival makes.
         with bar_of(None if arguments.equal_time else total, kept) as bar:
+            steps = StepBar(bar, setup.steps)
 
             def advance(twin: str, seed: int, record: Record) -> None:
-                bar.set_description(f"seed {seed}, {twin}", refresh=False)
-                bar.update()
+                steps.step(record.step, f"seed {seed}, {twin}")
 
             result = compare_methods(
                 setup, objective, arguments.seeds, advance, arguments.rival, arguments.equal_time, kept
             )
+            steps.end()
     except KeyboardInterrupt:
         return interrupted(arguments, kept)
     except TrainingDiverged as error:
@@ -77,7 +78,11 @@ def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, 
         + (f" against {other.head}" if other.head != setup.head else "")
         + f"; {config['seeds']} seed(s), {config['test_frames']} test frames"
     )
-    table = table_of({arguments.rival: result[arguments.rival], "PIWSL": result["piwsl"]})
+    columns = {arguments.rival: result[arguments.rival], "PIWSL": result["piwsl"]}
+    if any(min(column["steps"]) < setup.steps for column in columns.values()):
+        taken = "; ".join(f"{name} {', '.join(map(str, column['steps']))}" for name, column in columns.items())
+        head += f"\nsteps until validation got no better, of {setup.steps}: {taken}"
+    table = table_of(columns)
     return hand_over(arguments, kept, writers, f"{head}\n{table}")
 
 

@@ -50,6 +50,35 @@ def bar_of(total: int | None, kept: KeptRun) -> Any:
     return tqdm(total=total, initial=sum(kept.steps.values()), unit="step", disable=None)
 
 
+class StepBar:
+    """A bar over trainings that follow each other; what one that ends early has not needed comes off the total.
+
+    Parameters
+    ----------
+    bar : tqdm
+        Of all steps, as `bar_of` makes it.
+    longest : int
+        Steps of the longest training.
+    """
+
+    def __init__(self, bar: Any, longest: int) -> None:
+        self.bar, self.longest, self._last = bar, longest, 0
+
+    def step(self, number: int, what: str = "") -> None:
+        """A training has taken its step of that number; one that is no larger than the last is of another training."""
+        if number <= self._last and self.bar.total is not None:
+            self.bar.total -= self.longest - self._last
+        self._last = number
+        if what:
+            self.bar.set_description(what, refresh=False)
+        self.bar.update()
+
+    def end(self) -> None:
+        """All trainings have ended: the bar is full."""
+        self.bar.total = self.bar.n
+        self.bar.refresh()
+
+
 def hand_over(arguments: argparse.Namespace, kept: KeptRun, writers: Sequence[Callable[[], Path]], printed: str) -> int:
     """Files first: a reader of the table may have gone away. What is kept goes when the result has arrived."""
     failures = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piwsl_lab.cli.flags import add_training_flags, check_files, choices, config_of
-from piwsl_lab.cli.hand_over import ROWS, bar_of, hand_over, interrupted, kept_for, table_of
+from piwsl_lab.cli.hand_over import ROWS, StepBar, bar_of, hand_over, interrupted, kept_for, table_of
 from piwsl_lab.support.files import write_json
 from piwsl_lab.support.signals import BAD_INPUT
 from piwsl_lab.support.streams import say
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, task: Task, kept: KeptRun) -> int:
     from piwsl_lab.study.cell import train
+    from piwsl_lab.training.best_step import ending_in_words
     from piwsl_lab.training.checkpoint import save
     from piwsl_lab.training.errors import evaluate
     from piwsl_lab.training.record import TrainingDiverged
@@ -59,7 +60,9 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
     kept.same_data("of the run", task)
     try:
         with bar_of(setup.steps * (1 + setup.teachers), kept) as bar:
-            trainer, seconds = train(setup, task, objective, lambda record: bar.update(), kept, TRAINING)
+            steps = StepBar(bar, setup.steps)
+            trainer, seconds = train(setup, task, objective, lambda record: steps.step(record.step), kept, TRAINING)
+            steps.end()
         scores = asdict(evaluate(trainer.potential, task.test)) | {"seconds": seconds}
     except KeyboardInterrupt:
         return interrupted(arguments, kept)
@@ -72,6 +75,9 @@ def _train(arguments: argparse.Namespace, setup: Setup, objective: Objective, ta
     if arguments.json:
         writers.append(lambda: write_json(arguments.json, {"config": config_of(setup, objective), **result}))
     head = f"{setup.data}: {setup.energies} energies, {setup.forces} forces; {len(task.test)} test frames"
+    ending = trainer.ending
+    if ending is not None and ending.in_vain:
+        head += f"\nthe training {ending_in_words(ending)}"
     return hand_over(arguments, kept, writers, f"{head}\n{table_of({'result': result})}")
 
 

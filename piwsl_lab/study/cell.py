@@ -91,7 +91,8 @@ def run(
         "rows": one dict for every part it was scored on and every head that answered, with "kind" ("test" or "flight"),
         "part", "output" and the errors in eV and eV/Å (nan without a label). "seconds" of training by the clock.
         "core_seconds" of the cores while it trained, which other work on the machine does not change: those of
-        processes that were broken off count, the loading of data does not. "steps", and "counts" of the frames.
+        processes that were broken off count, the loading of data does not. "steps" that it took, and "counts" of the
+        frames.
         "flights", where `flight_ps` asks: how long every replica was alive and why no longer.
     """
     task, kept = prepare(setup), kept or Kept()
@@ -104,7 +105,7 @@ def run(
         rows[0] |= conservation(potential, task.test[: setup.conservation])
     flights = _flights(setup, task, potential) if setup.flight_ps else []
     rows += [_flight_row(trial, rows[0]["output"]) for trial in flights]
-    cost = {"seconds": seconds, "core_seconds": core_seconds, "steps": setup.steps}
+    cost = {"seconds": seconds, "core_seconds": core_seconds, "steps": trainer.done}
     found = {"rows": rows, **cost, "counts": task.counts()}
     if flights:
         found["flights"] = {f"{trial.temperature:g}": [asdict(s) for s in trial.survivals] for trial in flights}

@@ -168,7 +168,7 @@ def _row(
         # Its answer alone: the other head of a dual potential is in no column.
         answer = evaluate(trainer.potential, task.test)
         found = {key: getattr(answer, key) for key in SCORES}
-        found |= {"seconds": seconds, "steps": setup.steps, "device": str(trainer.device)}
+        found |= {"seconds": seconds, "steps": trainer.done, "device": str(trainer.device)}
         kept.note(part, found)
     return {"method": method, "seed": setup.seed, **found}
 

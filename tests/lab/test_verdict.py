@@ -100,7 +100,7 @@ def test_the_error_of_a_ratio_is_that_of_resampled_frames():
 
 def twin(name: str, points, final=None, kind: str = "direct"):
     return SimpleNamespace(
-        name=name, kind=kind, snapshot=None, final=final, records=list(range(points[-1][0])),
+        name=name, kind=kind, snapshot=None, final=final, records=list(range(points[-1][0])), ended=False,
         points=[(step, Metrics(energy_mae=e, force_rmse=f)) for step, e, f in points],
     )  # fmt: skip
 

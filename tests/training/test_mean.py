@@ -15,7 +15,8 @@ from torch import nn
 from piwsl_lab.models import Prediction, build
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.training.answer import Answer, share_kept
-from piwsl_lab.training.errors import evaluate
+from piwsl_lab.training.best_step import Best, Ending, ending_in_words, ending_of
+from piwsl_lab.training.errors import Metrics, evaluate
 from piwsl_lab.training.trainer import Trainer
 
 TRAIN, VALIDATION = labelled("CH3CH2OH", 10), labelled("CH3CH2OH", 4, seed=1)
@@ -233,3 +234,28 @@ def test_what_cannot_be_copied_has_no_mean():
 def test_impossible_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         trainer(**{"average": 0.0, **options})
+
+
+SETTINGS = {"steps": 100, "validate_every": 10, "patience": 3}
+
+
+@pytest.mark.parametrize(
+    ("done", "best", "words"),
+    [
+        (49, 20, None),
+        (50, 20, "ended at step 50 of 100: 3 validations were no better than at step 20"),
+        (50, 21, "ended at step 50 of 100: 3 validations were no better than at step 21"),
+        (40, 20, None),
+        (100, 90, "ended at its last step, 100"),
+        (100, 20, "ended at its last step, 100"),
+    ],
+)
+def test_where_a_training_ends_and_why(done, best, words):
+    ending = ending_of(done, Best(best, Metrics(), {}), SETTINGS)
+    assert (None if ending is None else ending_in_words(ending)) == words
+    assert ending_of(done, Best(best, Metrics(), {}), SETTINGS | {"patience": 0}) is None or done == 100
+    assert ending_of(done, Best(), SETTINGS) is None or done == 100
+
+
+def test_one_validation_in_vain_is_one():
+    assert ending_in_words(Ending(20, 100, 10, 1)).endswith("1 validation was no better than at step 10")

@@ -199,7 +199,8 @@ def status(session: Session, pending: list[str], mistake: str = "", stored: bool
         # While it runs, what the loop uses; at rest, what the next step will use.
         now = twin.trainer.current if session.running else twin.now
         schedules = (twin.used if session.running else twin.objective).schedules
-        text = f"<b>{state}.</b> {escape(physics(now, twin.name, schedules) + _heads(session))}"
+        early = [f"{one.early_end} " for one in session.twins if one.early_end]
+        text = f"<b>{state}.</b> {escape(''.join(early) + physics(now, twin.name, schedules) + _heads(session))}"
         if notice:
             text = f'<b class="piwsl-warn">{escape(notice)}</b> {text}'
     if words := session.doubts:

@@ -151,8 +151,9 @@ class Replay:
             raise ValueError(f"seconds={seconds} must be 0 or more: the time since the replay began")
         self.seconds = seconds
         share = min(seconds / SECONDS, 1.0)
-        for twin in self.twins:
-            twin.step = round(share * len(twin.whole.records))
+        longest = max(len(twin.whole.records) for twin in self.twins)
+        for twin in self.twins:  # at the same step, as they were trained; one that ended early waits for the others
+            twin.step = min(round(share * longest), len(twin.whole.records))
         return self
 
     @property
@@ -162,7 +163,7 @@ class Replay:
 
     @property
     def step(self) -> int:
-        return min(twin.step for twin in self.twins)
+        return max(twin.step for twin in self.twins)
 
     @property
     def steps(self) -> int:

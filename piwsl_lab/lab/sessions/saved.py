@@ -111,8 +111,11 @@ class SavedRun:
 
     @property
     def step(self) -> int:
-        """Steps that every twin has taken."""
-        return min(len(twin.records) for twin in self.twins)
+        """Steps that every twin has taken that had not ended; of the longest where all had."""
+        counts = [len(twin.records) for twin in self.twins]
+        if all(twin.final for twin in self.twins):
+            return max(counts)
+        return min(count for count in counts if count >= max(counts) - 1)  # they learn in turn: who lags has ended
 
 
 def read_record(folder: str | Path) -> SavedRun:

@@ -21,8 +21,8 @@ objectives = {{
 {heads}results = {{}}
 for name, changes in objectives.items():
     trainer = build_trainer({one}, task, changes[0])
-    for step in range({steps}):
-        trainer.objective = changes.get(step, trainer.objective)
+    while trainer.done < {steps} and not trainer.finished:
+        trainer.objective = changes.get(trainer.done, trainer.objective)
         trainer.step()
 {restore}    results[name] = evaluate(trainer.potential, task.test)
     print(f"{{name}}: energy MAE {{1000 * results[name].energy_mae:.1f}} meV, "

@@ -19,7 +19,7 @@ from piwsl_lab.lab.parts.colours import potential_kind
 from piwsl_lab.lab.sessions import saved, saving
 from piwsl_lab.lab.sessions.loop import Drive, Driven, Rate
 from piwsl_lab.lab.sessions.preview import simulate
-from piwsl_lab.lab.sessions.twin import Twin, taught_by_piwsl
+from piwsl_lab.lab.sessions.twin import Twin, steps_of, taught_by_piwsl
 from piwsl_lab.piwsl.objective import Objective, suited
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.study.task import Task, build_trainer, prepare
@@ -186,8 +186,8 @@ class Session(Driven):
 
     @property
     def step(self) -> int:
-        """Steps that every twin has taken."""
-        return min(len(twin.records) for twin in self.twins)
+        """Steps that every twin has taken that goes on; those of the longest where all have ended."""
+        return steps_of(self.twins)
 
     @property
     def steps_taken(self) -> int:
@@ -199,7 +199,7 @@ class Session(Driven):
 
     @property
     def finished(self) -> bool:
-        return all(twin.trainer.finished for twin in self.twins)
+        return all(twin.ended for twin in self.twins)
 
     @property
     def steps_per_second(self) -> float:
@@ -254,7 +254,7 @@ class Session(Driven):
         self._monitor_when_due()  # an error may have come between the last step and its score
         twins, target = self.twins, self.step + 1
         for twin in twins:
-            if len(twin.records) < target:  # a twin is ahead when the one after it failed in this step
+            if len(twin.records) < target and not twin.ended:  # it is ahead when the one after it failed in this step
                 twin.step()
         if twins is not self.twins:  # reset from inside a step: these are gone
             return
@@ -272,7 +272,8 @@ class Session(Driven):
             self.next_monitor = self.step + self.monitor_every
         else:
             began = time.perf_counter()
-            self._monitor([min(self.twins, key=lambda twin: twin.points[-1][0])])
+            unscored = [twin for twin in self.twins if twin.points[-1][0] < len(twin.records)]
+            self._monitor(sorted(unscored, key=lambda twin: twin.points[-1][0])[:1])
             pause = max(MONITOR_SECONDS, (time.perf_counter() - began) / MONITOR_SHARE)
             self.next_monitor = self.step + max(1, round(pause * self.steps_per_second))
 

@@ -16,6 +16,7 @@ from piwsl_lab.names import CONSISTENCY
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.support.interrupts import held
+from piwsl_lab.training.best_step import ending_in_words
 from piwsl_lab.training.errors import Metrics, score
 from piwsl_lab.training.record import Record
 from piwsl_lab.training.trainer import Trainer
@@ -83,6 +84,17 @@ class Twin:
     @property
     def potential(self) -> Potential:
         return self.trainer.potential
+
+    @property
+    def ended(self) -> bool:
+        """Whether it takes no further step; one with patience may end before the others."""
+        return self.trainer.finished
+
+    @property
+    def early_end(self) -> str:
+        """A sentence that says where it ended before the last step, and why; "" where it did not."""
+        ending = self.trainer.ending
+        return f"{self.name} {ending_in_words(ending)}." if ending is not None and ending.in_vain else ""
 
     @property
     def objective(self) -> Objective:
@@ -207,6 +219,12 @@ def taught_by_piwsl(name: str, objective: Objective) -> bool:
     if name in ("supervised", "PIWSL"):
         return name == "PIWSL"
     return objective.is_consistent or any(term in objective.schedules for term in (*CONSISTENCY, *objective.extra))
+
+
+def steps_of(twins: Sequence[Twin]) -> int:
+    """Steps that every twin has taken that goes on; those of the longest where all have ended."""
+    going = [len(twin.records) for twin in twins if not twin.ended]
+    return min(going) if going else max(len(twin.records) for twin in twins)
 
 
 def nearest(history: Sequence[Predictions], step: int) -> int:

@@ -114,6 +114,7 @@ class Comparison:
     Parameters
     ----------
     other, last : Twin
+        One that has `ended` counts with its last score while the other goes on.
     metric : "energy_mae" or "force_rmse"
     """
 
@@ -135,9 +136,11 @@ class Comparison:
         mine, others = list(self.last.points), list(self.other.points)
         steps = [step for step, _ in others]
         known = [getattr(metrics, self.metric) for _, metrics in others]
+        if _rests(self.last):  # it stays what it is while the other learns on
+            mine += [(step, mine[-1][1]) for step in steps if step > mine[-1][0]]
         error = self._frame_error()
         for step, metrics in mine[self._read :]:
-            if step > steps[-1]:
+            if step > steps[-1] and not _rests(self.other):
                 break  # the other is scored a moment later
             self._read += 1
             value = getattr(metrics, self.metric)
@@ -172,6 +175,11 @@ class Comparison:
             for shot in shots
         ]
         return 0.5 * paired_error(*squares)  # of the root
+
+
+def _rests(twin: Any) -> bool:
+    """Whether a twin has ended and had its last score."""
+    return twin.ended and twin.points[-1][0] == len(twin.records)
 
 
 def paired_error(one: ArrayLike, other: ArrayLike) -> float:
