@@ -94,8 +94,11 @@ class GraphSet:
         return self.graph
 
     def chunks(self, indices: Tensor | Sequence[int], frames: int) -> Iterator[Tensor]:
-        """`indices` [B] in order, so many frames at a time, or as many as have `CHUNK_EDGES` edges in all."""
-        index = torch.as_tensor(indices, dtype=torch.long)
+        """`indices` [B] in order, so many frames at a time, or as many as have `CHUNK_EDGES` edges in all.
+
+        What it yields lies on the CPU, wherever the indices were found: `batch` takes both.
+        """
+        index = torch.as_tensor(indices, dtype=torch.long).cpu()
         edges = self.edge_start.diff().cpu()[index].tolist()
         first, load = 0, 0
         for place, own in enumerate(edges):

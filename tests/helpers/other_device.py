@@ -1,6 +1,6 @@
 """A second device for tests on a machine without one: it computes on the CPU and lets no tensor of the CPU near.
 
-A tensor `Elsewhere` says that its device is "meta". It holds a tensor of the CPU with its numbers, and every
+A tensor `Elsewhere` says that its device is "meta:1". It holds a tensor of the CPU with its numbers, and every
 operation on it is done with that. So whatever asks for a number gets one, and an answer is, bit for bit, that of the
 CPU. What a GPU would refuse is refused:
 
@@ -14,8 +14,9 @@ A GPU also takes indices that lie on the CPU. Here they are refused: they would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any
 from unittest import mock
@@ -24,11 +25,12 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from piwsl_lab.training import trainer
 
-ELSEWHERE = torch.device("meta")  # autograd knows it everywhere, and needs no driver for it
+# Autograd knows it everywhere and needs no driver for it. It has a number, as "meta" alone is used by checkpoints.
+ELSEWHERE = torch.device("meta:1")
 FUSED = "_get_fused_kernels_supported_devices"  # torch's list of devices on which AdamW is one call
 MOVES = {torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default}
 
@@ -41,6 +43,7 @@ class Elsewhere(Tensor):
     """A tensor of the other device; `held` has its numbers."""
 
     held: Tensor
+    is_meta = False  # else torch would warn that weights are copied to where nothing is kept
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
@@ -77,38 +80,68 @@ class Elsewhere(Tensor):
 
 def computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """What an operation gives, elsewhere if its tensors are there or it is told so."""
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    tensors = [*tensors_in(args), *tensors_in(kwargs.values())]
     from_there = {id(tensor.held): tensor for tensor in tensors if isinstance(tensor, Elsewhere)}
     device = kwargs.get("device")
     there = bool(from_there) if device is None else torch.device(device) == ELSEWHERE
     if not from_there and not there:
         return func(*args, **kwargs)
     refuse(func, tensors if from_there else [], kwargs)
-    args, kwargs = tree_map_only(Elsewhere, lambda tensor: tensor.held, (args, kwargs))
-    result = func(*args, **(kwargs if device is None else {**kwargs, "device": "cpu"}))
-    changed = {id(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+    kwargs = {name: here(value) for name, value in kwargs.items()}
+    result = func(*here(args), **(kwargs if device is None else {**kwargs, "device": "cpu"}))
+    given = {id(tensor) for tensor in tensors}
 
-    def brought_back(value: Any) -> Any:
+    def back(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return type(value)(map(back, value))
         if not isinstance(value, Tensor):
             return value
         if id(value) in from_there:  # in place: it is the tensor that it was
             assert value.shape == from_there[id(value)].shape, f"{func} changes a shape in place"
             return from_there[id(value)]
-        return Elsewhere(value) if there and id(value) not in changed else value
+        return Elsewhere(value) if there and id(value) not in given else value
 
-    return tree_map(brought_back, result)
+    return back(result)
+
+
+def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Tensors among the arguments of an operation, or in lists of them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from tensors_in(value)
+
+
+def here(value: Any) -> Any:
+    """An argument with the tensors that tensors from elsewhere hold."""
+    if isinstance(value, Elsewhere):
+        return value.held
+    return type(value)(map(here, value)) if isinstance(value, tuple | list) else value
+
+
+@cache
+def has_tag(func: Any, tag: torch.Tag) -> bool:
+    """Whether torch says this of an operation."""
+    return tag in func.tags
 
 
 def refuse(func: Any, tensors: list[Tensor], kwargs: dict[str, Any]) -> None:
     """Raise what a GPU would have raised."""
-    if kwargs.get("generator") is not None or torch.Tag.nondeterministic_seeded in func.tags:
+    if kwargs.get("generator") is not None or has_tag(func, torch.Tag.nondeterministic_seeded):
         raise MixedDevices(f"{func} draws random numbers on the other device: draw them on the CPU and move them")
     if func is torch.ops.aten.linalg_lstsq.default and kwargs.get("driver") != "gels":
         raise MixedDevices(f"{func} on a GPU has the driver gels alone: move the system to the CPU")
-    may_be_numbers = torch.Tag.pointwise in func.tags
     for tensor in tensors:
-        if not isinstance(tensor, Elsewhere) and func not in MOVES and not (may_be_numbers and tensor.dim() == 0):
-            raise MixedDevices(f"{func} of a tensor {list(tensor.shape)} on the CPU and of tensors elsewhere")
+        if isinstance(tensor, Elsewhere) or func in MOVES:
+            continue
+        if tensor.dim() > 0 or not has_tag(func, torch.Tag.pointwise):
+            raise MixedDevices(f"{func} of a tensor {list(tensor.shape)} on {where(tensor)} and of tensors elsewhere")
+
+
+def where(tensor: Tensor) -> str:
+    """Its device in words."""
+    return "the CPU" if tensor.device.type == "cpu" else str(tensor.device)
 
 
 class _Computes(TorchDispatchMode):
@@ -117,7 +150,7 @@ class _Computes(TorchDispatchMode):
 
 
 class _Makes(TorchFunctionMode):
-    """`torch.tensor(…, device="meta")` would forget the numbers: they are made here and moved there."""
+    """`torch.tensor(…, device="meta:1")` would forget the numbers: they are made here and moved there."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})

@@ -1,4 +1,4 @@
-"""Every model with every head answers and learns on a device that is not the CPU (`tests/helpers/other_device.py`)."""
+"""Every model with every head answers and learns on a device that is not the CPU (`helpers/other_device.py`)."""
 
 from __future__ import annotations
 
