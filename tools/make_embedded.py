@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,26 +34,31 @@ EQUILIBRATION = 4000  # steps (2 ps)
 
 
 @dataclass(frozen=True)
-class Part:
-    """One embedded file: independent trajectories of `frames` frames, one frame every `stride` steps."""
+class Molecule:
+    """What is simulated: a start near the minimum, the pairs that are bonded, and pairs that may be or not."""
 
-    molecule: str
+    name: str
+    build: Callable[[], Atoms]
+    bonds: frozenset[tuple[int, int]]
+    loose: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file: independent trajectories of `frames` frames, one frame every `stride` steps."""
+
+    molecule: Molecule
     temperature: int  # K
     trajectories: int
     frames: int
     stride: int
+    time_step: float = TIME_STEP  # fs
+    equilibration: int = EQUILIBRATION  # steps
 
     @property
     def name(self) -> str:
-        return f"{self.molecule}_{self.temperature}K"
+        return f"{self.molecule.name}_{self.temperature}K"
 
-
-PARTS = (
-    Part("ethanol", 500, trajectories=4, frames=500, stride=60),
-    Part("ethanol", 300, trajectories=1, frames=500, stride=60),
-    Part("ethanol", 800, trajectories=1, frames=500, stride=60),
-    Part("aspirin", 500, trajectories=3, frames=500, stride=50),
-)
 
 ETHANOL_BONDS = {(0, 1), (1, 2), (2, 3), (1, 4), (1, 5), (0, 6), (0, 7), (0, 8)}  # ase.build: C C O H(O) H6
 ASPIRIN_SYMBOLS = "C6" + "COOH" + "OCOCH3" + "H4"  # ring, carboxylic acid, acetate, ring hydrogens
@@ -95,8 +101,18 @@ def build_aspirin() -> Atoms:
     return Atoms(ASPIRIN_SYMBOLS, np.array(r))
 
 
-def has_bonds(atoms: Atoms, bonds: set[tuple[int, int]]) -> bool:
-    """Whether exactly these pairs are bonded.
+ETHANOL = Molecule("ethanol", lambda: molecule("CH3CH2OH"), frozenset(ETHANOL_BONDS))
+ASPIRIN = Molecule("aspirin", build_aspirin, frozenset(ASPIRIN_BONDS))
+PARTS = (
+    Part(ETHANOL, 500, trajectories=4, frames=500, stride=60),
+    Part(ETHANOL, 300, trajectories=1, frames=500, stride=60),
+    Part(ETHANOL, 800, trajectories=1, frames=500, stride=60),
+    Part(ASPIRIN, 500, trajectories=3, frames=500, stride=50),
+)
+
+
+def has_bonds(atoms: Atoms, what: Molecule) -> bool:
+    """Whether exactly the bonds of a molecule are there; its loose pairs are not looked at.
 
     A bond counts as broken beyond 1.5 and a new one as formed below 1.25 times the sum of the covalent
     radii: hot bonds stretch far beyond their equilibrium length without breaking, hence the gap between the
@@ -105,45 +121,44 @@ def has_bonds(atoms: Atoms, bonds: set[tuple[int, int]]) -> bool:
     radii = covalent_radii[atoms.numbers]
     ratio = atoms.get_all_distances() / (radii[:, None] + radii[None, :])
     expected = np.zeros(ratio.shape, dtype=bool)
-    for i, j in bonds:
+    for i, j in what.bonds:
         expected[i, j] = expected[j, i] = True
     others = ~expected & ~np.eye(len(atoms), dtype=bool)
+    for i, j in what.loose:
+        others[i, j] = others[j, i] = False
     return bool((ratio[expected] < 1.5).all() and (ratio[others] > 1.25).all())
 
 
-def relaxed(name: str) -> tuple[Atoms, set[tuple[int, int]]]:
-    """Geometry at a GFN2-xTB minimum, and its bonds (which the relaxation must not have changed)."""
-    if name == "ethanol":
-        atoms, bonds = molecule("CH3CH2OH"), ETHANOL_BONDS
-    else:
-        atoms, bonds = build_aspirin(), ASPIRIN_BONDS
+def relaxed(what: Molecule) -> Atoms:
+    """Geometry at a GFN2-xTB minimum, which must still have the bonds of the molecule."""
+    atoms = what.build()
     atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)
     BFGS(atoms, logfile=None).run(fmax=0.01, steps=1000)
-    if not has_bonds(atoms, bonds):
-        raise RuntimeError(f"{name}: the relaxed geometry has other bonds than the molecule")
-    return atoms, bonds
+    if not has_bonds(atoms, what):
+        raise RuntimeError(f"{what.name}: the relaxed geometry has other bonds than the molecule")
+    return atoms
 
 
 def trajectory(part: Part, seed: int) -> np.ndarray | None:
     """Positions [frames, N, 3] (Å, float32) of one Langevin run, or None when a bond broke or formed."""
-    atoms, bonds = relaxed(part.molecule)
+    atoms = relaxed(part.molecule)
     rng = np.random.default_rng(seed)
     masses = atoms.get_masses()[:, None]
     thermal = np.sqrt(masses * units.kB * part.temperature)
     atoms.set_momenta(thermal * rng.standard_normal(atoms.positions.shape))
     dynamics = Langevin(
         atoms,
-        timestep=TIME_STEP * units.fs,
+        timestep=part.time_step * units.fs,
         temperature_K=part.temperature,
         friction=FRICTION / units.fs,
         fixcm=False,  # the fixed centre of mass does not sample NVT exactly; it is removed below instead
         rng=rng,
     )
-    dynamics.run(EQUILIBRATION)
+    dynamics.run(part.equilibration)
     frames = []
     for _ in range(part.frames):
         dynamics.run(part.stride)
-        if not has_bonds(atoms, bonds):
+        if not has_bonds(atoms, part.molecule):
             return None
         frames.append(atoms.positions - atoms.get_center_of_mass())
     return np.array(frames, dtype=np.float32)
@@ -177,7 +192,7 @@ def write(part: Part, positions: np.ndarray, seeds: list[int]) -> None:
     """Label the float32 positions [frames, N, 3] and store them with everything needed to make them again."""
     from piwsl_lab.data.oracle import Oracle  # only here: sampling needs nothing of the package
 
-    numbers = relaxed(part.molecule)[0].numbers
+    numbers = part.molecule.build().numbers
     oracle = Oracle("gfn2-xtb")
     labelled = [oracle.label(numbers, frame) for frame in positions.astype(np.float64)]
     file = EMBEDDED / f"{part.name}.npz"
@@ -192,9 +207,9 @@ def write(part: Part, positions: np.ndarray, seeds: list[int]) -> None:
         theory="GFN2-xTB",
         temperature_K=part.temperature,
         thermostat="Langevin",
-        time_step_fs=TIME_STEP,
+        time_step_fs=part.time_step,
         friction_per_fs=FRICTION,
-        equilibration_steps=EQUILIBRATION,
+        equilibration_steps=part.equilibration,
         stride_steps=part.stride,
         trajectories=part.trajectories,
         seeds=np.array(seeds, dtype=np.int64),
@@ -213,7 +228,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        if part.molecule in (arguments.molecules or ["ethanol", "aspirin"]):
+        if part.molecule.name in (arguments.molecules or ["ethanol", "aspirin"]):
             positions, seeds = sample(part, arguments.scratch)
             if not arguments.sample_only:
                 write(part, positions, seeds)

@@ -1,8 +1,8 @@
-"""Write the tables of README.md and docs/results.md from the studies' own, so that no figure there is typed by hand.
+"""Write the tables of README.md and of two pages of docs/ from the studies' own: no figure there is typed by hand.
 
     python tools/readme_tables.py [--check]
 
-`--check` writes nothing and fails if one of the two pages does not hold what the studies say.
+`--check` writes nothing and fails if one of the pages does not hold what the studies say.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import csv
 import sys
 from pathlib import Path
 
+from development_table import trials
+
 from piwsl_lab.data import published_test
 
 ROOT = Path(__file__).resolve().parent.parent
-README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results.md"
+README, RESULTS, PROTOCOL = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "protocol.md"
 
 # Study, method, title of its rival in the tables, output that is scored, words for the reader.
 SPARSE, DUAL, NONE = "sparse-labels", "dual-head", "no-forces"
@@ -83,7 +85,7 @@ def main() -> int:
     for page in stale:
         print(f"{page.relative_to(ROOT)} does not hold the studies' tables: run tools/readme_tables.py")
     if check and not stale:
-        print("README.md and docs/results.md hold the studies' tables")
+        print("README.md, docs/results.md and docs/protocol.md hold the studies' tables")
     return int(check and bool(stale))
 
 
@@ -92,6 +94,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
     return {
         README: {"five": five()},
         RESULTS: {"duels": duels(), "epsilon": epsilons(), "flights": flights()},
+        PROTOCOL: {"trials": trials()},
     }
 
 
@@ -122,7 +125,7 @@ def filled(text: str, page: str, name: str, lines: list[str]) -> str:
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"{page} needs one '{begin.strip()}' and one '{end}'")
     head, rest = text.split(begin)
-    return head + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1]
+    return head + begin + "".join(f"{line}\n" for line in lines) + end + rest.split(end)[1]
 
 
 HEAD = [

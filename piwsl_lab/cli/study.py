@@ -108,7 +108,13 @@ def _run(study: Study, cells: Sequence[Cell], store: Store, arguments: argparse.
     workers = cores if arguments.workers is None else arguments.workers
     try:
         progress = run_cells(
-            cells, store, workers=workers, retry=arguments.retry, limit=arguments.limit, watch=table.watch
+            cells,
+            store,
+            workers=workers,
+            retry=arguments.retry,
+            limit=arguments.limit,
+            watch=table.watch,
+            study=study.path,
         )
     except KeyboardInterrupt:
         tell("")

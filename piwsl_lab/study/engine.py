@@ -11,9 +11,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 
-from piwsl_lab.study.grid import Cell
+from piwsl_lab.study.grid import Cell, data_folder
 from piwsl_lab.study.store import Store, fields_of
 from piwsl_lab.study.worker import WORKER, Answer, Worker
 
@@ -85,6 +86,7 @@ def run_cells(
     limit: float | None = None,
     watch: Watch | None = None,
     command: Sequence[str] = WORKER,
+    study: Path | None = None,
 ) -> StudyProgress:
     """Run every cell that has no result yet.
 
@@ -103,6 +105,8 @@ def run_cells(
         Called as watch(progress, news) with news of one line, or "" when only time has passed.
     command : sequence of str
         Starts a worker.
+    study : Path, optional
+        The TOML file, by which data files are found that are named relative to it (`data_folder`).
 
     Raises
     ------
@@ -116,7 +120,7 @@ def run_cells(
         progress = progress_of(cells, store, retry)
         waiting = {c.key: c for c in cells if progress.state[c.key] == "waiting"}
         progress.workers = max(1, min(workers, len(waiting)))
-        pool = _Pool(progress, store, deque(waiting.values()), watch or (lambda *_: None), command, limit)
+        pool = _Pool(progress, store, deque(waiting.values()), watch or (lambda *_: None), command, limit, study)
         try:
             pool.run()
         finally:
@@ -150,8 +154,10 @@ class _Pool:
         watch: Watch,
         command: Sequence[str],
         limit: float | None,
+        study: Path | None,
     ) -> None:
         self.progress, self.store, self.waiting, self.watch, self.command = progress, store, waiting, watch, command
+        self.study = study
         self.deadline = None if limit is None else time.monotonic() + limit
         self.answers: queue.Queue[tuple[Worker, Answer | None]] = queue.Queue()
         self.workers: list[Worker] = []
@@ -197,7 +203,9 @@ class _Pool:
                 self.progress.state[cell.key] = "running"
                 self.progress.started[cell.key] = time.monotonic()
                 self.in_hand[worker] = cell
-                worker.give({**fields_of(cell), "progress": str(self.store.progress(cell))})
+                folder = data_folder(cell.setup, self.study) if self.study else Path.cwd()
+                where = {"progress": str(self.store.progress(cell).absolute()), "folder": str(folder)}
+                worker.give({**fields_of(cell), **where})
 
     def _take(self, worker: Worker, answer: Answer | None) -> str:
         """Act on one message of a worker; the news in one line, or ""."""

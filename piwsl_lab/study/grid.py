@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from piwsl_lab.data.formats.opening import exists, is_pattern
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import RECIPE, Setup
 
@@ -186,6 +187,25 @@ def _without_defaults(made: Setup | Objective) -> dict[str, Any]:
         f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in FIELDS[type(made)].values()
     }
     return {name: value for name, value in asdict(made).items() if value != defaults[name]}
+
+
+def data_folder(setup: Setup, study: Path) -> Path:
+    """The folder from which a run reads files: that of the study's file, the one above it, or the working directory.
+
+    The first in which the run's data or its test part is found counts, so that a study runs from anywhere.
+
+    Parameters
+    ----------
+    setup : Setup
+    study : Path
+        The TOML file.
+    """
+    names = [name for name in (setup.data, setup.test_part) if name and not Path(name).is_absolute()]
+    here = study.absolute().parent
+    for folder in (here, here.parent):
+        if any(exists(folder / name) or (is_pattern(name) and any(folder.glob(name))) for name in names):
+            return folder
+    return Path.cwd()
 
 
 def check_pattern(pattern: Any, place: str) -> None:

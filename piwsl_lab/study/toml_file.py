@@ -11,6 +11,8 @@ supervised method is not repeated for every ε.
     [cells]                    first = [{data = …, labels = …}, …]: what to run before all else
     [[method]]                 name, title, fields; against = "its rival" or ["its rival", "another"];
                                only / skip = {data = […], labels = […]}
+
+A data file is named relative to the TOML file, to the folder above it, or to the working directory.
 """
 
 from __future__ import annotations

@@ -168,6 +168,8 @@ def _answer(job: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     from piwsl_lab.study.setup import Setup
     from piwsl_lab.support.files import without_nan
 
+    if "folder" in job:
+        os.chdir(job["folder"])
     setup, objective = typed(Setup, job["setup"]), typed(Objective, job["objective"])
     said = time.monotonic()
 

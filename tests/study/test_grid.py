@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from ase.io import write
 from commands import ENV, listen
+from frames import labelled
 
 from piwsl_lab.cli import main as cli
 from piwsl_lab.cli import study as cli_study
@@ -198,6 +200,27 @@ def test_results_are_the_same_whatever_the_number_of_workers_and_the_order(tmp_p
     assert rows[0]["energy_rmse"] == ""
     assert "seconds" not in rows[0]
     assert [int(row["energies"]) for row in rows] == [8] * 6 + [12] * 6
+
+
+def test_data_files_are_found_from_anywhere(tmp_path, monkeypatch):
+    """A path of a data file only worked from one working directory."""
+    frames, elsewhere = tmp_path / "studies" / "frames", tmp_path / "elsewhere"
+    frames.mkdir(parents=True)
+    elsewhere.mkdir()
+    write(frames / "own.xyz", labelled("CH3OH", 40).to_atoms())
+    names = ["frames/own.xyz", "studies/frames/own.xyz"]
+    (tmp_path / "studies" / "own.toml").write_text(
+        HEAD.replace("20", "4")
+        + f'[grid]\ndata = ["{names[0]}", "{names[1]}"]\nlabels = [8]\n[[method]]\nname = "supervised"\n'
+    )
+    monkeypatch.chdir(elsewhere)
+    assert cli.main(["study", "../studies/own.toml", "--workers", "1"]) == 0
+    study = read(tmp_path / "studies" / "own.toml")
+    store = Store(study.folder)
+    rows = statistics.result_rows(study, store)
+    assert [row["part"] for row in rows] == names
+    assert rows[0]["energy_mae"] == rows[1]["energy_mae"]
+    assert not list(elsewhere.iterdir())
 
 
 def test_a_run_that_fails_is_recorded_and_only_repeated_when_asked(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from piwsl_lab.data.frames.duplicates import SAME_GEOMETRY, bridges, close_pairs, shared
 from piwsl_lab.data.frames.frame import Frame, required_energy
-from piwsl_lab.data.sets.consistency import Ratio, WorkComparison, causes
+from piwsl_lab.data.sets.consistency import SOFTENED, Ratio, WorkComparison, causes
 from piwsl_lab.data.sets.findings import METHOD_KEYS, Finding, numbered
 
 
@@ -140,10 +140,10 @@ def units(frames: Sequence[Frame]) -> list[Finding]:
         )
         return [Finding("units", "note", text)]
     seen = f"{ratio.value:.3g} (99 %: {ratio.low:.3g} to {ratio.high:.3g}; 1 is right)"
-    if ratio.right and ratio.high <= 0.74:
+    if ratio.rough:
         text = (
             f"Units of energies against forces: tested roughly. ΔE over the forces' work is {seen}. The frames lie far "
-            "apart, and forces that change along the way lower this number."
+            f"apart. Forces that change along the way lower this number, or raise it by a factor of up to {SOFTENED:g}."
         )
         return [Finding("units", "note", text)]
     if ratio.right:
