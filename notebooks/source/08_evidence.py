@@ -379,9 +379,8 @@ def rival_lines():
         parts = []
         for quantity in [q for q in quantities if q in known]:
             for row in lab.duels(here, method, "supervised", quantity, "direct"):
-                ends = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}, {row['shown']}"
-                parts.append(f"{quantities[quantity]} ×{row['ratio']:.2f} ({ends})")
-        yield f"{title} against labels only", ", ".join(parts)
+                parts.append(f"{quantities[quantity]} ×{lab.effect_words(row)}, {row['shown']}")
+        yield f"{title} against labels only", "; ".join(parts)
 
 
 say("rivals", rival_lines)
