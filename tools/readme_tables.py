@@ -15,6 +15,7 @@ from pathlib import Path
 from development_table import trials
 
 from piwsl_lab.data import published_test
+from piwsl_lab.study.report import bracketed
 
 ROOT = Path(__file__).resolve().parent.parent
 README, RESULTS, PROTOCOL = ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "protocol.md"
@@ -181,17 +182,20 @@ def duel(study: str, place: tuple[str, str, str], rival: str, words: str, found:
 
 
 def spread(row: dict[str, str]) -> str:
-    mean, low, high = (float(row[key]) for key in ("mean", "low", "high"))
-    return f"{mean:.1f}" if int(row["seeds"]) < 2 else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    """The mean with its interval; one seed has none."""
+    return bracketed(*numbers(row, "mean", "low", "high"), form=".1f")
 
 
 def gain(row: dict[str, str]) -> str:
     """How many times lower, bold where the table calls the difference shown."""
-    ratio, low, high = (float(row[key]) for key in ("ratio", "ratio_low", "ratio_high"))
-    text = f"{1 / ratio:.2f}"
-    if row["shown"] in ("lower", "higher"):
-        text = f"**{text}**"
-    return text if low == high else f"{text} [{1 / high:.2f}, {1 / low:.2f}]"
+    ratio, low, high = numbers(row, "ratio", "ratio_low", "ratio_high")
+    first, *others = bracketed(1 / ratio, 1 / high, 1 / low, form=".2f").split(" ")
+    return " ".join([f"**{first}**" if row["shown"] in ("lower", "higher") else first, *others])
+
+
+def numbers(row: dict[str, str], *names: str) -> list[float]:
+    """Numbers of a row, nan where there is none."""
+    return [float(row[name] or "nan") for name in names]
 
 
 def own(row: dict[str, str]) -> bool:

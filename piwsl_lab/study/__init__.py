@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from piwsl_lab.study.grid import Cell, Method, Study
     from piwsl_lab.study.report import write_report
     from piwsl_lab.study.setup import Setup
-    from piwsl_lab.study.statistics import CLAIM_SEEDS, interval, ratio, verdict
+    from piwsl_lab.study.statistics import CLAIM_SEEDS, difference, interval, ratio, verdict
     from piwsl_lab.study.store import Store
     from piwsl_lab.study.task import Task, build_trainer, prepare
     from piwsl_lab.study.toml_file import read
@@ -28,6 +28,7 @@ __all__ = [
     "Task",
     "build_trainer",
     "compare_methods",
+    "difference",
     "interval",
     "prepare",
     "ratio",
@@ -51,7 +52,7 @@ __getattr__, __dir__ = lazy(
         "read": "toml_file",
         "Store": "store",
         "run_cells": "engine",
-        **dict.fromkeys(("CLAIM_SEEDS", "interval", "ratio", "verdict"), "statistics"),
+        **dict.fromkeys(("CLAIM_SEEDS", "difference", "interval", "ratio", "verdict"), "statistics"),
         "write_report": "report",
     },
 )

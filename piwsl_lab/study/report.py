@@ -5,14 +5,18 @@ Where replicas flew, flights.csv has a row for each.
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from piwsl_lab.study import statistics, survival_table
 from piwsl_lab.study.cell import TEST
 from piwsl_lab.study.grid import Cell, Study, text
-from piwsl_lab.study.statistics import LEVEL, QUANTITIES, RESAMPLES, Row
+from piwsl_lab.study.statistics import CLAIM_SEEDS, LEVEL, QUANTITIES, Row
 from piwsl_lab.study.store import Store, reason
 from piwsl_lab.support.files import write_whole
 
@@ -20,7 +24,8 @@ HEADLINES = ("energy_mae", "force_rmse")
 MOST_LISTED = 40  # cells that were not run, by name
 DIGITS = 6
 STATISTICS = ("title", "part", "output", "quantity", "unit", "seeds", "mean", "low", "high", "against", "paired")
-RATIOS = ("ratio", "ratio_low", "ratio_high", "shown", "core_seconds", "cost")
+EFFECTS = tuple(f"{name}{end}" for name in ("ratio", "difference") for end in ("", "_low", "_high"))
+RATIOS = (*EFFECTS, "shown", "core_seconds", "cost")
 
 
 def write_report(study: Study, store: Store) -> list[Path]:
@@ -35,14 +40,14 @@ def write_report(study: Study, store: Store) -> list[Path]:
     runs = list({tuple(row[name] for name in (*place, "seed")): row for row in rows}.values())
     flown = survival_table.flight_rows(study, store)
     contents = {
-        "results.csv": statistics.to_csv(rows, [*place, "seed", "part", "output", *scores]),
-        "seconds.csv": statistics.to_csv(runs, [*place, "seed", *statistics.COST]),
-        "summary.csv": statistics.to_csv(summary, [*place, *STATISTICS, *RATIOS], DIGITS),
-        "duels.csv": statistics.to_csv(statistics.duels(study, rows), [*place, *STATISTICS, *RATIOS], DIGITS),
+        "results.csv": to_csv(rows, [*place, "seed", "part", "output", *scores]),
+        "seconds.csv": to_csv(runs, [*place, "seed", *statistics.COST]),
+        "summary.csv": to_csv(summary, [*place, *STATISTICS, *RATIOS], DIGITS),
+        "duels.csv": to_csv(statistics.duels(study, rows), [*place, *STATISTICS, *RATIOS], DIGITS),
         "summary.md": markdown(study, store, rows, flown).encode(),
     }
     if flown:
-        contents["flights.csv"] = statistics.to_csv(flown, survival_table.columns(study), DIGITS)
+        contents["flights.csv"] = to_csv(flown, survival_table.columns(study), DIGITS)
     store.folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_whole(store.folder / name, content)
@@ -57,11 +62,12 @@ def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Ro
     parts = [f"# {plain(study.title)}", study.description.strip()]
     parts += [
         f"Made by `piwsl-lab study report {study.path}{out}` from the runs of `piwsl-lab study {study.path}{out}`.",
-        f"Numbers are means over seeds with a {100 * LEVEL:.0f} % interval in brackets: the percentile bootstrap of "
-        f"the mean, {RESAMPLES} resamples. With 5 seeds such an interval is too narrow: it holds the truth about 84 % "
-        "of the time. A ratio is the mean of a method divided by that of its rival, with an interval from the same "
-        "seeds for both where both have them (paired). *Lower* and *higher* stand only where the intervals of the two "
-        "means do not overlap.",
+        f"Numbers are means over seeds with a {100 * LEVEL:.0f} % interval in brackets, that of Student's t. A ratio "
+        "is the geometric mean over the seeds of a method's error divided by that of its rival. It is paired, seed by "
+        "seed, where both have the same seeds, and unpaired with the interval of Welch otherwise. Shares, and what is "
+        "0 for some seed, have a difference in its place. *Lower* and *higher* stand where the interval leaves out "
+        f"equality, with at least {CLAIM_SEEDS} seeds. Of twenty comparisons of equal methods one is called so by "
+        "luck.",
         "## What was run",
         *_coverage(study, store),
         "## Results",
@@ -81,6 +87,33 @@ def markdown(study: Study, store: Store, rows: Sequence[Row], flown: Sequence[Ro
             _table(*survival_table.survival_lines(study, flown, rows)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def bracketed(mean: float, low: float, high: float, form: str = ".3g") -> str:
+    """A number with its interval in words: "74.7 [65.3, 86.8]", or "74.7 (one seed)" where it has none."""
+    ends = f"[{low:{form}}, {high:{form}}]" if math.isfinite(low) else "(one seed)"
+    return f"{mean:{form}} {ends}"
+
+
+def effect_words(row: Row, factor: float = 1.0) -> str:
+    """Ratio of a row to its rival with the interval, or the difference where there is no ratio; "" without a rival.
+
+    A difference is in the unit of the row, times the factor.
+    """
+    ratio, low, high = (row.get(name, math.nan) for name in EFFECTS[:3])
+    if math.isfinite(ratio):
+        return bracketed(ratio, low, high, ".2f")
+    difference, low, high = (factor * row.get(name, math.nan) for name in EFFECTS[3:])
+    return f"difference {bracketed(difference, low, high)}" if math.isfinite(difference) else ""
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], digits: int | None = None) -> bytes:
+    """CSV text; floats with all their digits, or so many. What is not a number is left empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_written(row.get(name, ""), digits) for name in columns] for row in rows)
+    return out.getvalue().encode()
 
 
 def _duels(rows: Sequence[Row], study: Study) -> str:
@@ -156,16 +189,13 @@ def _results(rows: Sequence[Row], study: Study) -> str:
 def _numbers(row: Row | None) -> list[str]:
     if row is None:
         return ["no label", "", ""]
-    mean = f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
-    if "ratio" not in row:
-        return [mean, "", ""]
-    return [mean, f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]", row["shown"]]
+    return [bracketed(row["mean"], row["low"], row["high"]), effect_words(row), row.get("shown", "")]
 
 
 def _rivals(rows: Sequence[Row]) -> str:
     """Who is held against whom, and how."""
     found = dict.fromkeys(
-        (row["title"], row["output"], row["against"], row["paired"]) for row in rows if "ratio" in row
+        (row["title"], row["output"], row["against"], row["paired"]) for row in rows if "against" in row
     )
     return "\n".join(
         f"* {plain(title)} ({output}) against {plain(rival)}, {paired}" for title, output, rival, paired in found
@@ -185,3 +215,13 @@ def plain(words: str) -> str:
 def unplain(words: str) -> str:
     """What `plain` was given, but for its white space."""
     return re.sub(r"\\([\\`|<\]])", r"\1", words)
+
+
+def _written(value: Any, digits: int | None) -> str:
+    if isinstance(value, bool):
+        return text(value)
+    if not isinstance(value, float):
+        return str(value)
+    if not math.isfinite(value):
+        return ""
+    return repr(value) if digits is None else f"{value:.{digits}g}"

@@ -1,29 +1,28 @@
 """What a study shows: its runs as rows, means with intervals over seeds, and ratios to a rival method.
 
-An interval is the percentile bootstrap of a mean (Efron and Tibshirani 1993, chapter 13). Seeds are
-drawn with replacement, and the middle 95 % of the means are kept. A difference is called shown only
-where two intervals are apart.
+An interval is that of Student's t (Student 1908, doi:10.1093/biomet/6.1.1). A seed multiplies the
+errors of two methods alike, so they are compared by the logarithm of their ratio, seed by seed.
+Where the seeds are not shared, it is the interval of Welch (1947, doi:10.1093/biomet/34.1-2.28). A
+difference is called shown only where that interval leaves out 1.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from piwsl_lab.study.grid import Study, text
 from piwsl_lab.study.store import NAMES, Store
 
-RESAMPLES = 4000
 LEVEL = 0.95
 FEWEST_SEEDS = 3  # below, seeds are not paired
-CLAIM_SEEDS = 5  # below, nothing is claimed: an interval of three runs is too narrow by far
+CLAIM_SEEDS = 5  # below, nothing is claimed: so few values do not show whether t may be used
+LONGEST_EXPONENT = 700.0  # exp of more is beyond a float
 LOWER, HIGHER, NOTHING, TOO_FEW = "lower", "higher", "no difference shown", "too few seeds"
 MILLI = 1000.0
 # Title, unit and factor from the eV of the library; what else a run reports is shown as it is.
@@ -40,53 +39,119 @@ OTHERS = {
     "flight_drift": ("energy drift in flight", "meV/atom/ps", MILLI),
     "distance_error": ("error of h(r)", "", 1.0),
 }
+SHARES = ("alive", "alive_share")  # of flights: often 0, and nothing is a multiple of that
 COST = ("core_seconds", "seconds", "steps")
 Row = dict[str, Any]
 
 
 class Interval(NamedTuple):
-    """A mean over seeds and its bootstrap interval."""
+    """A number over seeds and its 95 % interval; the ends are nan where it rests on one seed."""
 
     mean: float
     low: float
     high: float
 
 
+class Effect(NamedTuple):
+    """A method against its rival.
+
+    Attributes
+    ----------
+    found : Interval
+    paired : bool
+        Whether it was taken seed by seed.
+    seeds : int
+        How many the interval rests on: the pairs, or the seeds of the method that has fewer.
+    """
+
+    found: Interval
+    paired: bool
+    seeds: int
+
+
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and 95 % bootstrap interval; of one value, and of equal values, the interval has no width."""
-    data = np.asarray(values, dtype=float)
-    return Interval(float(data.mean()), *_percentiles(data[_draws(len(data))].mean(1)))
+    """Mean and its 95 % interval by Student's t with n − 1 degrees of freedom; of equal values it has no width.
+
+    Raises
+    ------
+    ValueError
+        There is no value.
+    """
+    if not len(values):
+        raise ValueError("a mean needs the value of at least one seed")
+    return _student(*_mean(values), len(values) - 1)
 
 
-def ratio(own: Mapping[int, float], rival: Mapping[int, float]) -> tuple[Interval, bool]:
-    """Ratio of two means with its bootstrap interval, and whether it is paired.
+def difference(own: Mapping[int, float], rival: Mapping[int, float]) -> Effect:
+    """Difference of two means, own − rival, with its 95 % interval.
 
-    Paired, over the seeds both have, drawing the same seeds for both. What a seed makes hard for
-    one is hard for the other. Unpaired where they share fewer than three seeds (or fewer than the
-    shorter has), with independent draws.
+    Paired, over the seeds both have. What a seed makes hard for one is hard for the other. Unpaired
+    where they share fewer than three seeds (or fewer than the shorter has), with the degrees of
+    freedom of Welch.
 
     Parameters
     ----------
     own, rival : dict of float
         Values by seed.
+
+    Raises
+    ------
+    ValueError
+        One of them is empty.
     """
+    if not own or not rival:
+        raise ValueError("two methods are compared by the values of at least one seed of each")
     common = sorted(own.keys() & rival.keys())
-    paired = len(common) >= min(FEWEST_SEEDS, len(own), len(rival))
-    mine, theirs = (np.array([d[s] for s in (common if paired else sorted(d))], dtype=float) for d in (own, rival))
-    first = _draws(len(mine))
-    second = first if paired else _draws(len(theirs), seed=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotients = mine[first].mean(1) / theirs[second].mean(1)
-        return Interval(float(mine.mean() / theirs.mean()), *_percentiles(quotients)), paired
+    if len(common) >= min(FEWEST_SEEDS, len(own), len(rival)):
+        return Effect(interval([own[seed] - rival[seed] for seed in common]), True, len(common))
+    (mean, error), (other, uncertainty) = (_mean(list(values.values())) for values in (own, rival))
+    n, m, whole = len(own), len(rival), math.hypot(error, uncertainty)
+    # Without any spread the share of one in it does not matter.
+    share = (error / whole) ** 2 if whole > 0 else 0.5
+    freedom = 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1)) if min(n, m) > 1 else 0.0
+    return Effect(_student(mean - other, whole, freedom), False, min(n, m))
 
 
-def verdict(own: Interval, rival: Interval, seeds: int) -> str:
-    """ "lower" or "higher" where the intervals do not overlap, with at least five seeds each."""
+def ratio(own: Mapping[int, float], rival: Mapping[int, float]) -> Effect:
+    """Ratio of two methods with its 95 % interval: the geometric mean of own / rival over the seeds.
+
+    It is the `difference` of the logarithms, paired or not.
+
+    Parameters
+    ----------
+    own, rival : dict of float
+        Values by seed, all above 0.
+
+    Raises
+    ------
+    ValueError
+        A value has no logarithm, or one of the two is empty.
+    """
+    for seed, value in (*own.items(), *rival.items()):
+        if not 0 < value < math.inf:
+            raise ValueError(f"seed {seed} has {value:g}: a ratio needs numbers above 0; use `difference` instead")
+    logs = difference(*({seed: math.log(value) for seed, value in values.items()} for values in (own, rival)))
+    ends = np.exp(np.clip(logs.found, -LONGEST_EXPONENT, LONGEST_EXPONENT))
+    return logs._replace(found=Interval(*ends.tolist()))
+
+
+def verdict(found: Interval, seeds: int, nothing: float = 1.0) -> str:
+    """ "lower" or "higher" where an interval leaves out what stands for no difference, with at least five seeds.
+
+    Parameters
+    ----------
+    found : Interval
+        Of a ratio, or of a difference.
+    seeds : int
+        How many it rests on.
+    nothing : float
+        1 for a ratio, 0 for a difference.
+    """
     if seeds < CLAIM_SEEDS:
         return TOO_FEW
-    if own.high < rival.low:
+    if found.high < nothing:
         return LOWER
-    return HIGHER if own.low > rival.high else NOTHING
+    return HIGHER if found.low > nothing else NOTHING
 
 
 def result_rows(study: Study, store: Store) -> list[Row]:
@@ -142,15 +207,6 @@ def duels(study: Study, rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def to_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], digits: int | None = None) -> bytes:
-    """CSV text; floats with all their digits, or so many. What is not a number is left empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_written(row.get(name, ""), digits) for name in columns] for row in rows)
-    return out.getvalue().encode()
-
-
 def _groups(study: Study, rows: Sequence[Row]) -> list[list[Row]]:
     """Rows that differ in their seed only, in the order of the grid and of the file's methods."""
     methods = [method.name for method in study.methods]
@@ -198,20 +254,28 @@ def _statistics(study: Study, group: Sequence[Row], rival: Sequence[Row] | None,
     theirs = _values(rival, quantity) if rival else {}
     if not rival or not theirs:
         return found
-    quotient, paired = ratio(own, theirs)
     against = study.method(rival[0]["method"]).title
     if rival[0]["output"] != group[0]["output"]:
         against += f" ({rival[0]['output']})"
-    others = interval([factor * value for value in theirs.values()])
     return {
         **found,
         "against": against,
-        "paired": "paired" if paired else "unpaired",
-        "ratio": quotient.mean,
-        "ratio_low": quotient.low,
-        "ratio_high": quotient.high,
-        "shown": verdict(mean, others, min(len(own), len(theirs))),
+        **_effect(quantity, *({seed: factor * value for seed, value in values.items()} for values in (own, theirs))),
         "cost": seconds / fmean(row["core_seconds"] for row in rival),
+    }
+
+
+def _effect(quantity: str, own: Mapping[int, float], rival: Mapping[int, float]) -> Row:
+    """Ratio to the rival and what it shows; the difference for shares, and where a value has no logarithm."""
+    plain = quantity in SHARES or min(*own.values(), *rival.values()) <= 0
+    name, nothing = ("difference", 0.0) if plain else ("ratio", 1.0)
+    found, paired, seeds = (difference if plain else ratio)(own, rival)
+    return {
+        "paired": "paired" if paired else "unpaired",
+        name: found.mean,
+        f"{name}_low": found.low,
+        f"{name}_high": found.high,
+        "shown": verdict(found, seeds, nothing),
     }
 
 
@@ -220,15 +284,17 @@ def _values(group: Sequence[Row], quantity: str) -> dict[int, float]:
     return {row["seed"]: row[quantity] for row in group if math.isfinite(row.get(quantity, math.nan))}
 
 
-def _draws(n: int, seed: int = 0) -> NDArray[np.int64]:
-    """Indices of the resamples, [RESAMPLES, n]; the same for equal n, so that no number depends on the others."""
-    return np.random.default_rng([seed, n]).integers(0, n, (RESAMPLES, n))
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and its standard error; nan for that of one value."""
+    n, mean = len(values), fmean(values)
+    # Of squares that are beyond a float, too.
+    return mean, math.hypot(*(value - mean for value in values)) / math.sqrt(n * (n - 1)) if n > 1 else math.nan
 
 
-def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)
+def _student(mean: float, error: float, freedom: float) -> Interval:
+    """Interval of a mean with its standard error; without a degree of freedom it has no ends."""
+    width = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error if freedom > 0 else math.nan
+    return Interval(mean, mean - width, mean + width)
 
 
 def _plain(value: Any) -> Any:
@@ -238,13 +304,3 @@ def _plain(value: Any) -> Any:
 def _order(value: Any) -> tuple[int, Any]:
     """Numbers before words, numbers by size."""
     return (1, str(value)) if isinstance(value, str) else (0, value)
-
-
-def _written(value: Any, digits: int | None) -> str:
-    if isinstance(value, bool):
-        return text(value)
-    if not isinstance(value, float):
-        return str(value)
-    if not math.isfinite(value):
-        return ""
-    return repr(value) if digits is None else f"{value:.{digits}g}"

@@ -12,23 +12,23 @@ from typing import Any
 from piwsl_lab.data import DataError, published_test
 from piwsl_lab.study import statistics, survival_table
 from piwsl_lab.study.cell import SCORES, row_kind
-from piwsl_lab.study.report import RATIOS, STATISTICS
+from piwsl_lab.study.report import EFFECTS, RATIOS, STATISTICS
 
 Row = statistics.Row
 KNOWN_STUDY = "sparse-labels.toml"  # tells the studies of this laboratory from another folder of that name
 PLACE = ("data", "method", "title", "kind", "part", "output")
 WORDS = (*PLACE, "quantity", "unit", "against", "paired", "shown", "reason")
 TOO_MANY = "\n"  # holds what a line has too much; no column is called so
-ALWAYS = {"energies", "forces", "seeds", "seed", "mean", "low", "high", "temperature", "replica", "length_ps"}
+ENDS = {"low", "high"}  # of the interval of a mean; one seed has none
+ALWAYS = {"energies", "forces", "seeds", "seed", "mean", *ENDS, "temperature", "replica", "length_ps"}
 POSITIVE = {"ratio", "ratio_low", "ratio_high", "cost"}
-NUMBERS = ALWAYS | POSITIVE | {"alive_ps", "core_seconds", "seconds", "steps", *SCORES}
+NUMBERS = ALWAYS | POSITIVE | {*EFFECTS, "alive_ps", "core_seconds", "seconds", "steps", *SCORES}
 COLUMNS = {
     "summary.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
     "duels.csv": ("data", "energies", "forces", "method", *STATISTICS, *RATIOS),
     "flights.csv": ("data", "energies", "forces", "method", *survival_table.COLUMNS),
     "results.csv": ("data", "energies", "forces", "method", "seed", "part", "output", *SCORES),
 }
-LONGEST_EXPONENT = 700.0  # exp of more is beyond a float
 VERDICTS = (statistics.LOWER, statistics.HIGHER, statistics.NOTHING, statistics.TOO_FEW)
 
 
@@ -81,7 +81,7 @@ def _row(row: dict[str, Any], line: int) -> Row:
     for name, value in found.items():
         if name in NUMBERS and isinstance(value, str):
             raise ValueError(f"line {line}: {name} is {value[:40]!r} and should be a number")
-        if name in ALWAYS and not math.isfinite(value):
+        if name in ALWAYS and not (math.isfinite(value) or (name in ENDS and found.get("seeds") == 1)):
             raise ValueError(f"line {line}: {name} is not given")
         if name in POSITIVE and value <= 0:
             raise ValueError(f"line {line}: {name} is {value:g} and should be above 0")
@@ -175,7 +175,7 @@ def seed_factor(rows: Sequence[Row], quantity: str, share: float = 0.999) -> flo
         raise ValueError(f"no setting has {quantity} of two seeds: a spread needs more runs")
     squares = sum((log - fmean(logs)) ** 2 for logs in groups.values() for log in logs)
     width = NormalDist().inv_cdf((1 + share) / 2) * math.sqrt(2 * squares / freedom)
-    return math.exp(width) if width < LONGEST_EXPONENT else math.inf
+    return math.exp(width) if width < statistics.LONGEST_EXPONENT else math.inf
 
 
 def place(row: Row) -> str:

@@ -28,7 +28,6 @@ from piwsl_lab.study.engine import progress_of, run_cells
 from piwsl_lab.study.grid import FIELDS, Cell, text
 from piwsl_lab.study.report import write_report
 from piwsl_lab.study.setup import Setup
-from piwsl_lab.study.statistics import Interval, interval, ratio, verdict
 from piwsl_lab.study.store import Store, fields_of
 from piwsl_lab.study.toml_file import read
 from piwsl_lab.study.worker import WORKER
@@ -381,34 +380,6 @@ def test_a_worker_keeps_its_run_however_it_is_ended(how, tmp_path):
 
 
 # Statistics
-
-
-def test_intervals_of_cases_done_by_hand():
-    assert interval([2.0, 2.0, 2.0]) == Interval(2.0, 2.0, 2.0)
-    assert interval([5.0]) == Interval(5.0, 5.0, 5.0)
-    # Of two values 0 and 1 the resampled mean is 0, ½ or 1 with ¼, ½, ¼: the middle 95 % reach from 0 to 1.
-    assert interval([0.0, 1.0]) == Interval(0.5, 0.0, 1.0)
-    many = np.random.default_rng(0).normal(size=400)
-    found = interval(many)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * many.std() / 20, rel=0.05)
-
-
-def test_a_ratio_is_paired_where_seeds_are_shared():
-    rival = {0: 1.0, 1: 10.0, 2: 100.0}
-    half = {seed: value / 2 for seed, value in rival.items()}
-    assert ratio(half, rival) == (Interval(0.5, 0.5, 0.5), True)
-    elsewhere, paired = ratio({7: 0.5, 8: 5.0, 9: 50.0}, rival)
-    assert not paired
-    assert elsewhere.low < 0.5 < elsewhere.high
-    assert ratio({0: 0.5, 1: 5.0, 2: 50.0, 3: 7.0}, rival) == (Interval(0.5, 0.5, 0.5), True)
-
-
-def test_a_difference_is_shown_only_where_intervals_are_apart():
-    low, high, wide = Interval(1, 0.9, 1.1), Interval(2, 1.2, 2.5), Interval(1.5, 1.1, 3.0)
-    assert verdict(low, high, 5) == "lower"
-    assert verdict(high, low, 5) == "higher"
-    assert verdict(low, wide, 5) == "no difference shown"  # they touch
-    assert verdict(low, high, 4) == "too few seeds"
 
 
 def test_the_summary_names_rival_ratio_and_what_was_not_run(tmp_path):

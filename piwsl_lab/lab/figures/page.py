@@ -21,7 +21,7 @@ from piwsl_lab.lab.figures.survival import survival
 from piwsl_lab.names import CONSISTENCY
 from piwsl_lab.study import tables
 from piwsl_lab.study.cell import TEST
-from piwsl_lab.study.report import unplain
+from piwsl_lab.study.report import effect_words, unplain
 from piwsl_lab.study.tables import (
     KNOWN_STUDY,
     Row,
@@ -38,6 +38,7 @@ from piwsl_lab.support.streams import spell_what_can_be
 __all__ = [
     "KNOWN_STUDY",
     "duels",
+    "effect_words",
     "error_against_labels",
     "figures",
     "find_studies",

@@ -15,6 +15,7 @@ from piwsl_lab.lab.figures.axes import log_ticks
 from piwsl_lab.lab.figures.live import LivePlot
 from piwsl_lab.lab.figures.study import BAR, BOTTOM, SCREEN, TITLES, TOP, row_names, style_figure
 from piwsl_lab.lab.figures.study_style import line_of, styles_of
+from piwsl_lab.study.report import bracketed, effect_words
 from piwsl_lab.study.tables import Row
 
 
@@ -32,8 +33,9 @@ def side_by_side(rows: Sequence[Row], quantities: Sequence[str]) -> go.Figure:
         chosen = [row for row in rows if row["quantity"] == quantity and math.isfinite(row["mean"])]
         figure.add_trace(go.Scatter(**_dots(chosen)), 1, k)
         # What is zero for the exact answer may differ by powers of ten.
-        ends = np.array([SCREEN.get(quantity, ("", 1.0))[1] * row[end] for row in chosen for end in ("low", "high")])
-        if ends.min() > 0 and ends.max() > 10 * ends.min():
+        factor, means = SCREEN.get(quantity, ("", 1.0))[1], [row["mean"] for row in chosen]
+        if min(means) > 0 and max(means) > 10 * min(means):
+            ends = factor * np.array([row[end] for row in chosen for end in ("mean", "low", "high")])
             ticks, words = log_ticks(ends, most=5)
             figure.update_xaxes(type="log", tickvals=ticks, ticktext=words, col=k)
         else:
@@ -96,12 +98,9 @@ def methods_table(rows: Sequence[Row]) -> str:
     cells: list[Sequence[str]] = [head]
     for name, row in zip(row_names(rows), rows, strict=True):
         factor = SCREEN.get(row["quantity"], ("", 1.0))[1]
-        mean, low, high = (f"{factor * row[name]:.3g}" for name in ("mean", "low", "high"))
-        line = [name, f"{row['seeds']:g}", f"{mean} [{low}, {high}]"]
-        held = math.isfinite(row["ratio"])
-        line += [f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]" if held else "–"]
-        line += [row["against"] or "–", row["shown"] or "–", f"{row['core_seconds']:.3g}"]
-        cells.append([*line, f"×{row['cost']:.2f}" if held else "–"])
+        line = [name, f"{row['seeds']:g}", bracketed(*(factor * row[end] for end in ("mean", "low", "high")))]
+        line += [effect_words(row, factor) or "–", row["against"] or "–", row["shown"] or "–"]
+        cells.append([*line, f"{row['core_seconds']:.3g}", f"×{row['cost']:.2f}" if row["against"] else "–"])
     lines = []
     for k, entries in enumerate(cells):
         tag = "td" if k else "th"

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 from piwsl_lab.lab.figures import log_ticks
 from piwsl_lab.lab.figures.study_style import COLOUR, line_of, styles_of
 from piwsl_lab.lab.parts.units import PER_THOUSAND
+from piwsl_lab.study.report import EFFECTS, bracketed
 from piwsl_lab.study.tables import WORDS, Row, label_text
 
 # Words for a quantity, and unit and factor where the screen has others than summary.csv.
@@ -30,6 +31,7 @@ SCREEN = {"loop_work": ("meV", PER_THOUSAND), "antisymmetry": ("0 if conservativ
           "drift": ("meV per atom and ps", PER_THOUSAND), "alive": ("share", 1.0)}  # fmt: skip
 WEIGHT_TITLES = {"pitc": "PITC", "pisc": "PISC", "gradient": "gradient consistency", "curl": "the curl penalty"}
 MOST_COLOURED = 4.0  # ratio at which the colours of a map end
+BEYOND = 4.0  # factor that an axis of ratios goes on from its last dot, at most
 PANEL, GAP, TOP, BOTTOM = 360, 130, 130, 60  # px
 MOST_COLUMNS = 3
 BAR = 24  # px
@@ -56,20 +58,22 @@ def error_against_labels(rows: Sequence[Row], quantity: str = "energy_mae") -> g
     for name, style in styles_of(rows).items():
         for k, panel in enumerate(panels):
             line = [row for row in rows if line_of(row) == name and _panel(row, along) == panel]
-            points = sorted((row[along], row["mean"], row["low"], row["high"], row["seeds"]) for row in line)
-            labels, mean, low, high, seeds = np.array(points, dtype=float).reshape(-1, 5).T
+            line.sort(key=lambda row: row[along])
+            labels = [row[along] for row in line]
+            mean, low, high = (np.array([row[end] for row in line]) for end in ("mean", "low", "high"))
+            found = [bracketed(row["mean"], row["low"], row["high"]) for row in line]
             bars = {"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low}
             figure.add_trace(
                 go.Scatter(
                     name=name, legendgroup=name, showlegend=name not in {t.name for t in figure.data},
                     x=[at[n] for n in labels], y=mean, error_y=bars,
-                    customdata=np.stack([low, high, seeds, labels], 1), mode="lines+markers", **style,
-                    hovertemplate="%{customdata[3]} labels: %{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}], "
-                    "%{customdata[2]} seeds",
+                    customdata=[[n, text, row["seeds"]] for n, text, row in zip(labels, found, line, strict=True)],
+                    hovertemplate="%{customdata[0]} labels: %{customdata[1]}, %{customdata[2]} seeds",
+                    mode="lines+markers", **style,
                 ),
                 *panel_cell(k, len(panels)),
             )  # fmt: skip
-    ticks, words = log_ticks(np.array([row[end] for row in rows for end in ("low", "high")]))
+    ticks, words = log_ticks(np.array([row[end] for row in rows for end in ("mean", "low", "high")]))
     figure.update_xaxes(type="log", tickvals=list(at.values()), ticktext=[f"{n:g}" for n in at])
     figure.update_yaxes(type="log", tickvals=ticks, ticktext=words, matches="y")
     unit = rows[0]["unit"] if rows else ""
@@ -114,7 +118,7 @@ def ratio_map(rows: Sequence[Row], quantity: str = "energy_mae", weight: str = "
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
     name_axes(figure, f"weight of {WEIGHT_TITLES.get(weight, weight)}", "size of the displacements ε, Å")
-    figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* intervals do not overlap)")
+    figure.update_layout(title=f"{TITLES.get(quantity, quantity)}: ratio to the rival (* its interval leaves out 1)")
     return figure
 
 
@@ -172,18 +176,27 @@ def ratio_bars(rows: Sequence[Row], quantity: str = "energy_mae") -> go.Figure:
         )  # fmt: skip
     figure.add_vline(x=1, line={"color": "black", "width": 1})
     style_figure(figure, BAR * max(len(names), 3))
-    ends = np.array([v for row in rows for v in (row["ratio_low"], row["ratio_high"]) if v > 0])
-    low, high = min([1.0, *ends]), max([1.0, *ends])
+    low, high = _reach(rows)
     ticks, margin = ratio_ticks(low, high), 0.02 + 0.04 * math.log10(high / low)
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
     figure.update_xaxes(range=[math.log10(low) - margin, math.log10(high) + margin])
-    remark = "under 1 is better; filled: the intervals<br>of the two means are apart"
+    remark = "under 1 is better; filled: the interval<br>leaves out 1"
     figure.update_xaxes(title_text=f"{TITLES.get(quantity, quantity)} ÷ rival's<br>({remark})")
     figure.update_layout(showlegend=True, margin={"b": BOTTOM + 40}, height=figure.layout.height + 40)
     # A tick for every name, or plotly leaves names out.
     figure.update_yaxes(categoryorder="array", categoryarray=list(dict.fromkeys(names)), dtick=1, automargin=True)
     figure.update_yaxes(range=[-0.7, len(names) - 0.3])
     return figure
+
+
+def _reach(rows: Sequence[Row]) -> tuple[float, float]:
+    """Ends of an axis of ratios with their intervals."""
+    ratios = [row["ratio"] for row in rows]
+    # An interval of two seeds may span ten powers of ten: it runs off the axis, or no other could be read.
+    low, high = min([1.0, *ratios]) / BEYOND, max([1.0, *ratios]) * BEYOND
+    ends = [row[end] for row in rows for end in ("ratio_low", "ratio_high") if math.isfinite(row[end])]
+    ends += [1.0, *ratios]
+    return max(low, min(ends)), min(high, max(ends))
 
 
 def ratio_ticks(low: float, high: float, most: int = 9) -> list[float]:
@@ -225,8 +238,7 @@ def _cell_text(row: Row | None) -> str:
 
 def axes_of(rows: Sequence[Row]) -> list[str]:
     """Axes of the grid beyond data and labels that have more than one value."""
-    known = {*WORDS, "energies", "forces", "seeds", "mean", "low", "high", "ratio", "ratio_low", "ratio_high"}
-    known |= {"core_seconds", "cost", COLOUR}
+    known = {*WORDS, "energies", "forces", "seeds", "mean", "low", "high", *EFFECTS, "core_seconds", "cost", COLOUR}
     return [n for n in (rows[0] if rows else {}) if n not in known and len({_word(row[n]) for row in rows}) > 1]
 
 
