@@ -187,7 +187,9 @@ def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
             "Direct: a second output, fast. Conservative: minus the gradient of the energy. Dual: one network with "
             "both, taught by gradient consistency to agree; it answers with −dE/dr, and its rival is conservative.",
         ),
-        "channels": steps("size, channels", (16, 32, 64, 128), setup.size()["channels"], "Width of an atom's features."),
+        "channels": steps(
+            "size, channels", (16, 32, 64, 128), setup.size()["channels"], "Width of an atom's features."
+        ),
         "learning_rate": steps(
             "learning rate", (1e-4, 3e-4, 1e-3, 3e-3), setup.learning_rate, "Of AdamW, at the first step."
         ),
