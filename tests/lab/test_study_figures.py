@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import warnings
 from pathlib import Path
@@ -196,6 +197,40 @@ def test_the_yardstick_of_notebook_08_tells_another_method_from_another_processo
     at = {"method": "pitc", "seed": 0, "order": 2, "epsilon": 0.05, "pitc": 100}
     (with_pitc,) = [r["energy_mae"] for r in rows if all(r[k] == v for k, v in at.items())]
     assert 1.3 < allowed < 0.8 * without / with_pitc
+
+
+def test_one_seed_is_drawn_and_written_without_an_interval(tmp_path):
+    path = tmp_path / "single.toml"
+    path.write_text(STUDY.replace("seeds = 5", "seeds = 1"), encoding="utf-8")
+    study, store = read(path), Store(tmp_path / "single")
+    store.runs.mkdir(parents=True)
+    for cell in study.cells:
+        store.write(cell, {"result": answer(cell, 1.0)})
+    write_report(study, store)
+    rows = evidence.read_summary(store.folder)
+    assert all(math.isnan(row["low"]) for row in rows)
+    assert evidence.main([str(store.folder)]) == 0
+    assert evidence.side_by_side([r for r in rows if r["part"] == "ethanol"], ["energy_mae"]).data
+    duel = evidence.duels(store.folder, "dual", "conservative", "force_rmse", "conservative")[0]
+    assert (evidence.effect_words(duel), duel["shown"]) == ("1.00 (one seed)", "too few seeds")
+
+
+def test_a_mean_of_many_seeds_without_an_end_is_damage(folder, tmp_path):
+    with open(folder / "summary.csv", encoding="utf-8", newline="") as file:
+        head, first, *others = csv.reader(file)
+    first[head.index("low")] = ""
+    with open(tmp_path / "summary.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([head, first, *others])
+    with pytest.raises(ValueError, match="line 2: low is not given"):
+        evidence.read_summary(tmp_path)
+
+
+def test_an_axis_of_ratios_is_not_as_wide_as_an_interval_of_two_seeds(rows):
+    held = [r for r in evidence.own_test(rows) if math.isfinite(r["ratio"])]
+    wide = [r | {"ratio": 0.5, "ratio_low": 1e-6, "ratio_high": 1e6} for r in held]
+    low, high = evidence.ratio_bars(wide, "force_rmse").layout.xaxis.range
+    assert -1.1 < low < math.log10(0.5)
+    assert 0 < high < 1.1
 
 
 @pytest.mark.parametrize("ends", [(0.3, 0.45), (0.97, 1.02), (0.02, 40.0), (1.5, 3.0)])
