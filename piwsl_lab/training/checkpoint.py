@@ -154,7 +154,9 @@ def resume(
     with damaged(path):
         objective, settings, seen = Objective(**state["objective"]), state["settings"], state["fingerprints"]
     try:
-        trainer = Trainer(potential, train, objective, validation=validation, pool=pool, device=device, **settings)
+        trainer = Trainer(
+            potential, train, objective, validation=validation, pool=pool, device=device, **LATER | settings
+        )
     except ValueError as error:
         raise CheckpointError(f"{path}: cannot go on with these frames: {error}") from error
     if _fingerprints(trainer) != seen:

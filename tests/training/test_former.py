@@ -77,6 +77,14 @@ def test_a_training_of_a_former_format_goes_on_to_the_same_numbers(number):
     expect(gone_on(trainer), number)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_former_training_takes_no_default_of_today(number, monkeypatch):
+    monkeypatch.setitem(Trainer.__init__.__kwdefaults__, "average", 0.9)
+    monkeypatch.setitem(Trainer.__init__.__kwdefaults__, "patience", 3)
+    trainer = resume(former.FILES[number], **former.sets(), device="cpu")
+    assert (trainer.settings["average"], trainer.settings["patience"]) == (0.0, 0)
+
+
 def test_what_a_command_of_a_former_version_kept_goes_on(tmp_path):
     path = shutil.copy(former.FILES[2], tmp_path / "kept.safetensors")
     kept, steps = Kept(path), []
