@@ -81,7 +81,7 @@ def _compare(arguments: argparse.Namespace, setup: Setup, objective: Objective, 
     columns = {arguments.rival: result[arguments.rival], "PIWSL": result["piwsl"]}
     if any(min(column["steps"]) < setup.steps for column in columns.values()):
         taken = "; ".join(f"{name} {', '.join(map(str, column['steps']))}" for name, column in columns.items())
-        head += f"\nsteps until validation got no better, of {setup.steps}: {taken}"
+        head += f"\nsteps until validation got no better, or the last: {taken}"
     table = table_of(columns)
     return hand_over(arguments, kept, writers, f"{head}\n{table}")
 

@@ -22,7 +22,7 @@ from piwsl_lab.training.drive import train_to_end
 from piwsl_lab.training.kept import Kept
 from piwsl_lab.training.trainer import Trainer
 
-AVERAGE, STEPS = 0.99, 150
+AVERAGE, STEPS = 0.99, 300
 
 
 def train(folder: Path) -> None:
