@@ -139,6 +139,9 @@ def test_a_training_is_saved_resumed_and_goes_on_elsewhere(tmp_path):
         path = save(tmp_path / "run.safetensors", there.potential, there)
         resumed, fresh = resume(path, **frames), begun()
         go_on(path, fresh)
+        assert there.best.step == 2  # so that its weights are in the file beside those of the third step
+        assert all(map(all_there, (resumed, fresh)))
+        assert pack(resumed.potential, resumed) == pack(there.potential, there)
         ends = [finished(trainer) for trainer in (there, resumed, fresh)]
         assert all(map(all_there, (there, resumed, fresh)))
         loaded = load_potential(path)
