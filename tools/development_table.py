@@ -57,8 +57,7 @@ def table(group: str, methods: dict[str, Runs]) -> list[str]:
         runs = methods[name]
         cells = [name.partition(" ")[2] or "base"]
         cells += [errors([run for (where, _), run in runs.items() if where == data]) for data in sets]
-        cells += [f"{seconds(runs, sets):.0f}" if complete(runs, sets) else "", verdict(runs, base, sets)]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join([*cells, *verdict(runs, base, len(sets))])} |")
     return lines
 
 
@@ -69,15 +68,16 @@ def errors(runs: list[Run]) -> str:
     return f"{MILLI * fmean(run.energy for run in runs):.1f} / {MILLI * fmean(run.force for run in runs):.1f}"
 
 
-def verdict(runs: Runs, base: Runs, sets: list[str]) -> str:
-    """The score, bold where the rule takes the change; "" where a run of the sets is missing."""
-    common = {key: runs[key] for key in runs if key in base}
-    if not complete(common, sets):
-        return ""
-    rival = {key: base[key] for key in common}
-    value = score(common, rival)
-    taken = value < TAKEN and seconds(common, sets) <= AFFORDABLE * seconds(rival, sets)
-    return f"**{value:.3f}**" if taken else f"{value:.3f}"
+def verdict(runs: Runs, base: Runs, n_sets: int) -> tuple[str, str]:
+    """Core seconds, and the score from the sets and seeds that both have; bold where the rule takes the change."""
+    mine = {key: runs[key] for key in runs if key in base}
+    rival = {key: base[key] for key in mine}
+    if not mine:
+        return f"{seconds(runs):.0f}", ""
+    cost, value = seconds(mine) / seconds(rival), score(mine, rival)
+    text = f"**{value:.3f}**" if value < TAKEN and cost <= AFFORDABLE else f"{value:.3f}"
+    compared = len({data for data, _ in mine})
+    return f"{seconds(runs):.0f} (×{cost:.2f})", text + (f" ({compared} of {n_sets} sets)" if compared < n_sets else "")
 
 
 def score(runs: Runs, base: Runs) -> float:
@@ -91,14 +91,10 @@ def score(runs: Runs, base: Runs) -> float:
     return math.exp(fmean(math.log(ratio) for ratio in ratios))
 
 
-def seconds(runs: Runs, sets: list[str]) -> float:
+def seconds(runs: Runs) -> float:
     """Core seconds of one training on each set, summed; means over the seeds."""
+    sets = dict.fromkeys(data for data, _ in runs)
     return sum(fmean(run.seconds for (where, _), run in runs.items() if where == data) for data in sets)
-
-
-def complete(runs: Runs, sets: list[str]) -> bool:
-    """Whether there is a run on every set."""
-    return {data for data, _ in runs} == set(sets)
 
 
 def read(folder: Path) -> dict[str, Runs]:

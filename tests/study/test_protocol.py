@@ -120,20 +120,20 @@ def test_the_score_of_a_trial_by_hand(tmp_path):
         (b, "painn", 0, "conservative", 0.04, 0.2, 10),
         (a, "painn wide", 0, "conservative", 0.01, 0.05, 21),
         (b, "painn wide", 0, "conservative", 0.02, 0.1, 21),
-        (a, "painn slow", 0, "conservative", 0.01, 0.05, 5),
-        (a, "tensornet", 0, "conservative", 0.01, 0.05, 5),
+        (a, "painn slow", 0, "conservative", 0.02, 0.098, 5),
+        (a, "tensornet big", 0, "conservative", 0.01, 0.05, 5),
     ]
     assert tool("development_table").trials(stored(tmp_path, runs)) == [
         "| painn | methanol | nacl | core seconds | score |",
         "|---|---|---|---|---|",
-        "| base | 20.0 / 100.0 | 40.0 / 200.0 | 20 | 1.000 |",
-        "| radial 8 | 10.0 / 100.0 | 20.0 / 100.0 | 29 | **0.612** |",
-        "| slow | 10.0 / 50.0 |  |  |  |",
-        "| wide | 10.0 / 50.0 | 20.0 / 100.0 | 42 | 0.500 |",
+        "| base | 20.0 / 100.0 | 40.0 / 200.0 | 20 (×1.00) | 1.000 |",
+        "| radial 8 | 10.0 / 100.0 | 20.0 / 100.0 | 29 (×1.45) | **0.612** |",
+        "| slow | 20.0 / 98.0 |  | 5 (×0.50) | 0.990 (1 of 2 sets) |",
+        "| wide | 10.0 / 50.0 | 20.0 / 100.0 | 42 (×2.10) | 0.500 |",
         "",
         "| tensornet | methanol | core seconds | score |",
         "|---|---|---|---|",
-        "| base | 10.0 / 50.0 | 5 | 1.000 |",
+        "| big | 10.0 / 50.0 | 5 |  |",
     ]
 
 
@@ -144,7 +144,7 @@ def test_seeds_are_paired_and_a_dual_head_is_scored_by_its_gradient(tmp_path):
         ("a.npz", "dual tied", 0, "conservative", 0.01, 0.1, 10),
         ("a.npz", "dual tied", 1, "conservative", 0.03, 0.3, 10),
     ]
-    assert tool("development_table").trials(stored(tmp_path, runs))[3] == "| tied | 20.0 / 200.0 | 10 | 1.000 |"
+    assert tool("development_table").trials(stored(tmp_path, runs))[3] == "| tied | 20.0 / 200.0 | 10 (×1.00) | 1.000 |"
 
 
 def test_a_trial_that_is_there_twice_is_refused(tmp_path):
