@@ -1,1 +1,1 @@
-"""Training: one trainer, its batches and its best step, errors against labels, checkpoints."""
+"""Training: one trainer, its batches, what it answers with, its best step, errors against labels, checkpoints."""

@@ -49,7 +49,7 @@ class Answer:
     def __init__(self, potential: Any, average: float) -> None:
         self.potential, self.average = potential, average
         self.learner = _copied(potential) if average > 0 else potential
-        self._trained = [weight.requires_grad for weight in potential.parameters()]
+        self._numbers = tuple(_Numbers(module) for module in self.modules)
 
     @property
     def is_mean(self) -> bool:
@@ -71,22 +71,16 @@ class Answer:
         if not self.is_mean:
             return []
         share = 1 - share_kept(step, self.average)
-        (weights, others), (learned, present) = (self._tensors(module) for module in (self.potential, self.learner))
-        moved = list(torch._foreach_lerp(weights, learned, share)) if weights else []
-        return moved + [_between(*pair, share) for pair in zip(others, present, strict=True)]
+        learner, mean = self._numbers
+        moved = list(torch._foreach_lerp(mean.trained, learner.trained, share)) if mean.trained else []
+        return moved + [_between(*pair, share) for pair in zip(mean.others(), learner.others(), strict=True)]
 
     @torch.no_grad()
     def take(self, mean: Sequence[Tensor]) -> None:
         """Put what `mean_after` found into the potential, e.g. weights [F, F]. May be repeated."""
         if mean:
-            weights, others = self._tensors(self.potential)
-            torch._foreach_copy_(weights + others, list(mean))
-
-    def _tensors(self, module: Any) -> tuple[list[Tensor], list[Tensor]]:
-        """The weights of one of both that are trained; and its other numbers, buffers among them."""
-        weights = list(zip(module.parameters(), self._trained, strict=True))
-        frozen = [weight for weight, trained in weights if not trained]
-        return [weight for weight, trained in weights if trained], [*frozen, *module.buffers()]
+            mine = self._numbers[-1]
+            torch._foreach_copy_(mine.trained + mine.others(), list(mean))
 
     def fit_shift(self, graphs: GraphSet, objective: Objective) -> None:
         """Take the constant error out of the energies, with labels that training reads anyway.
@@ -124,6 +118,21 @@ class Answer:
         reference = getattr(self.potential, "reference", None)
         if getattr(self.learner, "reference", None) != reference:
             self.learner.reference = reference
+
+
+class _Numbers:
+    """The tensors of a module, found once: a walk through its parts at every step takes longer than the mean itself."""
+
+    def __init__(self, module: Any) -> None:
+        weights = list(module.parameters())
+        self.trained: list[Tensor] = [weight for weight in weights if weight.requires_grad]
+        self._frozen: list[Tensor] = [weight for weight in weights if not weight.requires_grad]
+        self._owners = [part for part in module.modules() if part._buffers]
+
+    def others(self) -> list[Tensor]:
+        """Weights that were not trained when it began, and buffers, of which a module may make new ones."""
+        buffers = [buffer for part in self._owners for buffer in part._buffers.values() if buffer is not None]
+        return self._frozen + buffers
 
 
 def share_kept(step: int, average: float) -> float:
