@@ -65,11 +65,14 @@ def test_labels_are_those_of_the_method(name):
 def test_no_development_frame_is_in_a_data_set(name, part, request):
     if not next(entry for entry in datasets() if entry.name == name).embedded:
         request.getfixturevalue("mirror")
-    data = load(f"{name}:{part}")
+    scored = formulas(load(f"{name}:{part}"))
     for own in METHODS:
-        mine = development(own)
-        assert not formulas(mine) & formulas(data)
-        require_disjoint(development=mine, scored=data)
+        assert not formulas(development(own)) & scored, "frames of different formulas are no copies; these may be"
+
+
+def test_development_sets_share_no_frame_with_each_other_or_with_what_is_embedded():
+    parts = {name: development(name) for name in METHODS}
+    require_disjoint(**parts, ethanol=load("ethanol:800K"))
 
 
 def test_development_sets_are_no_ethanol_aspirin_or_acetylacetone():
