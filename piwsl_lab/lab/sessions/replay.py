@@ -135,7 +135,7 @@ class Replay:
             replay = cls(folder)
             wanted = {name: (heads or {}).get(name, setup.head) for name in objectives}
             if (
-                replace(setup, device="auto") == replace(replay.setup, device="auto")
+                replace(setup, device="auto").filled() == replace(replay.setup, device="auto").filled()
                 and list(objectives.items()) == [(twin.name, twin.objective) for twin in replay.twins]
                 and wanted == {twin.name: twin.setup.head for twin in replay.twins}
             ):
