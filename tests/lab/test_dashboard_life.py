@@ -166,7 +166,8 @@ def test_the_stored_run_plays_at_once_marked_and_does_not_touch_the_session(less
     assert "Stored run, trained earlier on another machine" in text(panel.status)
     assert text(panel.headline).startswith("stored run")
     wait_for(lambda: len(curves.figure.data[0].x) > 10)
-    assert any("stored" in words.text for words in curves.figure.layout.annotations)
+    # Data and words of a figure are set one after the other.
+    wait_for(lambda: any("stored" in words.text for words in curves.figure.layout.annotations))
     panel.controls.physics_knobs["epsilon"].value = 0.1
     panel.controls.strip.labels.value = 200
     assert "Waiting for Reset" in text(panel.status)

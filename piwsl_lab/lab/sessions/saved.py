@@ -194,7 +194,8 @@ def _trainer(run: SavedRun, twin: SavedTwin, task: Task, device: str) -> Trainer
     with _damaged(path):
         trainer = resume(path, task.train, task.validation, task.pool, device)
         trainer.objective = twin.objective  # earlier versions kept the knobs apart from what the last step used
-    known = {name: getattr(twin.setup, name) for name in ("steps", "batch_size", "learning_rate", "seed")}
+    names = ("steps", "batch_size", "learning_rate", "schedule", "weight_decay", "average", "seed")
+    known = {name: getattr(twin.setup, name) for name in names}
     if trainer.done != len(twin.records) or any(trainer.settings[name] != value for name, value in known.items()):
         raise SavedError(f"{path}: belongs to another training than {SESSION} says; save the session again")
     return trainer
