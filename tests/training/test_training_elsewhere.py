@@ -102,6 +102,23 @@ def test_every_model_is_trained_elsewhere_as_here(name, head):
     assert all(map(torch.equal, here[1], there[1]))
 
 
+def test_a_mean_of_the_weights_and_its_learner_live_elsewhere_too(tmp_path):
+    frames, options = sets(), {"average": 0.9, "patience": 2}
+    here = finished(begun(frames=frames, **options))
+    with other_device():
+        trainer = begun(frames=frames, **options)
+        for _ in range(3):
+            trainer.step()
+        save(tmp_path / "half.safetensors", trainer.potential, trainer)
+        resumed = resume(tmp_path / "half.safetensors", **frames)
+        for one in (trainer, resumed):
+            there = finished(one)
+            assert all_there(one)
+            assert all(isinstance(value, Elsewhere) for value in one.learner.state_dict().values())
+            assert here[0][-len(there[0]) :] == there[0]
+            assert all(map(torch.equal, here[1], there[1]))
+
+
 def test_soft_modes_are_drawn_elsewhere_as_here():
     frames = {"train": labelled("CH3OH", 6), "validation": labelled("CH3OH", 3, seed=1)}
     objective = Objective(**WEIGHTS, direction="covariance")
@@ -120,7 +137,7 @@ def test_energies_are_validated_and_their_constant_is_fitted():
         record = trainer.step()
         assert record.metrics.energy_rmse > 0
         assert not torch.equal(numbers(trainer.potential.shift), before)
-        trainer._fit_shift()
+        trainer.answer.fit_shift(trainer.graphs, trainer.current)
 
 
 def test_a_training_is_saved_resumed_and_goes_on_elsewhere(tmp_path):
