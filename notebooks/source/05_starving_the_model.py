@@ -153,9 +153,9 @@ low, high = judged_interval.function(study.errors("with PITC", "energy error")[5
 print(f"with PITC,    50 labels: mean in {low:.0f} to {high:.0f} meV")
 
 # %% [markdown]
-# The two intervals are far apart, so the gain in energy is no luck of the seeds. The studies of this laboratory use
-# *Student's t* instead, which is right for few seeds: mean ± 2.78 standard errors for five (notebook 08). Whether another, simpler change would give
-# it as well is another question (notebook 08).
+# The two intervals are far apart, so the gain in energy is no luck of the seeds. The studies here use
+# *Student's t*, which is right for few seeds. Whether another, simpler change would give the gain as well is another
+# question (notebook 08).
 #
 # ## The mean is not the worst
 #

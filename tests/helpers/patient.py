@@ -31,5 +31,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, last: Callable[[Setup, Objective]
         return trainer
 
     monkeypatch.setattr("piwsl_lab.training.trainer.is_better", lambda metrics, best, *_: best is None)
-    for room in (*ROOMS, "piwsl_lab.study.task"):  # last: the others take theirs from it when they are loaded
+    # The task last: the others take theirs from it when they are loaded.
+    for room in (*ROOMS, "piwsl_lab.study", "piwsl_lab.study.task"):
         monkeypatch.setattr(f"{room}.build_trainer", built)
