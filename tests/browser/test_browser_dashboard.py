@@ -20,6 +20,10 @@ pytestmark = pytest.mark.browser
 COST = 0.15
 ROUNDS = 3, 12
 
+# Drawings for each step that the same machine takes without a page; six a second are enough for the eye. A machine of 16
+# steps a second drew 3 to 4, with the code before as well.
+MOVES = 0.15
+
 HELPERS = """
     import threading
     import time
@@ -184,7 +188,7 @@ def test_the_dashboard_lives_in_a_browser(tmp_path):
     assert errors == []
     assert any("execute_request" in message for message in sent)
     assert not any("Delta" in message for message in sent), "plotly answers every drawing"
-    assert moves / (1 - live_taken) >= 6
+    assert moves / (1 - live_taken) >= min(6, MOVES * quiet)
     assert milliseconds < 500
     assert atoms.foreground > 0.02 * atoms.total
     assert atoms.colours > 50
