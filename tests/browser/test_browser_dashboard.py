@@ -20,8 +20,8 @@ pytestmark = pytest.mark.browser
 COST = 0.15
 ROUNDS = 3, 12
 
-# Drawings for each step that the same machine takes without a page; six a second are enough for the eye. A machine of 16
-# steps a second drew 3 to 4, with the code before as well.
+# Drawings for each step that the same machine takes without a page; six a second are enough for the eye. A machine of
+# 16 steps a second drew 3 to 4, with the code before as well.
 MOVES = 0.15
 
 HELPERS = """
