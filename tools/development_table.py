@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parent.parent / "studies" / "development"
 TAKEN, AFFORDABLE = 0.97, 1.5  # score below which a change is taken, and how many times the core seconds it may cost
+FEWEST_SETS = 3  # that a score rests on before a change is taken
 MILLI = 1000.0  # the study keeps eV and eV/Å
 
 
@@ -75,8 +76,9 @@ def verdict(runs: Runs, base: Runs, n_sets: int) -> tuple[str, str]:
     if not mine:
         return f"{seconds(runs):.0f}", ""
     cost, value = seconds(mine) / seconds(rival), score(mine, rival)
-    text = f"**{value:.3f}**" if value < TAKEN and cost <= AFFORDABLE else f"{value:.3f}"
     compared = len({data for data, _ in mine})
+    taken = value < TAKEN and cost <= AFFORDABLE and compared >= FEWEST_SETS
+    text = f"**{value:.3f}**" if taken else f"{value:.3f}"
     return f"{seconds(runs):.0f} (×{cost:.2f})", text + (f" ({compared} of {n_sets} sets)" if compared < n_sets else "")
 
 

@@ -58,7 +58,7 @@ class Potential(nn.Module, ABC):
     """
 
     records_its_own_gradients: ClassVar[bool] = True  # see `interface.ask`
-    standard: ClassVar[dict[str, Any]]  # every class has its own
+    standard: ClassVar[dict[str, Any]] = {}  # every class has its own
     rows: Tensor
     scale: Tensor
     shift: Tensor
@@ -76,6 +76,8 @@ class Potential(nn.Module, ABC):
         super().__init__()
         given = {"channels": channels, "layers": layers, "radial": radial, "cutoff": cutoff, "basis": basis}
         size = self.standard | {name: value for name, value in given.items() if value is not None}
+        if missing := ", ".join(given.keys() - size.keys()):
+            raise ValueError(f"{type(self).__name__} has no standard {missing}: give it, or write it into `standard`")
         if head not in HEADS:
             raise ValueError(f"head {head!r} does not exist; choose one of {', '.join(HEADS)}")
         if not elements or min(size["channels"], size["layers"], size["radial"]) < 1 or size["cutoff"] <= 0:

@@ -9,6 +9,7 @@ from typing import Any
 from piwsl_lab.models import MODELS
 from piwsl_lab.names import BASES, HEADS, LEARNING_RATES, Default
 from piwsl_lab.training.checkpoint_file import FORMER_BASIS, LONGEST_CUTOFF, MOST_CHANNELS, MOST_LAYERS
+from piwsl_lab.training.settings import LATER
 
 # Raise it when a change to training or scoring makes the same cell come out differently: results of another recipe
 # are not mixed.
@@ -38,8 +39,7 @@ FORMER: dict[str, Any] = {
     "cutoff": 5.0,
     "schedule": "cosine",
     "weight_decay": 0.01,
-    "average": 0.0,
-    "patience": 0,
+    **LATER,
 }
 SIZES = ("channels", "layers", "radial", "cutoff", "basis")  # of a model, which has a standard for each
 
@@ -108,9 +108,8 @@ class Setup:
 
     def size(self) -> dict[str, Any]:
         """The numbers that make the model, by name: those asked for, else the model's own."""
-        standard = MODELS[self.model].standard
         given = {name: getattr(self, name) for name in SIZES}
-        return {name: standard[name] if value is None else value for name, value in given.items()}
+        return MODELS[self.model].standard | {name: value for name, value in given.items() if value is not None}
 
     def filled(self) -> Setup:
         """The same run with every number of its model written down."""

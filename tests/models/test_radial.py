@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from frames import crystal, dataset, frame, labelled, rattled
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from piwsl_lab.models import MODELS, build, check_potential
+from piwsl_lab.models import MODELS, PaiNN, build, check_potential
 from piwsl_lab.models.radial import KINDS, radial_basis
 from piwsl_lab.names import BASES
 from piwsl_lab.training.checkpoint import load_potential, save
@@ -196,3 +197,12 @@ def test_a_damaged_basis_is_named(change, words, tmp_path):
     rewritten(path, lambda header: change(header["hyperparameters"]))
     with pytest.raises(CheckpointError, match=f"p.safetensors: .*{words}"):
         load_potential(path)
+
+
+def test_a_class_without_a_standard_says_what_it_wants():
+    class Bare(PaiNN):
+        standard: ClassVar[dict[str, Any]] = {"channels": 4, "layers": 1, "radial": 4, "cutoff": 5.0}
+
+    with pytest.raises(ValueError, match="Bare has no standard basis: give it, or write it into `standard`"):
+        Bare()
+    assert Bare(basis="bessel").hyperparameters["basis"] == "bessel"

@@ -114,25 +114,31 @@ def test_there_is_no_table_before_there_are_runs(tmp_path):
 
 
 def test_the_score_of_a_trial_by_hand(tmp_path):
-    """Ratios (0.5, 1) and (0.5, 0.5): the means are 0.75 and 0.5, their geometric mean is 0.612."""
-    a, b = "studies/development-frames/methanol.npz", "studies/development-frames/nacl.npz"
+    """Ratios (0.5, 1), (0.5, 0.5) and (0.5, 0.5): the means are 0.75, 0.5 and 0.5, their geometric mean is 0.572."""
+    a, b, c = (f"studies/development-frames/{name}.npz" for name in ("methanol", "nacl", "glycine"))
     runs = [
         (a, "painn radial 8", 0, "conservative", 0.01, 0.1, 14),
         (b, "painn radial 8", 0, "conservative", 0.02, 0.1, 15),
         (a, "painn", 0, "conservative", 0.02, 0.1, 10),
         (b, "painn", 0, "conservative", 0.04, 0.2, 10),
+        (c, "painn radial 8", 0, "conservative", 0.02, 0.1, 15),
+        (c, "painn", 0, "conservative", 0.04, 0.2, 10),
+        (a, "painn few", 0, "conservative", 0.01, 0.05, 10),
+        (b, "painn few", 0, "conservative", 0.02, 0.1, 10),
+        (c, "painn wide", 0, "conservative", 0.02, 0.1, 21),
         (a, "painn wide", 0, "conservative", 0.01, 0.05, 21),
         (b, "painn wide", 0, "conservative", 0.02, 0.1, 21),
         (a, "painn slow", 0, "conservative", 0.02, 0.098, 5),
         (a, "tensornet big", 0, "conservative", 0.01, 0.05, 5),
     ]
     assert tool("development_table").trials(stored(tmp_path, runs)) == [
-        "| painn | methanol | nacl | core seconds | score |",
-        "|---|---|---|---|---|",
-        "| base | 20.0 / 100.0 | 40.0 / 200.0 | 20 (×1.00) | 1.000 |",
-        "| radial 8 | 10.0 / 100.0 | 20.0 / 100.0 | 29 (×1.45) | **0.612** |",
-        "| slow | 20.0 / 98.0 |  | 5 (×0.50) | 0.990 (1 of 2 sets) |",
-        "| wide | 10.0 / 50.0 | 20.0 / 100.0 | 42 (×2.10) | 0.500 |",
+        "| painn | methanol | nacl | glycine | core seconds | score |",
+        "|---|---|---|---|---|---|",
+        "| base | 20.0 / 100.0 | 40.0 / 200.0 | 40.0 / 200.0 | 30 (×1.00) | 1.000 |",
+        "| few | 10.0 / 50.0 | 20.0 / 100.0 |  | 20 (×1.00) | 0.500 (2 of 3 sets) |",
+        "| radial 8 | 10.0 / 100.0 | 20.0 / 100.0 | 20.0 / 100.0 | 44 (×1.47) | **0.572** |",
+        "| slow | 20.0 / 98.0 |  |  | 5 (×0.50) | 0.990 (1 of 3 sets) |",
+        "| wide | 10.0 / 50.0 | 20.0 / 100.0 | 20.0 / 100.0 | 63 (×2.10) | 0.500 |",
         "",
         "| tensornet | methanol | core seconds | score |",
         "|---|---|---|---|",
