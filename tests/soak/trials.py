@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import browser
 from playwright.sync_api import Error as PageError
+from playwright.sync_api import TimeoutError as PageTimeout
 
 FEW = 6  # points: fewer are no curve
 MISSING = ("model not found", "Error displaying widget", "Error creating widget", "Failed to create view")
@@ -117,7 +118,7 @@ class Trials:
             until(lambda: seen() >= max(FEW, least), f"less than {max(FEW, least)} points in the page", left())
         except AssertionError as error:
             raise AssertionError("; ".join([str(error), *missing(page)])) from error
-        until(lambda: has_molecules(page), "a molecule without pixels", left())
+        until(lambda: has_molecules(page), "a molecule without pixels, or no picture to be had of it", left())
         self.took = time.monotonic() - self.began
         assert panel.running(kernel), "it stopped by itself"
         panel.stop(kernel)
@@ -133,8 +134,11 @@ def missing(page) -> list[str]:
 
 
 def has_molecules(page) -> bool:
-    """Whether every picture on show has something in it."""
+    """Whether every picture on show has something in it; a page too busy to be photographed is asked again."""
     boxes = [(canvas, canvas.bounding_box()) for canvas in page.locator("canvas:visible").all()]
     large = [canvas for canvas, box in boxes if box and min(box["width"], box["height"]) > 100]
-    stats = [browser.pixel_stats(canvas) for canvas in large]
+    try:
+        stats = [browser.pixel_stats(canvas) for canvas in large]
+    except PageTimeout:
+        return False
     return bool(stats) and all(s.foreground > 0.005 * s.total and s.colours > 20 for s in stats)
