@@ -79,7 +79,6 @@ class Default:
     LABELS = 50  # energies, and frames with forces
     STEPS = 3000
     BATCH_SIZE = 8  # frames
-    LEARNING_RATE = 1e-3
     SCHEDULE = "cosine"
     WEIGHT_DECAY = 0.01
     AVERAGE = 0.0  # share of the mean of the weights that stays at each step
@@ -90,6 +89,9 @@ class Default:
     ORDER = 2
 
 
+# Learning rate of AdamW at the first step, by the head: forces of their own are unsteady at the rate of a gradient.
+# A class may have other ones (`Potential.rates`).
+RATES: dict[str, float] = {"conservative": 1e-3, "direct": 1e-3, "dual": 1e-3}
 # Weights to begin with, by the head. The two outputs of a dual potential are compared directly. It has two kinds of
 # force and a consistency to fit beside its energies, so that these weigh three times more.
 SUITED: dict[str, dict[str, float]] = {

@@ -40,8 +40,9 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=Default.STEPS, help="training steps, at most")
     parser.add_argument("--batch-size", type=int, default=Default.BATCH_SIZE, help="frames in a step")
     parser.add_argument(
-        "--learning-rate", type=float, default=Default.LEARNING_RATE, help="of AdamW, at the first step; then a cosine"
-    )
+        "--learning-rate", type=float, default=argparse.SUPPRESS,
+        help="of AdamW, at the first step; then a cosine (default: that of the model for its head)",
+    )  # fmt: skip
     parser.add_argument(
         "--average", type=float, default=Default.AVERAGE, metavar="A",
         help="the potential is a running mean of the weights that keeps this share of itself at each step; 0: the last",

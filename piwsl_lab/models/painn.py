@@ -7,19 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from piwsl_lab.atoms.graph import AtomGraph
 from piwsl_lab.models.force_heads import Features
-from piwsl_lab.models.potential import Potential, initialise
-from piwsl_lab.models.radial import Geometry, geometry
+from piwsl_lab.models.potential import initialise
+from piwsl_lab.models.radial import Geometry
+from piwsl_lab.models.vector_heads import TINY, Denoising, ForceHead
 
-TINY = 1e-8  # keeps the norm of a vector feature differentiable at zero
 
-
-class PaiNN(Potential):
-    """Polarizable atom interaction network; parameters as in `Potential`.
-
-    With `denoise=True` it has one more input and output, for denoising non-equilibrium structures (Liao et al. 2024,
-    arXiv 2403.09549): forces enter as the first vector features, and a vector head says how far each atom was moved.
+class PaiNN(Denoising):
+    """Polarizable atom interaction network; parameters as in `Potential`, and `denoise` as in `Denoising`.
 
     The message is figure 2b of the paper (equations 7 and 8), the update figure 2c (equations 9 and
     10). The direct force head is the gated equivariant block of figure 3.
@@ -47,26 +42,7 @@ class PaiNN(Potential):
             self.force_head = ForceHead(channels)
             initialise(self.force_head)
         if denoise:
-            self.hyperparameters["denoise"] = True
-            self.force_embedding = nn.Linear(1, channels, bias=False)
-            self.noise_head = ForceHead(channels)
-            initialise(self.force_embedding)
-            initialise(self.noise_head)
-
-    def denoised(self, graph: AtomGraph, forces: Tensor) -> Tensor:
-        """Displacement that the noise head finds, in units of ε, [N, 3]; `forces` [N, 3], eV/Å, are those at r.
-
-        Raises
-        ------
-        ValueError
-            The model was made without `denoise=True`.
-        """
-        if "denoise" not in self.hyperparameters:
-            return super().denoised(graph, forces)
-        edges = geometry(graph, self.cutoff)
-        told = self.force_embedding((forces / self.scale).unsqueeze(2))  # (N, 3, F)
-        noise: Tensor = self.noise_head(*self.features(self.rows[graph.numbers], edges, told))
-        return noise
+            self.add_denoising()
 
     def features(self, elements: Tensor, edges: Geometry, vectors: Tensor | None = None) -> Features:
         """Scalars [N, F] and vectors [N, 3, F] of every atom, from its element row [N] and the edges.
@@ -81,6 +57,10 @@ class PaiNN(Potential):
             s, v = update(*message(s, v, w, edges))
         assert v is not None  # a model has at least one layer
         return s, v
+
+    def scalars_and_vectors(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Scalars [N, F] and vectors [N, 3, F] of every atom."""
+        return features[0], features[1]
 
     def atom_energies(self, features: Features) -> Tensor:
         """Energy of every atom, [N], in units of `scale`, from its scalars."""
@@ -135,36 +115,3 @@ class Update(nn.Module):
         gate_v, gate_sv, gate_s = self.gate(torch.cat([s, length], dim=1)).chunk(3, dim=1)
         s = s + gate_s + gate_sv * (left * right).sum(1)
         return s, v + left * gate_v.unsqueeze(1)
-
-
-class ForceHead(nn.Module):
-    """Two gated equivariant blocks that end in one vector per atom, [N, 3]; figure 3 of the paper."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        half = max(channels // 2, 1)
-        self.first = GatedBlock(channels, half)
-        self.second = GatedBlock(half, 1)
-
-    def forward(self, s: Tensor, v: Tensor) -> Tensor:
-        """One vector per atom, [N, 3], from scalars [N, F] and vectors [N, 3, F]."""
-        s, v = self.first(s, v)
-        forces: Tensor = self.second(nn.functional.silu(s), v)[1]  # (N, 3, 1)
-        return forces.squeeze(2)
-
-
-class GatedBlock(nn.Module):
-    """Gated equivariant block: scalars scale the mixed vectors, so that their direction turns with the atoms."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        self.out = out
-        self.norm_mix = nn.Linear(channels, channels, bias=False)
-        self.vector_mix = nn.Linear(channels, out, bias=False)
-        self.gate = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 2 * out))
-
-    def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalars [N, F] and vectors [N, 3, F] become scalars [N, O] and vectors [N, 3, O]."""
-        length = (self.norm_mix(v).square().sum(1) + TINY).sqrt()  # (N, F)
-        s, gate = self.gate(torch.cat([s, length], dim=1)).chunk(2, dim=1)
-        return s, self.vector_mix(v) * gate.unsqueeze(1)

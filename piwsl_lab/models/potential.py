@@ -21,7 +21,7 @@ from piwsl_lab.atoms.graph_set import DEFAULT_SKIN, GraphSet
 from piwsl_lab.models.force_heads import Features, answer
 from piwsl_lab.models.interface import Prediction, as_graphs, predict
 from piwsl_lab.models.radial import Geometry, geometry, radial_basis
-from piwsl_lab.names import HEADS
+from piwsl_lab.names import HEADS, RATES
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -47,6 +47,8 @@ class Potential(nn.Module, ABC):
     ----------
     standard : dict
         What the class takes for `channels`, `layers`, `radial`, `cutoff` and `basis` where they are not given.
+    rates : dict of float
+        The learning rate that a training of the class begins with, by the head.
     hyperparameters : dict
         Arguments that make the same potential again, standard ones filled in.
     reference : dict of float, eV per element, or None before `calibrate` has set it
@@ -59,6 +61,7 @@ class Potential(nn.Module, ABC):
 
     records_its_own_gradients: ClassVar[bool] = True  # see `interface.ask`
     standard: ClassVar[dict[str, Any]] = {}  # every class has its own
+    rates: ClassVar[dict[str, float]] = RATES
     rows: Tensor
     scale: Tensor
     shift: Tensor
@@ -167,7 +170,8 @@ class Potential(nn.Module, ABC):
             The potential has no such head.
         """
         raise ValueError(
-            f"this {type(self).__name__} has no denoising head: build a PaiNN with denoise=True, or set denoise=0"
+            f"this {type(self).__name__} has no denoising head: build a PaiNN or TensorNet with denoise=True, or set "
+            "denoise=0"
         )
 
     def check_elements(self, numbers: Iterable[int]) -> None:

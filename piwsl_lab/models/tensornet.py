@@ -32,10 +32,10 @@ import torch
 from torch import Tensor, nn
 
 from piwsl_lab.models.force_heads import Features
-from piwsl_lab.models.painn import ForceHead
-from piwsl_lab.models.potential import Potential, initialise
+from piwsl_lab.models.potential import initialise
 from piwsl_lab.models.radial import Geometry
 from piwsl_lab.models.schnet import EdgeForce
+from piwsl_lab.models.vector_heads import Denoising, ForceHead
 
 
 class Parts(NamedTuple):
@@ -64,8 +64,10 @@ class Parts(NamedTuple):
         return self.scaled(factor, factor, factor)
 
 
-class TensorNet(Potential):
-    """TensorNet; parameters as in `Potential`, where `layers` counts the sums over neighbours as in the other models.
+class TensorNet(Denoising):
+    """TensorNet; parameters as in `Potential`, and `denoise` as in `Denoising`.
+
+    `layers` counts the sums over neighbours as in the other models.
 
     The first of them is the embedding, so `layers=3` is what the paper calls two interaction
     layers. Filters are lighter than in the paper. They are linear in the radial basis, as in
@@ -82,7 +84,7 @@ class TensorNet(Potential):
     standard: ClassVar[dict[str, Any]] = {"channels": 64, "layers": 3, "radial": 20, "cutoff": 5.0, "basis": "bessel"}
     patterns: Tensor
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, denoise: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         channels, layers = self.hyperparameters["channels"], self.hyperparameters["layers"]
         radial, half = self.hyperparameters["radial"], max(channels // 2, 1)
@@ -102,19 +104,25 @@ class TensorNet(Potential):
             self.force_head, self.edge_force = ForceHead(channels), EdgeForce(channels, radial)
             initialise(self.force_head)
             initialise(self.edge_force)
+        if denoise:
+            self.add_denoising()
 
-    def features(self, elements: Tensor, edges: Geometry) -> Features:
+    def features(self, elements: Tensor, edges: Geometry, vectors: Tensor | None = None) -> Features:
         """Invariants [N, F] of every atom, then i [N, F], a [N, 3, F] and s [N, 5, F] of its tensor X.
 
-        `elements` [N] are element rows.
+        `elements` [N] are element rows; `vectors` [N, 3, F], if given, join the antisymmetric parts of the first X.
         """
         basis = torch.cat([self.basis(edges.distance), torch.ones_like(edges.distance)], dim=1) * edges.envelope
         first, *later = (layer(basis).chunk(3, dim=1) for layer in self.filters)  # f_I, f_A, f_S: (E, F) each
         matrices = normalised(self.patterns)  # B_k as columns: (9, 5)
-        x = self.embedding(elements, edges, first, matrices)
+        x = self.embedding(elements, edges, first, matrices, vectors)
         for interaction, filters in zip(self.interactions, later, strict=True):
             x = interaction(x, edges, filters, matrices)
         return self.readout(torch.cat(x.squared_norms(), dim=1)), *x
+
+    def scalars_and_vectors(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Invariants [N, F] and the vectors a [N, 3, F] of every atom."""
+        return features[0], features[2]
 
     def atom_energies(self, features: Features) -> Tensor:
         """Energy of every atom, [N], in units of `scale`, from its invariants."""
@@ -152,10 +160,13 @@ class Embedding(nn.Module):
         assert isinstance(last, nn.Linear)
         nn.init.ones_(last.bias)
 
-    def forward(self, elements: Tensor, edges: Geometry, filters: tuple[Tensor, ...], matrices: Tensor) -> Parts:
+    def forward(
+        self, elements: Tensor, edges: Geometry, filters: tuple[Tensor, ...], matrices: Tensor, vectors: Tensor | None
+    ) -> Parts:
         """The first tensor of every atom, [N, …, F], from its element row [N] and the edges.
 
-        `filters` are f_I, f_A and f_S, [E, F] each; `matrices` [9, 5] holds the B_k.
+        `filters` are f_I, f_A and f_S, [E, F] each; `matrices` [9, 5] holds the B_k; `vectors` [N, 3, F] or None are
+        added to the antisymmetric parts.
         """
         z = self.element.weight
         # There are few pairs of elements and many edges: every Z is made once and looked up.
@@ -165,6 +176,7 @@ class Embedding(nn.Module):
         dyad = (edges.unit.unsqueeze(2) * edges.unit.unsqueeze(1)).flatten(1)  # (E, 9)
         along = Parts(torch.ones_like(pair), edges.unit.unsqueeze(2), (dyad @ matrices).unsqueeze(2))
         x = gathered(along.scaled(*(f * pair for f in filters)), edges, len(elements))
+        x = x if vectors is None else x._replace(vector=x.vector + vectors)
         trace, turn, stretch = x.squared_norms()
         mixed: Parts = self.mix(x)
         return mixed.scaled(*self.gate(trace + turn + stretch).chunk(3, dim=1))

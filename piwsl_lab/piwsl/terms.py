@@ -188,7 +188,7 @@ def _denoise(places: Places) -> Tensor | None:
     denoised = getattr(places.potential, "denoised", None)
     if denoised is None:
         raise ValueError(
-            "denoise: this potential has no head for it; build a PaiNN with denoise=True, or set denoise=0"
+            "denoise: this potential has no head for it; build a PaiNN or TensorNet with denoise=True, or set denoise=0"
         )
     epsilon = places.objective.displacer().per_atom(places.graph)
     # The head says δ/ε, a number of order 1: in Å it would begin with an error of a hundred ε.

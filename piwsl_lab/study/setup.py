@@ -66,7 +66,9 @@ class Setup:
         The potential.
     channels, layers, radial, cutoff, basis : int, int, int, float (Å) and str, optional
         Its size, as for `Potential`; by default the model's own.
-    steps, batch_size, learning_rate, schedule, weight_decay, average, patience, seed, device
+    learning_rate : float, optional
+        By default that of the model for its head (`Potential.rates`).
+    steps, batch_size, schedule, weight_decay, average, patience, seed, device
         The training, as for `Trainer`.
     teachers : int
         Potentials trained on the labels alone whose mean forces stand in for the force labels that are missing.
@@ -94,7 +96,7 @@ class Setup:
     basis: str | None = None
     steps: int = Default.STEPS
     batch_size: int = Default.BATCH_SIZE
-    learning_rate: float = Default.LEARNING_RATE
+    learning_rate: float | None = None
     schedule: str = Default.SCHEDULE
     weight_decay: float = Default.WEIGHT_DECAY
     average: float = Default.AVERAGE
@@ -111,9 +113,13 @@ class Setup:
         given = {name: getattr(self, name) for name in SIZES}
         return MODELS[self.model].standard | {name: value for name, value in given.items() if value is not None}
 
+    def rate(self) -> float:
+        """The learning rate that was asked for, else that of the model for its head."""
+        return MODELS[self.model].rates[self.head] if self.learning_rate is None else self.learning_rate
+
     def filled(self) -> Setup:
-        """The same run with every number of its model written down."""
-        return replace(self, **self.size())
+        """The same run with every number of its model and of its head written down."""
+        return replace(self, **self.size(), learning_rate=self.rate())
 
     def check(self) -> None:
         """Raise a ValueError that names the field that makes no sense."""

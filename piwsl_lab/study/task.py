@@ -10,7 +10,8 @@ from ase.data import chemical_symbols
 from piwsl_lab.data import Dataset, load, published_test, require_disjoint
 from piwsl_lab.data.sets.draw import draw
 from piwsl_lab.data.sets.fewer import Labels
-from piwsl_lab.models import build
+from piwsl_lab.models import MODELS, build
+from piwsl_lab.models.vector_heads import Denoising
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.trainer import Trainer
@@ -78,6 +79,11 @@ def labelled_at_most(dataset: Dataset, frames: int) -> Dataset:
     return labelled.split(0, 0, min(frames, len(labelled)), seed=0).test
 
 
+def can_denoise(model: str) -> bool:
+    """Whether a model of that name can be built with a head that denoises."""
+    return issubclass(MODELS[model], Denoising)
+
+
 def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
     """A fresh potential and its trainer.
 
@@ -88,11 +94,13 @@ def build_trainer(setup: Setup, task: Task, objective: Objective) -> Trainer:
     ValueError
         The model cannot denoise and the objective asks for it, or `Trainer` refuses a setting.
     """
+    setup = setup.filled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(setup.seed)
         extra = {"denoise": True} if objective.denoise > 0 else {}
-        if extra and setup.model != "painn":
-            raise ValueError(f"denoise={objective.denoise} needs the model painn: {setup.model} has no denoising head")
+        if extra and not can_denoise(setup.model):
+            able = " or ".join(filter(can_denoise, MODELS))
+            raise ValueError(f"denoise={objective.denoise} needs the model {able}: {setup.model} has no denoising head")
         potential = build(
             setup.model,
             elements=task.train.elements,

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from piwsl_lab.data import require_disjoint
-from piwsl_lab.names import LEARNING_RATES
+from piwsl_lab.names import LEARNING_RATES, RATES
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 # Settings that files of earlier versions do not hold, as they were then.
 LATER: dict[str, Any] = {"average": 0.0, "patience": 0}
+
+
+def rate_of(potential: Any, given: float | None = None) -> float:
+    """The learning rate that was given, else the one that a potential begins with, by its head."""
+    rates: dict[str, float] = getattr(potential, "rates", RATES)
+    return rates.get(getattr(potential, "head", ""), rates["conservative"]) if given is None else given
 
 
 def learning_rate_at(step: int, settings: dict[str, Any]) -> float:

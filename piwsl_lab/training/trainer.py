@@ -30,7 +30,7 @@ from piwsl_lab.training.errors import Metrics, evaluate
 from piwsl_lab.training.named_tensors import moments_of, require_like, restore_moments, tensors_under
 from piwsl_lab.training.reach import Batches, Reach
 from piwsl_lab.training.record import Record, diverged
-from piwsl_lab.training.settings import check_frames, check_settings, learning_rate_at
+from piwsl_lab.training.settings import check_frames, check_settings, learning_rate_at, rate_of
 
 if TYPE_CHECKING:
     from piwsl_lab.data import Dataset
@@ -56,8 +56,8 @@ class Trainer:
         Frames at which the consistency terms ask where the objective's `centres` is "pool"; their labels, if they have
         any, are thrown away here.
     steps, batch_size : int
-    learning_rate : float
-        Of AdamW; `schedule` "cosine" takes it to 0 at the last step, "constant" leaves it.
+    learning_rate : float, optional
+        Of AdamW, by default the potential's; `schedule` "cosine" takes it to 0 at the last step, "constant" leaves it.
     weight_decay : float
     clip : float
         Largest norm of the gradient.
@@ -89,7 +89,7 @@ class Trainer:
         pool: Dataset | None = None,
         steps: int = Default.STEPS,
         batch_size: int = Default.BATCH_SIZE,
-        learning_rate: float = Default.LEARNING_RATE,
+        learning_rate: float | None = None,
         schedule: str = Default.SCHEDULE,
         weight_decay: float = Default.WEIGHT_DECAY,
         clip: float = 10.0,
@@ -102,8 +102,8 @@ class Trainer:
         require_module(potential)
         require_gradients(potential)
         self.settings: dict[str, Any] = {
-            "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
-            "weight_decay": weight_decay, "clip": clip, "seed": seed,
+            "steps": steps, "batch_size": batch_size, "learning_rate": rate_of(potential, learning_rate),
+            "schedule": schedule, "weight_decay": weight_decay, "clip": clip, "seed": seed,
             "validate_every": validate_every or max(1, steps // 20), "average": average, "patience": patience,
         }  # fmt: skip
         check_settings(self.settings)
@@ -118,7 +118,7 @@ class Trainer:
         self.answer = Answer(calibrated(potential.to(self.device), self.train_data), average)
         self.learner = self.answer.learner  # what a step asks and moves; without `average` it is the potential
         self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
-            self.learner.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+            self.learner.parameters(), lr=self.settings["learning_rate"], weight_decay=weight_decay, fused=True
         )
         self.validation = None if self.validation_data is None else as_graphs(potential, self.validation_data)
         self.reach = Reach(self.learner, self.train_data, self.pool_data)

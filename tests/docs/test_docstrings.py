@@ -126,8 +126,8 @@ def test_every_public_name_says_what_it_is(name):
 
 # What the answers of a model look like is said where it answers, also in a class that overrides a documented method.
 TENSORS = """
-models.painn PaiNN.features PaiNN.atom_energies PaiNN.atom_forces Message.forward Update.forward ForceHead.forward
-models.painn GatedBlock.forward
+models.painn PaiNN.features PaiNN.atom_energies PaiNN.atom_forces Message.forward Update.forward
+models.vector_heads ForceHead.forward GatedBlock.forward Denoising.denoised
 models.schnet SchNet.features SchNet.atom_energies SchNet.atom_forces Interaction.forward EdgeForce.forward
 models.tensornet TensorNet.features TensorNet.atom_energies TensorNet.atom_forces Embedding.forward Interaction.forward
 models.tensornet Mix.forward product normalised

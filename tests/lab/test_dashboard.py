@@ -16,6 +16,7 @@ from piwsl_lab.lab.panels.dashboard import TABS, Dashboard
 from piwsl_lab.lab.parts.colours import twin_colours
 from piwsl_lab.lab.sessions.script import script
 from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.models import MODELS
 from piwsl_lab.piwsl.objective import CHOICES, Objective
 from piwsl_lab.piwsl.schedules import constant, ramp
 from piwsl_lab.study.setup import Setup
@@ -295,6 +296,29 @@ def test_code_that_moves_a_number_moves_its_knob():
     wait_for(lambda: at_rest(panel))
     knobs = panel.controls.physics_knobs
     assert (knobs["epsilon"].value, knobs["order"].value) == (0.033, "symmetric")
+
+
+def test_the_learning_rate_follows_architecture_and_head_until_it_is_moved(monkeypatch):
+    for name, first in (("painn", 1.0), ("tensornet", 4.0)):
+        rates = {"conservative": first * 1e-3, "direct": 2 * first * 1e-3, "dual": 3 * first * 1e-3}
+        monkeypatch.setattr(MODELS[name], "rates", rates)
+    panel = Dashboard(Session(Setup(**SMALL, model="painn", head="direct", steps=20)))
+    model, head, rate = (panel.controls.setup_knobs[name] for name in ("model", "head", "learning_rate"))
+    assert rate.value == 2e-3
+    assert panel.controls.setup(panel.session.setup).learning_rate is None
+    head.value = "conservative"
+    assert rate.value == 1e-3
+    model.value = "tensornet"
+    assert rate.value == 4e-3
+    assert "learning rate 0.002 → 0.004" in text(panel.status)
+    panel.reset.click()
+    assert [twin.setup.learning_rate for twin in panel.session.twins] == [None, None]
+    assert panel.session.twins[0].trainer.settings["learning_rate"] == 4e-3
+    rate.value = 1e-2
+    head.value = "dual"
+    assert rate.value == 1e-2  # a choice of the person stays
+    panel.reset.click()
+    assert panel.session.setup.learning_rate == 1e-2
 
 
 def test_choosing_the_dual_head_sets_the_weights_that_suit_it_and_says_so():

@@ -85,11 +85,12 @@ def test_the_shift_of_the_energies_is_fitted_elsewhere():
     assert all(shift.abs().max() > 0 for shift in shifts)
 
 
-def test_the_denoising_head_works_elsewhere():
+@pytest.mark.parametrize("name", ["painn", "tensornet"])
+def test_the_denoising_head_works_elsewhere(name):
     answers = []
     for there in (False, True):
         torch.manual_seed(0)
-        potential = PaiNN(channels=8, layers=1, denoise=True)
+        potential = build(name, channels=8, layers=1, denoise=True)
         if not there:
             graph = potential.graphs(FRAMES).all()
             answers.append(potential.denoised(graph, graph.forces).detach())

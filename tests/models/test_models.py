@@ -119,6 +119,27 @@ def test_tensornet_features_are_a_scalar_a_polar_vector_and_a_rank_2_tensor():
     assert min(float(part.detach().abs().max()) for part in (scalar, vector, tensor)) > 1e-3
 
 
+@pytest.mark.parametrize("model", ["painn", "tensornet"])
+def test_what_the_denoising_head_says_turns_with_the_atoms(model):
+    potential, graph = make(model, "direct", denoise=True), graph_of(rattled("CH3CH2OH"))
+    forces = torch.randn(graph.positions.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    matrix = torch.from_numpy(-Rotation.random(random_state=3).as_matrix())  # a turn and an inversion
+    noise = potential.denoised(graph, forces)
+    turned = potential.denoised(graph.at(graph.positions @ matrix.T), forces @ matrix.T)
+    assert torch.allclose(noise @ matrix.T, turned, atol=1e-12)
+    assert not torch.allclose(noise, potential.denoised(graph, 2 * forces), atol=1e-3), "it was told no force"
+
+
+@pytest.mark.parametrize("model", ["painn", "tensornet"])
+def test_a_denoising_head_changes_no_other_answer(model):
+    torch.manual_seed(0)
+    plain = build(model, head="dual", channels=8, layers=2).state_dict()
+    torch.manual_seed(0)
+    more = build(model, head="dual", channels=8, layers=2, denoise=True)
+    assert all(torch.equal(more.state_dict()[name], value) for name, value in plain.items())
+    assert more.hyperparameters["denoise"] is True
+
+
 def test_tensornet_multiplies_parts_as_symmetrised_matrices():
     """½(XY + YX) with 3 × 3 matrices written out, for two tensors and for one with itself."""
     generator = torch.Generator().manual_seed(0)

@@ -624,7 +624,7 @@ def test_every_choice_is_checked_with_its_remedy(field, value, remedy):
     ("head", "options", "remedy"),
     [
         ("conservative", {"gradient": 1.0}, 'build it with head="dual"'),
-        ("direct", {"denoise": 1.0}, "build a PaiNN with denoise=True, or set denoise=0"),
+        ("direct", {"denoise": 1.0}, "build a PaiNN or TensorNet with denoise=True, or set denoise=0"),
         ("direct", {"pitc": 1.0, "direction": "covariance"}, 'or choose "uniform"'),
     ],
 )

@@ -156,8 +156,8 @@ def test_a_curl_penalty_needs_a_direct_head(file, head):
         compare_methods(setup(file, head=head), PIWSL, against="curl")
 
 
-def test_denoising_needs_painn(file):
-    with pytest.raises(ValueError, match=r"denoise=1.0 needs the model painn: schnet has no denoising head"):
+def test_denoising_needs_a_model_with_a_head_for_it(file):
+    with pytest.raises(ValueError, match=r"=1.0 needs the model painn or tensornet: schnet has no denoising head"):
         compare_methods(setup(file, model="schnet"), PIWSL, seeds=1, against="denoise")
 
 

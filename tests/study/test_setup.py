@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from piwsl_lab import names
+from piwsl_lab.cli.flags import add_training_flags, choices
 from piwsl_lab.data import load
 from piwsl_lab.models import MODELS
 from piwsl_lab.names import Default
 from piwsl_lab.piwsl.objective import Objective, suited
 from piwsl_lab.study.setup import FORMER, SIZES, Setup, completed
 from piwsl_lab.study.task import build_trainer, prepare
+from piwsl_lab.training.settings import rate_of
 from piwsl_lab.training.trainer import Trainer
 
 SMALL = {"energies": 8, "forces": 8, "test": 4}
@@ -67,11 +70,32 @@ def test_the_numbers_of_a_default_are_written_in_one_place():
         Default.MODEL, Default.HEAD, Default.LABELS, Default.LABELS
     )  # fmt: skip
     trainer = Trainer(MODELS["painn"](channels=4, layers=1), load("ethanol")[:4], Objective())
-    for name in ("steps", "batch_size", "learning_rate", "schedule", "weight_decay", "average", "patience"):
+    for name in ("steps", "batch_size", "schedule", "weight_decay", "average", "patience"):
         assert getattr(setup, name) == getattr(Default, name.upper()) == trainer.settings[name], name
     for name in ("energy", "force", "epsilon", "order"):
         assert getattr(objective, name) == getattr(Default, name.upper()), name
     assert {head: suited(head) for head in names.HEADS} == names.SUITED
+
+
+@pytest.mark.parametrize("head", names.HEADS)
+def test_a_head_has_a_learning_rate_of_its_own(head, monkeypatch):
+    """Wherever a training begins: a setup, a trainer by itself, a potential that is not ours, the command line."""
+    monkeypatch.setattr(MODELS["painn"], "rates", names.RATES | {head: 7e-4})
+    setup = Setup(model="painn", head=head, energies=4, forces=4, test=4, channels=4, layers=1)
+    assert setup.learning_rate is None
+    assert setup.filled().learning_rate == 7e-4
+    assert replace(setup, learning_rate=0.25).filled().learning_rate == 0.25
+    assert build_trainer(setup, prepare(setup), Objective()).settings["learning_rate"] == 7e-4
+    small = MODELS["painn"](head=head, channels=4, layers=1)
+    assert Trainer(small, load("ethanol")[:4], Objective()).settings["learning_rate"] == 7e-4
+    flags = argparse.ArgumentParser()
+    add_training_flags(flags)
+    assert choices(flags.parse_args(["--model", "painn", "--head", head]), seed=0)[0].filled().learning_rate == 7e-4
+    assert choices(flags.parse_args(["--head", head, "--learning-rate", "0.5"]), seed=0)[0].learning_rate == 0.5
+
+
+def test_a_potential_that_names_no_head_begins_as_a_gradient_does():
+    assert rate_of(object()) == names.RATES["conservative"]
 
 
 def test_no_default_of_a_training_is_written_as_a_number_elsewhere():

@@ -78,6 +78,9 @@ class Controls:
         self._shown = {field: knob.value for field, knob in self.physics_knobs.items()}
         self._showing: int | None = None  # the thread that puts knobs where the training is
         self.setup_knobs["data"].observe(self._offer_test_parts, "value")
+        self._rate = MODELS[setup.model].rates[setup.head]
+        for name in ("model", "head"):
+            self.setup_knobs[name].observe(self._follow_potential, "value")
         self.physics_knobs["relative"].observe(lambda change: self._name_epsilon(change["new"]), "value")
         self._name_epsilon(objective.relative)
         self.strip = Strip(self.setup_knobs, self.physics_knobs, setup.head)
@@ -95,8 +98,12 @@ class Controls:
     def setup(self, running: Setup) -> Setup:
         """The setup that the knobs ask for; what has no knob stays as it is in the running one."""
         wanted = replace(running, **{name: self._wanted(name) for name in self.setup_knobs})
-        standard = replace(wanted, channels=None)
-        return standard if standard.filled() == wanted.filled() else wanted
+        own = replace(wanted, channels=None, learning_rate=None).filled()  # numbers of the model and its head
+        if wanted.channels == own.channels:
+            wanted = replace(wanted, channels=None)
+        if wanted.learning_rate == own.learning_rate:
+            wanted = replace(wanted, learning_rate=None)
+        return wanted
 
     def _wanted(self, name: str) -> Any:
         value = self.setup_knobs[name].value
@@ -155,6 +162,13 @@ class Controls:
     def _offer_test_parts(self, change: dict[str, Any]) -> None:
         self.setup_knobs["test_part"].options = _test_options(change["new"], None)
 
+    def _follow_potential(self, _change: dict[str, Any]) -> None:
+        """Give the learning rate of the new model and head where that of the old ones stands."""
+        model, head = (self.setup_knobs[name].value for name in ("model", "head"))
+        knob, old, self._rate = self.setup_knobs["learning_rate"], self._rate, MODELS[model].rates[head]
+        if knob.value == old:
+            knob.value = self._rate
+
     def _name_epsilon(self, relative: bool) -> None:
         """Say the unit of ε: Å, or a fraction of a bond."""
         knob = self.physics_knobs["epsilon"]
@@ -169,6 +183,7 @@ def _models() -> dict[str, str]:
 
 
 def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
+    rates = [rate for model in MODELS.values() for rate in model.rates.values()]
     return {
         "data": dropdown("data set", _data_options(setup.data), setup.data, "Frames to learn and to test on."),
         "energies": steps(
@@ -191,7 +206,8 @@ def _setup_knobs(setup: Setup) -> dict[str, W.Widget]:
             "size, channels", (16, 32, 64, 128), setup.size()["channels"], "Width of an atom's features."
         ),
         "learning_rate": steps(
-            "learning rate", (1e-4, 3e-4, 1e-3, 3e-3), setup.learning_rate, "Of AdamW, at the first step."
+            "learning rate", {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, *rates}, setup.rate(),
+            "Of AdamW, at the first step. It follows architecture and head until you move it.",
         ),
         "batch_size": steps("batch, frames", (1, 2, 4, 8, 16, 32), setup.batch_size, "Frames in one step."),
         "steps": steps("steps", (200, 500, 1000, 2000, 3000, 6000, 10000), setup.steps, "Length of the run."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -19,7 +19,7 @@ def tooltip(widget_class: type[W.Widget], text: str) -> dict[str, str]:
     return {tooltip_name(widget_class): text}
 
 
-def steps(title: str, values: Sequence[float], value: float, help_text: str, off: bool = False) -> W.SelectionSlider:
+def steps(title: str, values: Collection[float], value: float, help_text: str, off: bool = False) -> W.SelectionSlider:
     """A slider with equally spaced stops at round values; `value` is added where it is not among them."""
     options = [("off" if off and v == 0 else shown(v), v) for v in sorted({*values, value})]
     return W.SelectionSlider(
