@@ -62,7 +62,9 @@ def question(head: str, case: str, device: str | torch.device = "cpu") -> Questi
     if head == "conservative":
         options["gradient"] = 0.0
     torch.manual_seed(3)
-    potential = build("painn", channels=8, layers=2, radial=6, head=head, denoise=True).double().to(device)
+    potential = (
+        build("painn", channels=8, layers=2, radial=6, basis="bessel", head=head, denoise=True).double().to(device)
+    )
     whole = [*labelled("H2O", 2), *labelled("CH4", 1, seed=2), *labelled("H2O", 2, seed=3)]
     alike = options.get("direction") == "covariance"
     if alike:

@@ -36,10 +36,12 @@ def begun() -> Trainer:
     """The training before its first step."""
     frames = sets()
     torch.manual_seed(0)
-    potential = PaiNN(frames["train"].elements, channels=4, layers=1, radial=4, head="dual").double()
+    size = {"channels": 4, "layers": 1, "radial": 4, "basis": "bessel"}
+    potential = PaiNN(frames["train"].elements, head="dual", **size).double()
     epsilon = ramp(0.02, 0.24, 8)  # grows past the first skin of the neighbour lists
     objective = Objective(pitc=10.0, gradient=5.0, centres="pool", schedules={"epsilon": epsilon})
     options = {"steps": 12, "batch_size": 2, "validate_every": 3, "seed": 3, "device": "cpu"}
+    options |= {"learning_rate": 1e-3, "average": 0.0}  # as it was then
     return Trainer(potential, frames.pop("train"), objective, **frames, **options)
 
 

@@ -22,6 +22,7 @@ from piwsl_lab.piwsl.schedules import constant, ramp
 from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
+SMALL |= {"model": "painn", "head": "direct"}
 
 
 @pytest.fixture

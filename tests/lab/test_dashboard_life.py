@@ -21,6 +21,7 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
+SMALL |= {"model": "painn", "head": "direct"}
 try:
     from ipywidgets.widgets.widget import _instances as REGISTRY
 except ImportError:  # ipywidgets 7

@@ -24,6 +24,7 @@ from piwsl_lab.support.fairlock import FairLock
 from piwsl_lab.training.trainer import Trainer
 
 SMALL = {"energies": 10, "forces": 10, "test": 30, "channels": 8, "layers": 1, "batch_size": 4}
+SMALL |= {"model": "painn", "head": "direct"}
 PACKAGE = "/piwsl_lab/"
 SIGNALS = ("interrupts.py", "fairlock.py")  # what holds real signals back has no answer to an error out of nowhere
 

@@ -27,6 +27,7 @@ from piwsl_lab.piwsl.schedules import cosine, ramp
 from piwsl_lab.study.setup import Setup
 
 SMALL = {"energies": 10, "forces": 10, "test": 30, "channels": 16, "layers": 1, "batch_size": 4}
+SMALL |= {"model": "painn", "head": "direct"}
 
 
 def small(steps=40, monitor_every=10, objectives=None, **changes):

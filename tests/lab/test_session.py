@@ -25,6 +25,7 @@ from piwsl_lab.study.setup import Setup
 from piwsl_lab.support.fairlock import FairLock
 
 SMALL = {"energies": 10, "forces": 10, "test": 40, "channels": 16, "layers": 1, "batch_size": 4}
+SMALL |= {"model": "painn", "head": "direct"}
 
 
 def small(steps: int = 30, monitor_every: int | None = 10, objectives=None, **changes) -> Session:

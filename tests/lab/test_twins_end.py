@@ -19,7 +19,10 @@ from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.study.setup import Setup
 from piwsl_lab.training.errors import Metrics, evaluate
 
-SETUP = Setup(energies=10, forces=10, test=30, channels=8, layers=1, batch_size=4, steps=12, device="cpu")
+SETUP = Setup(
+    energies=10, forces=10, test=30, model="painn", head="direct", channels=8, layers=1, batch_size=4, steps=12,
+    device="cpu",
+)  # fmt: skip
 WORDS = "supervised ended at step 5 of 12: 4 validations were no better than at step 1."
 
 

@@ -51,7 +51,8 @@ def begun(model):
     frames, size = sets(), {"channels": 4, "layers": 2, "radial": 4, "cutoff": 4.0, "basis": FORMER[model]}
     torch.manual_seed(0)
     potential = build(model, elements=frames["train"].elements, **size, **HEADS[model]).double()
-    options = {"steps": 6, "batch_size": 2, "validate_every": 4, "seed": 3, "device": "cpu", "learning_rate": 1e-3}
+    options = {"steps": 6, "batch_size": 2, "validate_every": 4, "seed": 3, "device": "cpu"}
+    options |= {"learning_rate": 1e-3, "average": 0.0}  # as it was then
     potential = potential.calibrate(frames["train"])
     return Trainer(potential, frames.pop("train"), Objective(), **frames, **options)
 

@@ -27,6 +27,7 @@ from piwsl_lab.study.teachers import with_teachers
 from piwsl_lab.training.kept import Kept
 
 TINY = {"channels": 8, "layers": 1, "steps": 4, "test": 8, "batch_size": 4, "energies": 10, "forces": 10}
+TINY |= {"model": "painn", "head": "direct"}
 PIWSL = Objective(pitc=50.0, pisc=1.0, epsilon=0.03)
 
 

@@ -217,7 +217,7 @@ def test_what_cannot_be_copied_has_no_mean():
     data = labelled("H2O", 6)
     with pytest.raises(ValueError, match=r"this Foreign cannot be copied \(TypeError: .*lock.*\): use average=0"):
         Trainer(Foreign(threading.Lock()), data, Objective(), average=0.9)
-    Trainer(Foreign(threading.Lock()), data, Objective(), steps=2, device="cpu").step()
+    Trainer(Foreign(threading.Lock()), data, Objective(), average=0.0, steps=2, device="cpu").step()
 
 
 @pytest.mark.parametrize(

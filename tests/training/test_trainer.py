@@ -30,7 +30,7 @@ from piwsl_lab.training.trainer import Trainer
 
 def small(seed=0, **kwargs):
     torch.manual_seed(seed)
-    return build("painn", **{"channels": 8, "layers": 2, "radial": 6, **kwargs})
+    return build("painn", **{"channels": 8, "layers": 2, "radial": 6, "basis": "bessel", **kwargs})
 
 
 def run(objective=None, steps=12, potential=None, train=None, **options):
@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit():
 def test_errors_fall():
     train, validation = labelled("CH3CH2OH", 40), labelled("CH3CH2OH", 20, seed=1)
     before = evaluate(small().calibrate(train), validation)
-    options = {"steps": 200, "validation": validation, "learning_rate": 5e-3}
+    options = {"steps": 200, "validation": validation, "learning_rate": 5e-3, "average": 0.0}
     potential, records = run(Objective(pitc=10.0), potential=small(), train=train, **options)
     after = evaluate(potential, validation)
     assert after.force_rmse < 0.5 * before.force_rmse
@@ -65,7 +65,8 @@ def test_the_best_validation_is_what_remains(per_atom):
     """The best is the one with the least unexplained variance of energies and forces, whatever their weights."""
     train, validation = labelled("CH3CH2OH", 10), labelled("CH3CH2OH", 8, seed=1)
     objective = Objective(energy=0.01, force=1000.0, per_atom=per_atom)
-    trainer = Trainer(small(), train, objective, validation=validation, steps=8, validate_every=1, batch_size=4)
+    options = {"steps": 8, "validate_every": 1, "batch_size": 4, "learning_rate": 1e-3, "average": 0.0}
+    trainer = Trainer(small(), train, objective, validation=validation, **options)
     # Nine atoms in every frame, so that energies per atom have the same unexplained share.
     energies = np.array([frame.energy for frame in train])
     forces = np.array([frame.forces for frame in train])
@@ -127,7 +128,7 @@ def test_a_validation_that_says_nothing_keeps_the_last_weights():
 
 def test_clip_and_weight_decay_do_what_they_say():
     """A gradient clipped to nothing leaves AdamW with its decay alone: every weight shrinks by 1 − lr·decay."""
-    options = {"steps": 3, "clip": 1e-20, "schedule": "constant", "learning_rate": 0.01}
+    options = {"steps": 3, "clip": 1e-20, "schedule": "constant", "learning_rate": 0.01, "average": 0.0}
     for decay in (0.0, 0.5):
         potential = small(head="direct")
         before = [p.detach().clone() for p in potential.parameters()]
@@ -214,7 +215,7 @@ def test_an_objective_changed_while_training_is_seen_by_the_next_step():
 def test_cosine_schedule_ends_at_zero_and_constant_stays():
     rates = {}
     for schedule in ("cosine", "constant"):
-        trainer = Trainer(small(), labelled("H2O", 6), Objective(), steps=10, schedule=schedule)
+        trainer = Trainer(small(), labelled("H2O", 6), Objective(), steps=10, schedule=schedule, learning_rate=1e-3)
         rates[schedule] = []
         while not trainer.finished:
             trainer.step()

@@ -99,11 +99,9 @@ class Controls:
         """The setup that the knobs ask for; what has no knob stays as it is in the running one."""
         wanted = replace(running, **{name: self._wanted(name) for name in self.setup_knobs})
         own = replace(wanted, channels=None, learning_rate=None).filled()  # numbers of the model and its head
-        if wanted.channels == own.channels:
-            wanted = replace(wanted, channels=None)
-        if wanted.learning_rate == own.learning_rate:
-            wanted = replace(wanted, learning_rate=None)
-        return wanted
+        channels = None if wanted.channels == own.channels else wanted.channels
+        rate = None if wanted.learning_rate == own.learning_rate else wanted.learning_rate
+        return replace(wanted, channels=channels, learning_rate=rate)
 
     def _wanted(self, name: str) -> Any:
         value = self.setup_knobs[name].value
