@@ -228,7 +228,7 @@ EVERYTHING = Objective(
 @pytest.mark.parametrize("head", ["direct", "dual"])
 def test_copied_code_knows_every_field_schedules_and_heads(head):
     objectives = {"supervised": Objective(force=90.0), "PIWSL": EVERYTHING}
-    panel = Dashboard(Session(Setup(**SMALL, head=head, steps=12), objectives, monitor_every=5))
+    panel = Dashboard(Session(Setup(**SMALL | {"head": head}, steps=12), objectives, monitor_every=5))
     session = panel.session
     session.run(4)
     panel.controls.physics_knobs["gradient"].value = 10
@@ -303,7 +303,7 @@ def test_the_learning_rate_follows_architecture_and_head_until_it_is_moved(monke
     for name, first in (("painn", 1.0), ("tensornet", 4.0)):
         rates = {"conservative": first * 1e-3, "direct": 2 * first * 1e-3, "dual": 3 * first * 1e-3}
         monkeypatch.setattr(MODELS[name], "rates", rates)
-    panel = Dashboard(Session(Setup(**SMALL, model="painn", head="direct", steps=20)))
+    panel = Dashboard(Session(Setup(**SMALL, steps=20)))
     model, head, rate = (panel.controls.setup_knobs[name] for name in ("model", "head", "learning_rate"))
     assert rate.value == 2e-3
     assert panel.controls.setup(panel.session.setup).learning_rate is None
@@ -349,7 +349,7 @@ def test_choosing_the_dual_head_sets_the_weights_that_suit_it_and_says_so():
 
 
 def test_a_gradient_weight_without_a_direct_head_pauses_and_goes_on():
-    panel = Dashboard(Session(Setup(**SMALL, head="conservative", steps=100_000), monitor_every=2))
+    panel = Dashboard(Session(Setup(**SMALL | {"head": "conservative"}, steps=100_000), monitor_every=2))
     knob, session = panel.controls.physics_knobs["gradient"], panel.session
     knob.value = 10
     assert "Training cannot begin yet." in text(panel.status)

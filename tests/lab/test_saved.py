@@ -22,6 +22,7 @@ from piwsl_lab.lab.sessions import saved
 from piwsl_lab.lab.sessions.saved import read_record
 from piwsl_lab.lab.sessions.saved_folder import SavedError
 from piwsl_lab.lab.sessions.training import Session
+from piwsl_lab.models import MODELS
 from piwsl_lab.piwsl.objective import Objective
 from piwsl_lab.piwsl.schedules import cosine, ramp
 from piwsl_lab.study.setup import Setup
@@ -67,6 +68,14 @@ def test_forty_steps_are_twenty_saved_loaded_and_twenty(tmp_path, head):
     assert_same_weights(rest, straight)
     half.run()  # that it was saved changed nothing
     assert told(half) == told(straight)
+
+
+def test_a_session_goes_on_at_its_own_learning_rate_when_a_model_has_another_one_today(tmp_path, monkeypatch):
+    straight, half = small().run(20).run(), small().run(20)
+    half.save(tmp_path / "run")
+    monkeypatch.setattr(MODELS["painn"], "rates", dict.fromkeys(MODELS["painn"].rates, 0.5))
+    rest = Session.load(tmp_path / "run").run()
+    assert told(rest) == told(straight)
 
 
 def test_knobs_schedules_and_what_was_moved_come_back(tmp_path):

@@ -489,7 +489,7 @@ def test_the_kind_of_a_twin_is_fixed_when_the_session_is_built():
     session.twins[3].objective.pitc = 9.0
     session.reset()
     assert [twin.kind for twin in session.twins] == kinds
-    session.reset(Setup(**SMALL, head="conservative", steps=30))
+    session.reset(Setup(**SMALL | {"head": "conservative"}, steps=30))
     assert [twin.kind for twin in session.twins] == [kind.replace("direct", "conservative") for kind in kinds]
     assert [twin.kind for twin in small(objectives={"PIWSL": Objective()}).twins] == ["direct + PITC"]
     assert [twin.kind for twin in small(head="dual").twins] == ["conservative", "dual"]

@@ -195,7 +195,8 @@ def _trainer(run: SavedRun, twin: SavedTwin, task: Task, device: str) -> Trainer
         trainer = resume(path, task.train, task.validation, task.pool, device)
         trainer.objective = twin.objective  # earlier versions kept the knobs apart from what the last step used
     names = ("steps", "batch_size", "learning_rate", "schedule", "weight_decay", "average", "seed")
-    known = {name: getattr(twin.setup, name) for name in names}
+    # What a setup leaves to its model, a later version may choose otherwise; the checkpoint says what it was.
+    known = {name: value for name in names if (value := getattr(twin.setup, name)) is not None}
     if trainer.done != len(twin.records) or any(trainer.settings[name] != value for name, value in known.items()):
         raise SavedError(f"{path}: belongs to another training than {SESSION} says; save the session again")
     return trainer
